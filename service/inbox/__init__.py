@@ -1,0 +1,1 @@
+"""All that is known about events and rows, and nothing about HTTP."""

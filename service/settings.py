@@ -1,0 +1,149 @@
+"""Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
+
+import ipaddress
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import ConfigurationError
+
+KIB = 1024
+
+
+def _split(value: object) -> object:
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+
+KeyList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Read from environment variables of the same name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    supabase_url: str
+    """Address of the Supabase project, https://<project-ref>.supabase.co; plain http only on loopback."""
+
+    supabase_secret_key: SecretStr = Field(
+        validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    )
+    """Secret key of the project (sb_secret_…, or the older service_role key)."""
+
+    toss_secret_key: KeyList
+    """Secret keys of Toss (live_sk_…, test_sk_…), newest first, with commas between: the hex signature."""
+
+    toss_security_key: KeyList = ()
+    """Security keys of Toss (64 hex digits), newest first: the `v1:` signature of payout.changed and seller.changed."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
+    """Address to listen on."""
+
+    port: int = Field(default=8080, ge=1, le=65535)
+    """Port to listen on."""
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the Prometheus metrics, never to be made public; 0 means none."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that is logged."""
+
+    log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
+
+    max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
+    """Longest body that is read; Toss's longest documented one is about 4 KiB."""
+
+    answer_deadline_seconds: float = Field(default=8.0, gt=0, lt=10)
+    """Every answer comes within this time. Toss gives up after 10 seconds."""
+
+    supabase_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
+    """Longest wait for one call of the Data API; two tries fit into the deadline."""
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        value = value.strip().rstrip("/")
+        expected = "should be an address such as https://<project-ref>.supabase.co"
+        try:
+            url = urlsplit(value)
+            host, _ = url.hostname, url.port
+        except ValueError:
+            raise ValueError(expected) from None
+        if url.scheme not in ("http", "https") or not host or url.path or url.query or url.fragment or url.username:
+            raise ValueError(expected)
+        if url.scheme == "http" and not is_loopback(host):
+            raise ValueError("should begin with https:// unless the host is this machine")
+        return value
+
+    @field_validator("supabase_secret_key")
+    @classmethod
+    def _check_supabase_key(cls, value: SecretStr) -> SecretStr:
+        key = _checked_key(value)
+        if key.startswith("sb_publishable_"):
+            raise ValueError("is a publishable key; should be the secret one (sb_secret_…)")
+        return SecretStr(key)
+
+    @field_validator("toss_secret_key", "toss_security_key")
+    @classmethod
+    def _check_toss_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(SecretStr(_checked_key(key)) for key in value)
+
+    @field_validator("toss_secret_key")
+    @classmethod
+    def _check_secret_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value:
+            raise ValueError("should be a secret key of Toss, or several with commas between")
+        if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
+            raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
+        return value
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """The settings of the environment. Raises ConfigurationError with one line per problem."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError(
+                [_line(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+            ) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_key(value: SecretStr) -> str:
+    key = value.get_secret_value().strip()
+    if not key:
+        raise ValueError("is empty; should be a key")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("should be a key of printable ASCII characters without spaces")
+    return key
+
+
+_HINTS = {
+    "SUPABASE_URL": "the address of the Supabase project, https://<project-ref>.supabase.co",
+    "SUPABASE_SECRET_KEY": "the secret key of the Supabase project (sb_secret_…)",
+    "TOSS_SECRET_KEY": "the secret key of Toss (test_sk_… or live_sk_…)",
+}
+
+
+def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = str(location[0]).upper() if location else "settings"
+    if kind == "missing":
+        return f"{name} is missing; it should be {_HINTS.get(name, 'set')}."
+    return f"{name} {_sentence(message)}."
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[0].lower() + text[1:] if text.startswith("Input ") else text

@@ -1,0 +1,126 @@
+"""The way to Supabase: the only module that imports its client. Its errors become ours here."""
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+from postgrest.exceptions import APIError
+from supabase import AsyncClient, AsyncClientOptions, create_async_client
+
+from service.errors import StoreError, StoreRefused, StoreUnavailable
+from service.telemetry import STORE_CALLS
+
+SCHEMA_VERSION = 1
+"""supatoss_schema_version() of the newest migration that this release relies on."""
+
+MAX_CONNECTIONS = 32
+"""Connections to the Data API; a delivery holds one for one round trip."""
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+"""A connection that is not there in 2 s will not be there in time for Toss."""
+
+TRIES = 2
+"""Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
+
+_SQLSTATE_LENGTH = 5
+_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
+"""Connection, serialization and deadlock, resources (disk full, too many connections), locks, operator, system."""
+
+_TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
+"""PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """What became of one event: outcome is created or duplicate, status and reason as in webhook_events."""
+
+    id: str
+    event_key: str
+    outcome: str
+    status: str
+    reason: str | None
+
+
+class Store:
+    """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
+
+    def __init__(self, client: AsyncClient, http: httpx.AsyncClient) -> None:
+        self._client = client
+        self._http = http
+
+    @classmethod
+    async def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
+        """Makes a client. Nothing is sent yet."""
+        http = httpx.AsyncClient(
+            # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
+            timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+            trust_env=False,
+        )
+        options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        return cls(await create_async_client(url, secret_key, options), http)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        """Stores events and applies their changes in one transaction. One result a record, in order.
+
+        Raises StoreUnavailable or StoreRefused; then nothing is known to be stored, and recording again is safe.
+        """
+        rows = await self._call("record_webhook_events_v1", {"events": list(records)})
+        try:
+            recorded = [
+                RecordedEvent(row["id"], row["event_key"], row["outcome"], row["status"], row["reason"]) for row in rows
+            ]
+        except (TypeError, KeyError) as error:
+            raise StoreRefused("record_webhook_events_v1 answered in an unexpected form") from error
+        if [event.event_key for event in recorded] != [record["event_key"] for record in records]:
+            raise StoreRefused("record_webhook_events_v1 answered for other events than were sent")
+        return recorded
+
+    async def schema_version(self) -> int:
+        """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
+        version = await self._call("supatoss_schema_version", {}, tries=1)
+        if not isinstance(version, int):
+            raise StoreRefused("supatoss_schema_version answered in an unexpected form")
+        return version
+
+    async def _call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
+        for attempt in range(1, tries + 1):
+            try:
+                answer = await self._client.rpc(function, arguments).execute()
+            except (httpx.HTTPError, httpx.StreamError, APIError, json.JSONDecodeError) as error:
+                problem = _translate(error)
+                if attempt == tries or not problem.retry_can_help:
+                    STORE_CALLS.labels(function, problem.reason.value.removeprefix("store_")).inc()
+                    raise problem from error
+                # Jitter keeps deliveries that failed together from coming back together.
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - no secret depends on it
+            else:
+                STORE_CALLS.labels(function, "ok").inc()
+                return answer.data
+        raise AssertionError("unreachable")
+
+
+def _translate(error: Exception) -> StoreError:
+    """Our error for one of the client's. Messages of PostgreSQL can hold values of rows, so only codes are kept."""
+    if not isinstance(error, APIError):
+        return StoreUnavailable(f"no answer from the Data API: {type(error).__name__}")
+    code = str(error.code or "")
+    if len(code) == _SQLSTATE_LENGTH:
+        is_catalog_race = code == "XX000" and "concurrently updated" in (error.message or "")
+        if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
+            return StoreUnavailable(f"the database is busy or away: SQLSTATE {code}")
+        return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
+    if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
+        return StoreUnavailable(f"the Data API is away: {code}")
+    if not code and "key" not in (error.message or "").lower():
+        # A gateway's own error, such as a 502: it gives no code, and the client hides the HTTP status.
+        return StoreUnavailable("the gateway before the Data API answers with an error")
+    return StoreRefused(f"the Data API refuses the call: {code or 'invalid API key'}")

@@ -1,0 +1,85 @@
+"""Kinds of fields in Toss's bodies, as annotated types for the models of events.
+
+Names of a subject are strict; other text of a wrong type counts as absent; amounts are exact, and one that cannot be
+read is an error and never a guess.
+"""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from service.toss.times import parse_date, parse_time
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,6})?")
+_MAX_AMOUNT = Decimal(10) ** 15
+"""Above every amount of money in won; also keeps a hostile exponent from becoming a million digits."""
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _object_or_none(value: object) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _signed_amount(value: object) -> Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("should be a number")
+    if not -_MAX_AMOUNT < value < _MAX_AMOUNT:
+        raise ValueError("should be below 10^15")
+    return Decimal(value)
+
+
+def amount_or_error(value: object) -> Decimal | None:
+    """An exact amount that is not negative, or None for null. Raises ValueError for anything else."""
+    amount = _signed_amount(value)
+    if amount is not None and amount < 0:
+        raise ValueError("should be at least 0")
+    return amount
+
+
+def _url_or_none(value: object) -> str | None:
+    return _text_or_none(value.get("url")) if isinstance(value, dict) else _text_or_none(value)
+
+
+def _no_empty_text(value: object) -> object:
+    return None if value == "" else value
+
+
+OptionalPaymentKey = Annotated[str | None, BeforeValidator(_no_empty_text), Field(max_length=200)]
+OptionalOrderId = Annotated[str | None, BeforeValidator(_no_empty_text), Field(max_length=100)]
+OrderId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+BillingKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+CustomerKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=300)]
+TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
+Currency = Annotated[str | None, BeforeValidator(_no_empty_text), Field(pattern=r"^[A-Z]{3}$")]
+Text = Annotated[str | None, PlainValidator(_text_or_none)]
+Object = Annotated[dict[str, Any] | None, PlainValidator(_object_or_none)]
+Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
+Amount = Annotated[Decimal | None, PlainValidator(amount_or_error)]
+SignedAmount = Annotated[Decimal | None, PlainValidator(_signed_amount)]
+Time = Annotated[dt.datetime | None, PlainValidator(parse_time)]
+Date = Annotated[dt.date | None, PlainValidator(parse_date)]
+Url = Annotated[str | None, PlainValidator(_url_or_none)]
+
+
+class TossModel(BaseModel):
+    """Reads Toss's camelCase names, ignores what it does not know, and never shows its input in an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
+    )

@@ -1,0 +1,175 @@
+"""The webhook endpoint: receive, authenticate, parse, normalise, record, answer.
+
+200 stored · 401 nothing vouches for it · 400 not a JSON object · 413 too long · 408 too slow · 503 not stored.
+"""
+
+import asyncio
+import datetime as dt
+import time
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from service.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, Reason, StoreError, StoreRefused
+from service.inbox.changes import interpret
+from service.inbox.meaning import NewEvent, Proof
+from service.inbox.recorder import Recorder
+from service.store import RecordedEvent
+from service.telemetry import DELIVERIES, DELIVERY_SECONDS
+from service.toss.delivery import (
+    ID_HEADER,
+    RETRIED_COUNT_HEADER,
+    SIGNATURE_HEADER,
+    TIME_HEADER,
+    Delivery,
+    read_body,
+)
+from service.toss.events import parse_event
+from service.toss.signature import Keys, SignatureCheck, check_signature
+
+RETRY_AFTER_SECONDS = 60
+"""Toss keeps to its own ladder, whose first step is a minute; other senders are asked for the same."""
+
+BODY_SHARE_OF_DEADLINE = 0.5
+"""Part of the answer's deadline that the body may take to arrive; the rest is for the database."""
+
+MAX_HEADER_CHARACTERS = 200
+"""Longest transmission id that is kept; Toss's has 34 characters."""
+
+MAX_RETRIED_COUNT = 10_000
+"""Largest re-send count that is believed; Toss stops at 7."""
+
+_log = structlog.get_logger("supatoss.webhook")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """Answers deliveries. Sizes in bytes, times in seconds."""
+
+    recorder: Recorder
+    keys: Keys
+    max_body_bytes: int
+    deadline_seconds: float
+
+    async def __call__(self, request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                recorded = await self._accept(request)
+        except DeliveryError as error:
+            response = _refuse(error)
+            _note(started, response, "rejected", error.reason)
+        except StoreError as error:
+            response = _come_again()
+            _note(started, response, "failed", error.reason, error=str(error), mend=isinstance(error, StoreRefused))
+        except TimeoutError:
+            response = _come_again()
+            _note(started, response, "failed", Reason.DEADLINE)
+        except ClientDisconnect:
+            response = _come_again()
+            _note(started, response, "rejected", Reason.DISCONNECTED)
+        except Exception:  # noqa: BLE001 - whatever the bytes, the answer is never a 500
+            # A defect of ours: the event is not stored, so Toss has to come again.
+            _log.exception("unexpected error")
+            response = _come_again()
+            _note(started, response, "failed", Reason.INTERNAL)
+        else:
+            response = JSONResponse({"status": recorded.outcome, "event": recorded.id, "event_status": recorded.status})
+            _note(started, response, recorded.outcome, recorded=recorded)
+        return response
+
+    async def _accept(self, request: Request) -> RecordedEvent:
+        received_at = dt.datetime.now(dt.UTC)
+        delivery = _delivery(request, await self._read(request))
+        proof = self._authenticate(delivery)
+        body = read_body(delivery.body)
+        event = parse_event(body.fields)
+        structlog.contextvars.bind_contextvars(event_key=body.key, event_type=event.event_type, proof=proof.value)
+        return await self.recorder.record(NewEvent(event, body, interpret(event), proof, received_at, delivery))
+
+    async def _read(self, request: Request) -> bytes:
+        limit = self.max_body_bytes
+        too_large = BodyTooLarge(Reason.TOO_LARGE, f"The body is longer than {limit} bytes.")
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > limit:
+            raise too_large
+        seconds = self.deadline_seconds * BODY_SHARE_OF_DEADLINE
+        body = bytearray()
+        try:
+            async with asyncio.timeout(seconds):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        raise too_large
+        except TimeoutError:
+            raise BodyTooSlow(Reason.TOO_SLOW, f"The body did not arrive within {seconds:g} seconds.") from None
+        return bytes(body)
+
+    def _authenticate(self, delivery: Delivery) -> Proof:
+        check = check_signature(delivery, self.keys)
+        structlog.contextvars.bind_contextvars(signature_check=check.value)
+        if not check.is_valid:
+            reason = Reason.MISSING_SIGNATURE if check is SignatureCheck.MISSING else Reason.INVALID_SIGNATURE
+            raise NotGenuine(reason, "Invalid signature")
+        return Proof.SIGNATURE
+
+
+def _delivery(request: Request, body: bytes) -> Delivery:
+    """The delivery as it came. Header values stay bytes: the signature covers the time exactly as it was sent."""
+    headers = request.headers
+    retried_count = headers.get(RETRIED_COUNT_HEADER, "")
+    is_count = (
+        retried_count.isascii() and retried_count.isdecimal() and len(retried_count) < len(str(MAX_RETRIED_COUNT))
+    )
+    sent_at = headers.get(TIME_HEADER)
+    signatures = headers.getlist(SIGNATURE_HEADER)
+    transmission_id = headers.get(ID_HEADER, "")[:MAX_HEADER_CHARACTERS]
+    return Delivery(
+        body=body,
+        signature=",".join(signatures).encode("latin-1") if signatures else None,
+        transmission_time=sent_at.encode("latin-1") if sent_at is not None else None,
+        transmission_id=transmission_id if transmission_id.isprintable() and transmission_id else None,
+        retried_count=int(retried_count) if is_count else None,
+    )
+
+
+def _refuse(error: DeliveryError) -> Response:
+    if isinstance(error, NotGenuine):
+        return PlainTextResponse(error.message, error.http_status)
+    return JSONResponse({"error": error.reason.value, "message": error.message}, error.http_status)
+
+
+def _come_again() -> Response:
+    return JSONResponse(
+        {"error": "unavailable", "message": "The event is not stored. Send it again."},
+        status_code=503,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def _note(
+    started: float,
+    response: Response,
+    outcome: str,
+    reason: Reason | None = None,
+    recorded: RecordedEvent | None = None,
+    **details: object,
+) -> None:
+    """One log line and one count for each delivery."""
+    seconds = time.perf_counter() - started
+    DELIVERIES.labels(outcome, reason.value if reason else "").inc()
+    DELIVERY_SECONDS.observe(seconds)
+    if recorded:
+        details |= {"event": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
+    log = _log.info if response.status_code < 400 else _log.warning
+    log(
+        "delivery",
+        outcome=outcome,
+        reason=reason.value if reason else None,
+        http_status=response.status_code,
+        milliseconds=round(seconds * 1000, 1),
+        **details,
+    )
+    structlog.contextvars.clear_contextvars()

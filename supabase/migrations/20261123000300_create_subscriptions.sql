@@ -1,0 +1,60 @@
+create table if not exists public.subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid,
+  product_id uuid,
+  billing_key text not null,
+  customer_key varchar(100) not null,
+  status varchar(20) not null,
+  tier varchar(20) not null,
+  started_at timestamptz not null,
+  current_period_start timestamptz not null,
+  current_period_end timestamptz not null,
+  canceled_at timestamptz,
+  billing_cycle varchar(20) default 'monthly',
+  next_billing_date timestamptz,
+  amount numeric not null,
+  created_at timestamptz default now(),
+  updated_at timestamptz default now()
+);
+
+select supatoss.adopt_column_types('public.subscriptions', array['amount']);
+select supatoss.replace_check('public.subscriptions', 'amount', 'subscriptions_amount_check', 'amount >= 0');
+select supatoss.replace_check('public.subscriptions', 'status', 'subscriptions_status_check',
+  $$status in ('ACTIVE', 'PAUSED', 'CANCELED', 'EXPIRED')$$);
+select supatoss.replace_check('public.subscriptions', 'billing_cycle', 'subscriptions_billing_cycle_check',
+  $$billing_cycle in ('monthly', 'yearly')$$);
+
+-- A customerKey of Toss has up to 300 characters.
+alter table public.subscriptions alter column customer_key type varchar(300);
+
+alter table public.subscriptions
+  add column if not exists billing_key_issued_at timestamptz,
+  add column if not exists billing_key_deleted_at timestamptz;
+
+do $$
+declare
+  v_customers text;
+begin
+  select string_agg(customer_key, ', ' order by customer_key) into v_customers
+  from (
+    select customer_key from public.subscriptions
+    where status in ('ACTIVE', 'PAUSED')
+    group by customer_key having count(*) > 1
+    order by customer_key limit 20
+  ) twice;
+  if v_customers is not null then
+    raise exception 'several live subscriptions for one customer_key: %', v_customers
+      using hint = 'Keep one of them ACTIVE or PAUSED, set the others to CANCELED or EXPIRED, then run the migration again.';
+  end if;
+end;
+$$;
+create unique index if not exists subscriptions_live_customer_key_key
+  on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
+create index if not exists subscriptions_customer_key_idx on public.subscriptions (customer_key);
+create index if not exists subscriptions_billing_key_idx on public.subscriptions (billing_key);
+create index if not exists subscriptions_user_id_idx on public.subscriptions (user_id);
+create index if not exists subscriptions_next_billing_date_idx
+  on public.subscriptions (next_billing_date) where status = 'ACTIVE';
+
+comment on column public.subscriptions.billing_key_issued_at is 'When the key in billing_key was issued, as its event says.';
+comment on column public.subscriptions.billing_key_deleted_at is 'When the key in billing_key was deleted, as its event says.';

@@ -1,0 +1,74 @@
+-- A billing key was issued: the customer's live subscription uses it, or there is a new one.
+create function supatoss.apply_billing_key_issued_v1(p_customer_key text, p_billing_key text, p_issued_at timestamptz, p_event_key text)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_subscription uuid;
+  v_deleted_at timestamptz;
+begin
+  -- A newer key is known already: this event came late and has nothing to say.
+  if exists (
+    select 1 from public.webhook_events w
+    where w.change ->> 'kind' = 'billing' and w.change ->> 'customer_key' = p_customer_key
+      and w.change ->> 'action' = 'issued' and w.status = 'processed'
+      and (w.occurred_at, w.event_key collate "C") > (p_issued_at, p_event_key)
+  ) then
+    return;
+  end if;
+
+  select s.id into v_subscription from public.subscriptions s
+  where s.customer_key = p_customer_key and s.status in ('ACTIVE', 'PAUSED')
+  for update;
+
+  if v_subscription is null and exists (
+    select 1 from public.subscriptions s where s.customer_key = p_customer_key and s.billing_key = p_billing_key
+  ) then
+    -- This key had its subscription, and it has ended since.
+    return;
+  end if;
+
+  if v_subscription is null then
+    -- The old key's deletion overtook this event: the card was changed, the subscription did not end.
+    select s.id into v_subscription from public.subscriptions s
+    where s.customer_key = p_customer_key and s.status = 'CANCELED' and s.billing_key_deleted_at > p_issued_at
+    order by s.billing_key_deleted_at desc, s.id limit 1
+    for update;
+  end if;
+
+  if v_subscription is null then
+    insert into public.subscriptions (
+      billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, billing_cycle, amount,
+      billing_key_issued_at)
+    values (
+      p_billing_key, p_customer_key, 'ACTIVE', 'UNASSIGNED', p_issued_at, p_issued_at, p_issued_at + interval '1 month',
+      'monthly', 0, p_issued_at);
+  else
+    update public.subscriptions s
+    set billing_key = p_billing_key, status = 'ACTIVE', canceled_at = null, billing_key_issued_at = p_issued_at,
+        billing_key_deleted_at = null, updated_at = now()
+    where s.id = v_subscription
+      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE' or s.billing_key_issued_at is distinct from p_issued_at);
+  end if;
+
+  -- The deletion of this very key may have arrived before it.
+  select min(w.occurred_at) into v_deleted_at from public.webhook_events w
+  where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
+    and w.change ->> 'action' = 'deleted' and w.status = 'processed';
+  if v_deleted_at is not null then
+    perform supatoss.apply_billing_key_deleted_v1(p_billing_key, v_deleted_at);
+  end if;
+end;
+$$;
+
+-- A billing key was deleted: the live subscription that uses it ends. One that has a newer key lives on.
+create function supatoss.apply_billing_key_deleted_v1(p_billing_key text, p_deleted_at timestamptz)
+returns void
+language sql
+set search_path = ''
+as $$
+  update public.subscriptions s
+  set status = 'CANCELED', canceled_at = p_deleted_at, billing_key_deleted_at = p_deleted_at, updated_at = now()
+  where s.billing_key = p_billing_key and s.status in ('ACTIVE', 'PAUSED')
+$$;
