@@ -162,7 +162,7 @@ def _note(
     DELIVERIES.labels(outcome, reason.value if reason else "").inc()
     DELIVERY_SECONDS.observe(seconds)
     if recorded:
-        details |= {"event": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
+        details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
     log = _log.info if response.status_code < 400 else _log.warning
     log(
         "delivery",

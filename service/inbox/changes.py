@@ -218,7 +218,7 @@ def _json(value: Any) -> Any:
     """Top-level amounts become decimal text; numbers inside Toss's own objects stay numbers."""
     match value:
         case Decimal():
-            return format(value, "f")
+            return format(value.normalize(), "f")
         case dt.datetime() | dt.date():
             return value.isoformat()
         case dict() | list():
