@@ -3,7 +3,8 @@
 A change is a JSON object that the SQL function record_webhook_events_v1 applies. Its kinds:
 
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
-  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret
+  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true where the event
+  goes before all others, whenever it was sent
 - billing: action (issued | deleted), billing_key, customer_key
 - settlement: settlement_kind (settlement | payout), settlement_key, status, the payment it names, amounts, dates
 
@@ -11,6 +12,7 @@ Amounts are decimal text, times ISO 8601 in UTC; what is absent is left out.
 """
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +36,7 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
         case events.OrderPaymentStatusChanged():
             return _payment(event.data.payment)
         case events.VirtualAccountIssued():
-            return _payment(event.data, default_status=PaymentStatus.WAITING_FOR_DEPOSIT)
+            return _issued_account(event)
         case events.DepositCallback():
             return _deposit_callback(event)
         case events.VirtualAccountDeposit():
@@ -57,8 +59,17 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
             return Meaning(Intent.IGNORED, cause=Cause.NO_PROJECTION)
 
 
-def _payment(payment: Payment, default_status: PaymentStatus | None = None) -> Meaning:
-    named = payment.status or default_status
+def _issued_account(event: events.VirtualAccountIssued) -> Meaning:
+    """An account is issued before anything else happens to it, so a re-send must not look like a deposit error."""
+    payment = event.data.model_copy(update={"status": event.data.status or PaymentStatus.WAITING_FOR_DEPOSIT.value})
+    meaning = _payment(payment)
+    if meaning.change is None or event.created_at:
+        return meaning
+    return replace(meaning, change={**meaning.change, "is_first": True}, occurred_at=payment.requested_at)
+
+
+def _payment(payment: Payment) -> Meaning:
+    named = payment.status
     if named is None or named not in PaymentStatus.__members__:
         return Meaning(
             Intent.IGNORED if named else Intent.FAILED,

@@ -59,14 +59,14 @@ def _no_empty_text(value: object) -> object:
     return None if value == "" else value
 
 
-OptionalPaymentKey = Annotated[str | None, BeforeValidator(_no_empty_text), Field(max_length=200)]
-OptionalOrderId = Annotated[str | None, BeforeValidator(_no_empty_text), Field(max_length=100)]
+OptionalPaymentKey = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_no_empty_text)]
+OptionalOrderId = Annotated[Annotated[str, Field(max_length=100)] | None, BeforeValidator(_no_empty_text)]
 OrderId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
 BillingKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 CustomerKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=300)]
 TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
-Currency = Annotated[str | None, BeforeValidator(_no_empty_text), Field(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
 Text = Annotated[str | None, PlainValidator(_text_or_none)]
 Object = Annotated[dict[str, Any] | None, PlainValidator(_object_or_none)]
 Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]

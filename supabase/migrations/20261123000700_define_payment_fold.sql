@@ -67,7 +67,8 @@ begin
   perform supatoss.adopt_payments_v1(p_order_ids);
 
   with reported as materialized (
-    select w.id, w.order_id, w.payment_key, w.occurred_at, w.event_key, w.change
+    select w.id, w.order_id, w.payment_key, w.event_key, w.change,
+           case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at
     from public.webhook_events w
     where w.order_id = any (p_order_ids)
       and w.change ->> 'kind' = 'payment'
@@ -184,7 +185,7 @@ begin
       (array_agg(change -> 'metadata' order by occurred_at desc, rank desc, event_key collate "C" desc)
         filter (where jsonb_typeof(change -> 'metadata') = 'object'))[1] as metadata,
       min((change ->> 'requested_at')::timestamptz) filter (where id is not null) as requested_at,
-      max(occurred_at) filter (where id is not null) as occurred_at,
+      max(occurred_at) filter (where id is not null and occurred_at > '-infinity') as occurred_at,
       max(occurred_at) as latest_at
     from counted
     group by order_id, attempt

@@ -119,8 +119,9 @@ begin
   from public.webhook_events w
   where w.id = any (p_ids) and w.change ->> 'kind' = 'payment' and w.status = 'processed'
     and w.order_id is not null and w.change ->> 'secret' is not null and w.payment_key is not null
+  order by w.order_id, w.change ->> 'secret', w.payment_key collate "C"
   on conflict (order_id, secret) do update set payment_key = excluded.payment_key
-    where s.payment_key is distinct from excluded.payment_key;
+    where s.payment_key is null or excluded.payment_key collate "C" < s.payment_key collate "C";
 
   select array_agg(distinct w.order_id) into v_order_ids
   from public.webhook_events w

@@ -1,0 +1,1 @@
+"""The SQL on a real PostgreSQL server: projections, races, and the adoption of existing projects."""

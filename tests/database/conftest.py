@@ -1,0 +1,50 @@
+"""One PostgreSQL server for the whole run, with one migrated database, emptied before each test."""
+
+import itertools
+from collections.abc import Iterator
+from typing import LiteralString, cast
+
+import psycopg
+import pytest
+
+from scripts.local_stack import MIGRATIONS, LocalPostgres
+from tests.database.support import Database
+
+_names = (f"test_{number}" for number in itertools.count())
+
+
+def migrate(dsn: str) -> None:
+    """Applies the migrations as the Supabase CLI does: one transaction a file, in the order of their names."""
+    with psycopg.connect(dsn) as connection:
+        for migration in sorted(MIGRATIONS.glob("*.sql")):
+            connection.execute(cast("LiteralString", migration.read_text()))
+            connection.commit()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[LocalPostgres]:
+    with LocalPostgres() as server:
+        migrate(server.create_database("template_migrated"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres: LocalPostgres) -> Iterator[Database]:
+    dsn = postgres.create_database("migrated", template="template_migrated")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield Database(connection, dsn)
+
+
+@pytest.fixture
+def database(migrated_database: Database) -> Database:
+    """A migrated database without rows."""
+    migrated_database.clear()
+    return migrated_database
+
+
+@pytest.fixture
+def empty_database(postgres: LocalPostgres) -> Iterator[str]:
+    """A database with the roles and the schema auth, and nothing else: its connection string."""
+    name = next(_names)
+    yield postgres.create_database(name)
+    postgres.drop_database(name)

@@ -1,0 +1,115 @@
+"""Recording events straight into PostgreSQL, and reading what came of them."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from service.inbox.changes import interpret
+from service.inbox.meaning import NewEvent, Proof
+from service.toss.delivery import read_body
+from service.toss.events import parse_event
+
+Row = dict[str, Any]
+
+RECEIVED_AT = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+
+
+def record_of(body: Row) -> Row:
+    """The record that the service would send for a body."""
+    read = read_body(json.dumps(body, ensure_ascii=False).encode())
+    event = parse_event(read.fields)
+    return NewEvent(event, read, interpret(event), Proof.SIGNATURE, RECEIVED_AT).to_record()
+
+
+def at(second: int, *, offset: bool = False) -> str:
+    """A time on one fixed day in Korea, so many seconds after nine o'clock."""
+    moment = dt.datetime(2026, 3, 14, 9, 0, 0, tzinfo=dt.UTC) + dt.timedelta(seconds=second)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S") + ("+09:00" if offset else ".000000")
+
+
+def payment_event(status: str, second: int, *, order: str = "order-1", key: str | None = "key-1", **data: Any) -> Row:
+    """PAYMENT_STATUS_CHANGED as Toss sends it, for an order of 10000 won unless told otherwise."""
+    payment = {"paymentKey": key, "orderId": order, "status": status, "totalAmount": 10000, "currency": "KRW", **data}
+    if status in ("DONE", "PARTIAL_CANCELED"):
+        payment.setdefault("approvedAt", at(second, offset=True))
+    return {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": at(second), "data": payment}
+
+
+def cancel(key: str, amount: int, second: int) -> Row:
+    """One of Toss's Cancel objects."""
+    return {
+        "transactionKey": key,
+        "cancelAmount": amount,
+        "cancelStatus": "DONE",
+        "canceledAt": at(second, offset=True),
+        "cancelReason": "구매자 변심",
+    }
+
+
+@dataclass
+class Database:
+    """A migrated database and an administrator's connection to it, in autocommit."""
+
+    connection: psycopg.Connection[Any]
+    dsn: str
+
+    def record(self, *bodies: Row) -> list[Row]:
+        """Records bodies in one call, as the service does, and returns the outcomes."""
+        return self.record_records([record_of(body) for body in bodies])
+
+    def record_records(self, records: Sequence[Row]) -> list[Row]:
+        with self.connection.transaction():
+            self.connection.execute("set local role service_role")
+            answer = self.connection.execute(
+                "select public.record_webhook_events_v1(%s::jsonb[])", [[Jsonb(record) for record in records]]
+            ).fetchone()
+        assert answer is not None
+        return cast("list[Row]", answer[0])
+
+    def rows(self, query: str, *parameters: Any) -> list[Row]:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(cast("LiteralString", query), parameters).fetchall()
+
+    def payment(self, order: str = "order-1") -> Row:
+        (row,) = self.rows("select * from payments where order_id = %s", order)
+        return row
+
+    def insert_payment(self, **columns: Any) -> None:
+        """What an application does before it sends its customer to pay."""
+        row = {
+            "payment_key": "placeholder-1",
+            "order_id": "order-1",
+            "order_name": "주문 1",
+            "amount": 10000,
+            "payment_status": "PENDING",
+            **columns,
+        }
+        names = ", ".join(row)
+        marks = ", ".join(["%s"] * len(row))
+        self.connection.execute(
+            cast("LiteralString", f"insert into payments ({names}) values ({marks})"), list(row.values())
+        )
+
+    def verdicts(self) -> list[tuple[str, str, str | None]]:
+        """Event key, status and reason of every event, by event key."""
+        rows = self.rows("select event_key, status, reason from webhook_events order by event_key")
+        return [(row["event_key"], row["status"], row["reason"]) for row in rows]
+
+    def projection(self) -> list[Row]:
+        """Every payments row without what differs from run to run."""
+        rows = self.rows("select * from payments order by order_id")
+        return [
+            {name: value for name, value in row.items() if name not in ("id", "created_at", "updated_at")}
+            for row in rows
+        ]
+
+    def clear(self) -> None:
+        self.connection.execute(
+            "truncate payments, payment_secrets, subscriptions, settlements, webhook_events restart identity"
+        )
