@@ -31,6 +31,7 @@ class Readiness:
         self._problem: str | None = None
 
     async def __call__(self, _request: Request) -> Response:
+        """Answers one check."""
         async with self._lock:
             if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
                 self._problem = await self._check()

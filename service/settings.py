@@ -65,18 +65,7 @@ class Settings(BaseSettings):
     @field_validator("supabase_url")
     @classmethod
     def _check_url(cls, value: str) -> str:
-        value = value.strip().rstrip("/")
-        expected = "should be an address such as https://<project-ref>.supabase.co"
-        try:
-            url = urlsplit(value)
-            host, _ = url.hostname, url.port
-        except ValueError:
-            raise ValueError(expected) from None
-        if url.scheme not in ("http", "https") or not host or url.path or url.query or url.fragment or url.username:
-            raise ValueError(expected)
-        if url.scheme == "http" and not is_loopback(host):
-            raise ValueError("should begin with https:// unless the host is this machine")
-        return value
+        return check_supabase_url(value)
 
     @field_validator("supabase_secret_key")
     @classmethod
@@ -109,6 +98,22 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 [_line(item["loc"], item["type"], item["msg"]) for item in error.errors()]
             ) from None
+
+
+def check_supabase_url(value: str) -> str:
+    """The address of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
+    value = value.strip().rstrip("/")
+    expected = "should be an address such as https://<project-ref>.supabase.co"
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if url.scheme not in ("http", "https") or not host or url.path or url.query or url.fragment or url.username:
+        raise ValueError(expected)
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError("should begin with https:// unless the host is this machine")
+    return value
 
 
 def is_loopback(host: str) -> bool:

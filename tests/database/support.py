@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row
@@ -74,7 +74,7 @@ class Database:
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(cast("LiteralString", query), parameters).fetchall()
+            return cursor.execute(query, parameters).fetchall()
 
     def payment(self, order: str = "order-1") -> Row:
         (row,) = self.rows("select * from payments where order_id = %s", order)
@@ -92,9 +92,7 @@ class Database:
         }
         names = ", ".join(row)
         marks = ", ".join(["%s"] * len(row))
-        self.connection.execute(
-            cast("LiteralString", f"insert into payments ({names}) values ({marks})"), list(row.values())
-        )
+        self.connection.execute(f"insert into payments ({names}) values ({marks})", list(row.values()))
 
     def verdicts(self) -> list[tuple[str, str, str | None]]:
         """Event key, status and reason of every event, by event key."""

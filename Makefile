@@ -1,0 +1,50 @@
+# make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
+.POSIX:
+.SUFFIXES:
+.PHONY: help run test lint lock clean
+
+VENV = .venv
+PY = $(VENV)/bin/python
+UV_VERSION = 0.13.9
+
+# The first Python that is new enough and can make environments.
+FIND_PYTHON = for candidate in $${PYTHON:-} python3 python3.13 python3.12 python3.11; do \
+	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "No Python >= 3.11 with its venv module: install one (on Debian: python3 and python3-venv) or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+run: $(VENV)/.built  ## the service, Supabase Lite and the migrations on this machine; PORT and SUPABASE_PORT choose ports
+	@$(PY) -m scripts.dev
+
+test: lint  ## every check: lint, types, arrows between modules, tests
+	$(PY) -m pytest
+
+lint: $(VENV)/.built  ## style, types and arrows between modules
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade takes newer versions
+	@$(FIND_PYTHON); $$python -m venv .local/lock && .local/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt"; do \
+	  .local/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --custom-compile-command "make lock" $(UPGRADE) pyproject.toml --output-file $$target || exit 1; \
+	done
+	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt; then echo "a requirement names an address" >&2; exit 1; fi
+	@if command -v npm >/dev/null; then cd scripts/local && npm install --package-lock-only --ignore-scripts --loglevel=error; fi
+
+clean:  ## delete what was built, and the local data
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.built: requirements-dev.txt
+	@$(FIND_PYTHON); $$python scripts/build_venv.py $(VENV) requirements-dev.txt
+	@touch $@

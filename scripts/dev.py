@@ -1,0 +1,183 @@
+"""The whole thing on one machine: Supabase Lite, the migrations and the service. `make run` runs it.
+
+Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321). All data are in `.local/`; deleting
+it starts afresh. Ctrl-C stops everything.
+"""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+
+from scripts.local import npm
+from scripts.local.children import POLL_SECONDS, Child, StackError, describe
+from scripts.local.keys import LocalKeys, load_keys, write_private
+from scripts.local.ports import LOOPBACK, is_taken
+from scripts.local.sample import SampleDelivery
+from scripts.local.steps import Steps
+from scripts.local.supabase import LocalSupabase
+
+SERVICE_READY_SECONDS = 30.0
+HIGHEST_PORT = 65535
+ENV_FILE = npm.STATE / "env"
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of one run."""
+
+    service: int
+    supabase: int
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Ports":
+        """From PORT and SUPABASE_PORT; StackError names the variable whose value cannot be used."""
+        ports = cls(_port(environment, "PORT", 8080), _port(environment, "SUPABASE_PORT", 54321))
+        if ports.service == ports.supabase:
+            raise StackError(f"PORT and SUPABASE_PORT are both {ports.service}: they should differ")
+        return ports
+
+    def check_free(self) -> None:
+        """StackError that names the variable whose port somebody else uses."""
+        for name, port in (("PORT", self.service), ("SUPABASE_PORT", self.supabase)):
+            if is_taken(port):
+                raise StackError(
+                    f"{name}: port {port} is taken by another program; choose another: make run {name}={port + 1}"
+                )
+
+
+def main() -> int:
+    """Run until Ctrl-C (0) or until something fails (1)."""
+    steps = Steps()
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    with ExitStack() as running:
+        try:
+            _run(steps, running)
+        except KeyboardInterrupt:
+            steps.say("\nstopping")
+            return 0
+        except StackError as error:
+            steps.fail(str(error))
+            return 1
+        finally:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_IGN)  # stopping is under way and takes a bounded time
+
+
+def _run(steps: Steps, running: ExitStack) -> NoReturn:
+    ports = Ports.read(os.environ)
+    keys = load_keys(npm.STATE / "keys.json")
+    supabase = LocalSupabase(
+        npm.STATE / "lite", ports.supabase, keys.publishable_key, keys.secret_key, jwt_secret=keys.jwt_secret
+    )
+    running.callback(supabase.stop)
+    supabase.claim()
+    ports.check_free()
+
+    with steps.step("the npm part"):
+        npm.install(progress=steps.say)
+    with steps.step("the migrations"):
+        supabase.migrate()
+    with steps.step("Supabase Lite"):
+        supabase.start()
+        supabase.wait_ready()
+    variables = _variables(keys, ports)
+    with steps.step("the service"):
+        service = _start_service(variables, ports, running)
+    write_private(ENV_FILE, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    _explain(variables)
+    _watch([supabase.server, service])
+
+
+def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
+    """What the service needs to know, and where it is: the content of `.local/env`."""
+    return {
+        "SUPABASE_URL": f"http://{LOOPBACK}:{ports.supabase}",
+        "SUPABASE_SECRET_KEY": keys.secret_key,
+        "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
+        "TOSS_SECRET_KEY": keys.toss_secret_key,
+        "TOSS_SECURITY_KEY": keys.toss_security_key,
+        "WEBHOOK_URL": f"http://{LOOPBACK}:{ports.service}/webhooks/toss",
+    }
+
+
+def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
+    """Start the service and wait until it says that it is ready; its log lines appear here."""
+    service = Child(
+        "the service",
+        [sys.executable, "-m", "service"],
+        cwd=npm.ROOT,
+        env={"LOG_FORMAT": "console", **os.environ, **variables, "HOST": LOOPBACK, "PORT": str(ports.service)},
+    )
+    running.callback(service.stop)
+    service.wait_until(lambda: _is_ready(f"http://{LOOPBACK}:{ports.service}/readyz"), SERVICE_READY_SECONDS)
+    return service
+
+
+def _explain(variables: Mapping[str, str]) -> None:
+    """Say where everything is and what to try."""
+    sample = SampleDelivery.new()
+    env_file = ENV_FILE.relative_to(npm.ROOT)
+    rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
+    read_back = f'curl -sS "{rows}" -H "apikey: $SUPABASE_SECRET_KEY"'
+    print(
+        f"""
+Webhook URL   {variables["WEBHOOK_URL"]}
+Data API      {variables["SUPABASE_URL"]}/rest/v1
+Environment   {env_file} (to use: . {env_file})
+
+A signed delivery; the second time it is a duplicate:
+
+{sample.curl(variables["WEBHOOK_URL"], variables["TOSS_SECRET_KEY"])}
+
+What became of it:
+
+. {env_file} && {read_back}
+
+Ctrl-C stops everything.
+""",
+        flush=True,
+    )
+
+
+def _watch(children: list[Child]) -> NoReturn:
+    """Wait until a child ends, which it should not do by itself: StackError says which."""
+    while True:
+        for child in children:
+            code = child.exit_code()
+            if code is not None:
+                raise StackError(f"{child.name} ended with {describe(code)}{child.tail()}")
+        time.sleep(POLL_SECONDS)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False, timeout=5.0).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= HIGHEST_PORT:
+        raise StackError(f"{name} should be a port between 1 and {HIGHEST_PORT}, not {text!r}")
+    return int(text)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The parts of the local stack; `scripts.local_stack` is the way in."""

