@@ -97,7 +97,7 @@ def _count(text: str) -> int:
 def _target(allowed_host: str | None) -> tuple[str, str]:
     """Address and key of the project. Raises ConfigurationError; a remote project has to be named."""
     problems = [
-        f"{name} is missing. `make run` writes it: set -a; source .local/env; set +a"
+        f"{name} is missing. `make run` writes it: . .local/env"
         for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
         if not os.environ.get(name, "").strip()
     ]

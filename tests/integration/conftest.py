@@ -1,0 +1,95 @@
+"""The real thing, started once: Supabase Lite on PGlite with the migrations, and the service as its own process."""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port
+from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
+
+PUBLISHABLE_KEY = "sb_publishable_for_tests_0001"
+SUPABASE_KEY = "sb_secret_for_tests_0001"
+JWT_SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
+READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running service and its Supabase project."""
+
+    service_url: str
+    supabase_url: str
+    service: Child
+    http: httpx.Client
+
+    def post(
+        self, body: object, headers: dict[str, str] | None = None, path: str = "/webhooks/toss", **options: Any
+    ) -> httpx.Response:
+        """Delivers a body, signed in the guide's form unless headers are given."""
+        raw = body if isinstance(body, bytes) else raw_body(body)
+        signed = signed_headers(raw) if headers is None else headers
+        return self.http.post(self.service_url + path, content=raw, headers=signed, **options)
+
+    def data_api(
+        self, method: str, path: str, key: str = SUPABASE_KEY, token: str | None = None, **options: Any
+    ) -> httpx.Response:
+        headers = {"apikey": key, **({"Authorization": f"Bearer {token}"} if token else {})}
+        return self.http.request(method, f"{self.supabase_url}/rest/v1/{path}", headers=headers, **options)
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        response = self.data_api("GET", path)
+        response.raise_for_status()
+        return cast("list[dict[str, Any]]", response.json())
+
+    def row(self, path: str) -> dict[str, Any]:
+        (found,) = self.rows(path)
+        return found
+
+
+@pytest.fixture(scope="session")
+def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
+    folder = tmp_path_factory.mktemp("supabase")
+    with LocalSupabase(folder, free_port(), PUBLISHABLE_KEY, SUPABASE_KEY, jwt_secret=JWT_SECRET) as lite:
+        lite.migrate()
+        lite.start()
+        lite.wait_ready()
+        yield lite
+
+
+@pytest.fixture(scope="session")
+def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    port = free_port()
+    service = Child(
+        "the service",
+        [sys.executable, "-m", "service"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "SUPABASE_URL": supabase.url,
+            "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+            "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
+            "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
+            "HOST": LOOPBACK,
+            "PORT": str(port),
+        },
+        log=tmp_path_factory.mktemp("service") / "service.log",
+    )
+    url = f"http://{LOOPBACK}:{port}"
+    with httpx.Client(trust_env=False, timeout=20.0) as http:
+        try:
+            service.wait_until(lambda: _is_ready(http, url), READY_SECONDS)
+            yield Stack(url, supabase.url, service, http)
+        finally:
+            service.stop()
+
+
+def _is_ready(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(f"{url}/readyz").status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

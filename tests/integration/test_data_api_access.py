@@ -1,0 +1,99 @@
+"""Who may read and write what through the Data API.
+
+Supabase Lite grants every table to anon and authenticated again when it starts, so only row level security shows here;
+what the grants forbid (a user's own billing_key) is in tests/database/test_permissions.py.
+"""
+
+import datetime as dt
+import itertools
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack
+from tests.integration.test_main_job import payment
+
+TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements")
+FUNCTIONS: dict[str, dict[str, Any]] = {"record_webhook_events_v1": {"events": []}, "supatoss_schema_version": {}}
+OWNER = "11111111-1111-4111-8111-111111111111"
+STRANGER = "22222222-2222-4222-8222-222222222222"
+
+
+def token(user: str) -> str:
+    """What a signed-in user's browser sends."""
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+    return jwt.encode({"sub": user, "role": "authenticated", "aud": "authenticated", "exp": expires}, JWT_SECRET)
+
+
+@pytest.fixture(scope="module")
+def rows(stack: Stack) -> None:
+    """An order and a subscription of OWNER, and something in every other table."""
+    stack.post(payment("owned", secret="ps_of_owned"))
+    stack.post({"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "bk-owned", "customerKey": "owned"}})
+    stack.post({"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "owned", "amount": 1}})
+    stack.data_api("PATCH", "payments?order_id=eq.owned", json={"user_id": OWNER}).raise_for_status()
+    stack.data_api("PATCH", "subscriptions?customer_key=eq.owned", json={"user_id": OWNER}).raise_for_status()
+    assert stack.row("payment_secrets?order_id=eq.owned")["secret"] == "ps_of_owned"
+
+
+def as_role(stack: Stack, role: str, method: str, path: str, **options: Any) -> httpx.Response:
+    return stack.data_api(method, path, PUBLISHABLE_KEY, token(OWNER) if role == "authenticated" else None, **options)
+
+
+def content(stack: Stack) -> dict[str, Any]:
+    return {table: sorted(stack.rows(table), key=repr) for table in TABLES}
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(("role", "table"), list(itertools.product(["anon", "authenticated"], TABLES)))
+def test_nobody_but_the_service_writes(stack: Stack, role: str, table: str) -> None:
+    before = content(stack)
+    everything = f"{table}?created_at=gt.2000-01-01"
+    as_role(stack, role, "POST", table, json=before[table][0])
+    as_role(stack, role, "PATCH", everything, json={"created_at": "2020-01-01"})
+    as_role(stack, role, "DELETE", everything)
+    assert content(stack) == before
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("role", "table"),
+    [
+        *(("anon", table) for table in TABLES),
+        *(("authenticated", table) for table in ("payment_secrets", "webhook_events", "settlements")),
+    ],
+)
+def test_what_is_the_service_s_is_read_by_nobody_else(stack: Stack, role: str, table: str) -> None:
+    answer = as_role(stack, role, "GET", table)
+    assert answer.status_code in (401, 403) or answer.json() == []
+    assert stack.rows(table) != []
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_user_reads_own_payments_with_select_star(stack: Stack) -> None:
+    answer = as_role(stack, "authenticated", "GET", "payments?select=*")
+    assert [row["order_id"] for row in answer.json()] == ["owned"]
+    assert "ps_of_owned" not in answer.text
+    other = stack.data_api("GET", "payments", PUBLISHABLE_KEY, token(STRANGER))
+    assert other.json() == []
+
+
+@pytest.mark.usefixtures("rows")
+def test_a_user_reads_own_subscriptions(stack: Stack) -> None:
+    answer = as_role(stack, "authenticated", "GET", "subscriptions?select=customer_key,status")
+    assert answer.json() == [{"customer_key": "owned", "status": "ACTIVE"}]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nobody_but_the_service_calls_the_functions(stack: Stack, role: str, function: str) -> None:
+    answer = as_role(stack, role, "POST", f"rpc/{function}", json=FUNCTIONS[function])
+    assert answer.status_code in (401, 403)
+    assert answer.json()["code"] == "42501"
+
+
+@pytest.mark.parametrize("function", ["project_payments_v1", "store_events_v1", "apply_events_v1"])
+def test_the_inner_functions_are_not_in_the_data_api(stack: Stack, function: str) -> None:
+    assert stack.data_api("POST", f"rpc/{function}", json={}).status_code == 404
