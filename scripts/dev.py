@@ -1,7 +1,7 @@
 """The whole thing on one machine: Supabase Lite, the migrations and the service. `make run` runs it.
 
 Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321). All data are in `.local/`; deleting
-it starts afresh. Ctrl-C stops everything.
+it starts afresh (STATE_DIR names another folder). Ctrl-C stops everything.
 """
 
 import os
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -27,7 +28,6 @@ from scripts.local.supabase import LocalSupabase
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535
-ENV_FILE = npm.STATE / "env"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -77,9 +77,11 @@ def main() -> int:
 
 def _run(steps: Steps, running: ExitStack) -> NoReturn:
     ports = Ports.read(os.environ)
-    keys = load_keys(npm.STATE / "keys.json")
+    state = Path(os.environ.get("STATE_DIR") or npm.STATE).resolve()
+    env_file = state / "env"
+    keys = load_keys(state / "keys.json")
     supabase = LocalSupabase(
-        npm.STATE / "lite", ports.supabase, keys.publishable_key, keys.secret_key, jwt_secret=keys.jwt_secret
+        state / "lite", ports.supabase, keys.publishable_key, keys.secret_key, jwt_secret=keys.jwt_secret
     )
     running.callback(supabase.stop)
     supabase.claim()
@@ -95,8 +97,8 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
     variables = _variables(keys, ports)
     with steps.step("the service"):
         service = _start_service(variables, ports, running)
-    write_private(ENV_FILE, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
-    _explain(variables)
+    write_private(env_file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    _explain(variables, env_file)
     _watch([supabase.server, service])
 
 
@@ -125,17 +127,17 @@ def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStac
     return service
 
 
-def _explain(variables: Mapping[str, str]) -> None:
+def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     """Say where everything is and what to try."""
     sample = SampleDelivery.new()
-    env_file = ENV_FILE.relative_to(npm.ROOT)
+    shown = env_file.relative_to(npm.ROOT) if env_file.is_relative_to(npm.ROOT) else env_file
     rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
     read_back = f'curl -sS "{rows}" -H "apikey: $SUPABASE_SECRET_KEY"'
     print(
         f"""
 Webhook URL   {variables["WEBHOOK_URL"]}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
-Environment   {env_file} (to use: . {env_file})
+Environment   {shown} (to use: . {shown})
 
 A signed delivery; the second time it is a duplicate:
 
@@ -143,7 +145,7 @@ A signed delivery; the second time it is a duplicate:
 
 What became of it:
 
-. {env_file} && {read_back}
+. {shown} && {read_back}
 
 Ctrl-C stops everything.
 """,

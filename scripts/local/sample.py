@@ -4,11 +4,10 @@ import json
 import secrets
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
 from service.toss.signature import sign_hex
-
-SEOUL = timezone(timedelta(hours=9), "Asia/Seoul")
+from service.toss.times import SEOUL
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from service.toss.times import SEOUL
+
 Body = dict[str, Any]
 Story = list[Body]
 
-SEOUL = dt.timezone(dt.timedelta(hours=9))
 START = dt.datetime(2026, 1, 2, 9, 0, tzinfo=SEOUL)
 """A fixed day, so that the same seed makes the same events on every day."""
 

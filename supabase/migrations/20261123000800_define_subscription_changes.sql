@@ -1,5 +1,7 @@
 -- A billing key was issued: the customer's live subscription uses it, or there is a new one.
-create function supatoss.apply_billing_key_issued_v1(p_customer_key text, p_billing_key text, p_issued_at timestamptz, p_event_key text)
+-- p_waiting: events of the same batch that are not applied yet; they come after this one and must not make it look late.
+create function supatoss.apply_billing_key_issued_v1(
+  p_customer_key text, p_billing_key text, p_issued_at timestamptz, p_event_key text, p_waiting uuid[])
 returns void
 language plpgsql
 set search_path = ''
@@ -8,13 +10,14 @@ declare
   v_subscription uuid;
   v_deleted_at timestamptz;
 begin
-  -- A newer key is known already: this event came late and has nothing to say.
+  -- A newer key is known already: this event came late, and concerns a subscription that has ended or another card now.
   if exists (
     select 1 from public.webhook_events w
     where w.change ->> 'kind' = 'billing' and w.change ->> 'customer_key' = p_customer_key
-      and w.change ->> 'action' = 'issued' and w.status = 'processed'
+      and w.change ->> 'action' = 'issued' and w.status = 'processed' and w.id <> all (p_waiting)
       and (w.occurred_at, w.event_key collate "C") > (p_issued_at, p_event_key)
   ) then
+    perform supatoss.note_ended_key_v1(p_billing_key);
     return;
   end if;
 
@@ -65,10 +68,48 @@ $$;
 -- A billing key was deleted: the live subscription that uses it ends. One that has a newer key lives on.
 create function supatoss.apply_billing_key_deleted_v1(p_billing_key text, p_deleted_at timestamptz)
 returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.subscriptions s
+  set status = 'CANCELED', canceled_at = p_deleted_at, billing_key_deleted_at = p_deleted_at, updated_at = now()
+  where s.billing_key = p_billing_key and s.status in ('ACTIVE', 'PAUSED');
+  if not found then
+    perform supatoss.note_ended_key_v1(p_billing_key);
+  end if;
+end;
+$$;
+
+-- The customer left and came back, but the coming back was known first: the subscription of before gets its row as well.
+create function supatoss.note_ended_key_v1(p_billing_key text)
+returns void
 language sql
 set search_path = ''
 as $$
-  update public.subscriptions s
-  set status = 'CANCELED', canceled_at = p_deleted_at, billing_key_deleted_at = p_deleted_at, updated_at = now()
-  where s.billing_key = p_billing_key and s.status in ('ACTIVE', 'PAUSED')
+  with ended as (
+    select i.change ->> 'customer_key' as customer_key, i.occurred_at as issued_at, d.deleted_at
+    from public.webhook_events i
+    cross join lateral (
+      select min(w.occurred_at) as deleted_at from public.webhook_events w
+      where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
+        and w.change ->> 'action' = 'deleted' and w.status = 'processed'
+    ) d
+    where i.change ->> 'kind' = 'billing' and i.change ->> 'billing_key' = p_billing_key
+      and i.change ->> 'action' = 'issued' and i.status = 'processed'
+    order by i.occurred_at limit 1
+  )
+  insert into public.subscriptions (
+    billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, canceled_at,
+    billing_cycle, amount, billing_key_issued_at, billing_key_deleted_at)
+  select p_billing_key, e.customer_key, 'CANCELED', 'UNASSIGNED', e.issued_at, e.issued_at, e.issued_at + interval '1 month',
+         e.deleted_at, 'monthly', 0, e.issued_at, e.deleted_at
+  from ended e
+  where not exists (
+      select 1 from public.subscriptions s where s.customer_key = e.customer_key and s.billing_key = p_billing_key)
+    -- It was the key in use until it was deleted: the next key came after that, and there is one.
+    and e.deleted_at < (
+      select min(n.occurred_at) from public.webhook_events n
+      where n.change ->> 'kind' = 'billing' and n.change ->> 'customer_key' = e.customer_key
+        and n.change ->> 'action' = 'issued' and n.status = 'processed' and n.occurred_at > e.issued_at)
 $$;

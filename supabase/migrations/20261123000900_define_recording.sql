@@ -91,6 +91,7 @@ as $$
 declare
   v_order_ids text[];
   v_event record;
+  v_waiting uuid[];
 begin
   -- Which order a payment belongs to may be known from its row or from another event of it.
   update public.webhook_events w
@@ -132,14 +133,17 @@ begin
 
   perform supatoss.project_settlements_v1(p_ids);
 
+  v_waiting := p_ids;
   for v_event in
-    select w.change, w.occurred_at, w.event_key from public.webhook_events w
+    select w.id, w.change, w.occurred_at, w.event_key from public.webhook_events w
     where w.id = any (p_ids) and w.change ->> 'kind' = 'billing' and w.status = 'processed'
     order by w.occurred_at, w.event_key collate "C"
   loop
+    v_waiting := array_remove(v_waiting, v_event.id);
     if v_event.change ->> 'action' = 'issued' then
       perform supatoss.apply_billing_key_issued_v1(
-        v_event.change ->> 'customer_key', v_event.change ->> 'billing_key', v_event.occurred_at, v_event.event_key);
+        v_event.change ->> 'customer_key', v_event.change ->> 'billing_key', v_event.occurred_at, v_event.event_key,
+        v_waiting);
     else
       perform supatoss.apply_billing_key_deleted_v1(v_event.change ->> 'billing_key', v_event.occurred_at);
     end if;

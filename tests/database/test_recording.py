@@ -142,10 +142,33 @@ def test_a_deleted_new_key_ends_the_subscription_whatever_the_order(database: Da
     assert ("bk-2", "CANCELED") in subscriptions(database)
 
 
-def test_a_customer_who_comes_back_has_an_old_row_and_a_new_one(database: Database) -> None:
-    for event in (billing("issued", "bk-1", 0), billing("deleted", "bk-1", 10), billing("issued", "bk-2", 20)):
-        database.record(event)
+COMING_BACK = [billing("issued", "bk-1", 0), billing("deleted", "bk-1", 10), billing("issued", "bk-2", 20)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_customer_who_comes_back_has_an_old_row_and_a_new_one(database: Database, order: tuple[int, ...]) -> None:
+    for index in order:
+        database.record(COMING_BACK[index])
+    assert sorted(subscriptions(database)) == [("bk-1", "CANCELED"), ("bk-2", "ACTIVE")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_batch_does_what_its_events_do_one_by_one(database: Database, order: tuple[int, ...]) -> None:
+    database.record(*[COMING_BACK[index] for index in order])
     assert subscriptions(database) == [("bk-1", "CANCELED"), ("bk-2", "ACTIVE")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_of_three_cards_the_last_one_is_live(database: Database, order: tuple[int, ...]) -> None:
+    events = [
+        billing("issued", "bk-1", 0),
+        billing("issued", "bk-2", 10),
+        billing("deleted", "bk-1", 20),
+        billing("issued", "bk-3", 30),
+    ]
+    for index in order:
+        database.record(events[index])
+    assert live(database) == [("bk-3", "ACTIVE")]
 
 
 def test_a_subscription_of_the_application_gets_the_new_key(database: Database) -> None:

@@ -1,0 +1,163 @@
+"""`make run` and scripts/seed.py, as a person uses them."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port
+from tests.integration.conftest import SUPABASE_KEY, Stack
+
+START_SECONDS = 90.0
+
+
+@contextmanager
+def running(state: Path, port: int, supabase_port: int) -> Iterator[Child]:
+    """The local stack, once it has printed how to use it."""
+    child = Child(
+        "make run",
+        [sys.executable, "-m", "scripts.dev"],
+        cwd=ROOT,
+        env={**os.environ, "STATE_DIR": str(state), "PORT": str(port), "SUPABASE_PORT": str(supabase_port)},
+        log=state / "dev.log",
+        stop_signal=signal.SIGINT,
+    )
+    try:
+        child.wait_until(lambda: "Ctrl-C stops everything." in (state / "dev.log").read_text(), START_SECONDS)
+        yield child
+    finally:
+        child.stop()
+
+
+def send(curl: str) -> httpx.Response:
+    """What the printed curl command does."""
+    words = shlex.split(curl)
+    headers = dict(words[index + 1].split(": ", 1) for index, word in enumerate(words) if word == "-H")
+    body = words[words.index("--data-binary") + 1]
+    return httpx.post(words[2], content=body.encode(), headers=headers, trust_env=False)
+
+
+def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> None:
+    port, supabase_port = free_port(), free_port()
+    with running(tmp_path, port, supabase_port) as stack:
+        (curl,) = re.findall(r"^curl .*$", (tmp_path / "dev.log").read_text(), re.MULTILINE)
+        first = send(curl)
+        assert (first.status_code, first.json()["status"]) == (200, "created")
+        assert send(curl).json() == {**first.json(), "status": "duplicate"}
+        env = dict(re.findall(r"^export (\w+)=(.*)$", (tmp_path / "env").read_text(), re.MULTILINE))
+        assert env.keys() >= {
+            "SUPABASE_URL",
+            "SUPABASE_SECRET_KEY",
+            "SUPABASE_PUBLISHABLE_KEY",
+            "TOSS_SECRET_KEY",
+            "WEBHOOK_URL",
+        }
+        assert (tmp_path / "env").stat().st_mode & 0o077 == 0
+        headers = {"apikey": env["SUPABASE_SECRET_KEY"]}
+        for table in ("webhook_events", "payments"):
+            rows = httpx.get(f"{env['SUPABASE_URL']}/rest/v1/{table}", headers=headers, trust_env=False).json()
+            assert len(rows) == 1, table
+        os.kill(stack.pid, signal.SIGINT)
+        assert stack.wait(20) == 0
+    for closed in (port, supabase_port):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{LOOPBACK}:{closed}", trust_env=False)
+    with running(tmp_path, port, supabase_port):
+        assert send(curl).json()["status"] == "duplicate"
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"PORT": "http"}, "PORT should be a port between 1 and 65535, not 'http'"),
+        ({"PORT": "9", "SUPABASE_PORT": "9"}, "PORT and SUPABASE_PORT are both 9: they should differ"),
+    ],
+)
+def test_a_wrong_port_is_one_clear_line(tmp_path: Path, variables: dict[str, str], message: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "scripts.dev"],
+        cwd=ROOT,
+        env={**os.environ, "STATE_DIR": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["PORT", "SUPABASE_PORT"])
+def test_a_taken_port_is_named(tmp_path: Path, stack: Stack, name: str) -> None:
+    taken = stack.service_url.rpartition(":")[2]
+    free = {"PORT": str(free_port()), "SUPABASE_PORT": str(free_port())}
+    result = subprocess.run(
+        [sys.executable, "-m", "scripts.dev"],
+        cwd=ROOT,
+        env={**os.environ, "STATE_DIR": str(tmp_path), **free, name: taken},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert f"{name}: port {taken} is taken" in result.stdout + result.stderr
+
+
+def seed(url: str, *arguments: str, key: str = SUPABASE_KEY) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - arguments of these tests
+        [sys.executable, "scripts/seed.py", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "SUPABASE_URL": url, "SUPABASE_SECRET_KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_seed_makes_every_status_and_method_once(stack: Stack, supabase: LocalSupabase) -> None:
+    first = seed(supabase.url, "--payments", "30", "--subscriptions", "4", "--seed", "7")
+    assert first.returncode == 0, first.stderr
+    payments = stack.rows("payments?order_id=like.seed-7-*")
+    assert len(payments) == 30
+    assert {row["payment_status"] for row in payments} == {
+        *("DONE", "CANCELED", "PARTIAL_CANCELED", "ABORTED", "EXPIRED"),
+        *("READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "FAILED"),
+    }
+    assert {row["payment_method"] for row in payments} >= {"카드", "가상계좌", "간편결제", "휴대폰", "계좌이체"}
+    subscriptions = stack.rows("subscriptions?customer_key=like.seed-customer-7-*")
+    assert sorted(row["status"] for row in subscriptions) == ["ACTIVE", "ACTIVE", "ACTIVE", "CANCELED", "CANCELED"]
+    assert {row["proof"] for row in stack.rows("webhook_events?order_id=like.seed-7-*")} == {"operator"}
+
+    again = seed(supabase.url, "--payments", "30", "--subscriptions", "4", "--seed", "7")
+    assert "0 created" in again.stdout
+    unchanged = stack.rows("payments?order_id=like.seed-7-*")
+    assert sorted(unchanged, key=lambda row: str(row["id"])) == sorted(payments, key=lambda row: str(row["id"]))
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments", "message"),
+    [
+        ("https://abc.supabase.co", (), "To put test data there: --allow-remote abc.supabase.co"),
+        ("https://abc.supabase.co", ("--allow-remote", "other.supabase.co"), "which is not this machine"),
+        ("http://abc.supabase.co", (), "SUPABASE_URL should begin with https://"),
+        ("", (), "SUPABASE_URL is missing"),
+        ("http://127.0.0.1:1", ("--payments", "1"), "did not record: no answer from the Data API"),
+        ("http://127.0.0.1:1", ("--payments", "-1"), "should be a number from 0"),
+    ],
+)
+def test_seed_refuses_clearly(url: str, arguments: tuple[str, ...], message: str) -> None:
+    result = seed(url, *arguments)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
