@@ -14,7 +14,7 @@ from supabase import AsyncClient, AsyncClientOptions, create_async_client
 from service.errors import StoreError, StoreRefused, StoreUnavailable
 from service.telemetry import STORE_CALLS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """supatoss_schema_version() of the newest migration that this release relies on."""
 
 MAX_CONNECTIONS = 32

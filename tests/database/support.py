@@ -64,13 +64,15 @@ class Database:
         return self.record_records([record_of(body) for body in bodies])
 
     def record_records(self, records: Sequence[Row]) -> list[Row]:
+        answer = self.call("select record_webhook_events_v1(%s::jsonb[])", [Jsonb(record) for record in records])
+        return cast("list[Row]", answer)
+
+    def call(self, query: str, *parameters: Any) -> Any:
+        """Calls a function as the service would, and returns its answer."""
         with self.connection.transaction():
             self.connection.execute("set local role service_role")
-            answer = self.connection.execute(
-                "select public.record_webhook_events_v1(%s::jsonb[])", [[Jsonb(record) for record in records]]
-            ).fetchone()
-        assert answer is not None
-        return cast("list[Row]", answer[0])
+            (answer,) = self.connection.execute(query, parameters).fetchone() or (None,)
+        return answer
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
         with self.connection.cursor(row_factory=dict_row) as cursor:

@@ -1,0 +1,170 @@
+-- Events that wait for Toss: who works on which (a lease that expires by itself), and what came of it.
+alter table public.webhook_events
+  add column if not exists lease_token uuid,
+  add column if not exists lease_until timestamptz;
+comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
+comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';
+
+create index if not exists payments_waiting_idx
+  on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
+create index if not exists payments_cancels_idx on public.payments using gin (cancels jsonb_path_ops);
+
+-- Revokes every function of ours from everybody but the service. Migrations that define functions call it last.
+create function supatoss.close_functions()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_function regprocedure;
+begin
+  for v_function in
+    select p.oid::regprocedure from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'supatoss'
+       or (n.nspname = 'public' and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'supatoss\_%'))
+  loop
+    execute format('revoke all on function %s from public, anon, authenticated', v_function);
+    execute format('grant execute on function %s to service_role', v_function);
+  end loop;
+  revoke execute on function supatoss.close_functions() from service_role;
+  revoke execute on function supatoss.adopt_column_types(regclass, text[]) from service_role;
+  revoke execute on function supatoss.replace_check(regclass, text, text, text) from service_role;
+end;
+$$;
+
+-- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not waited for.
+create function public.claim_webhook_events_v1(max_events integer, lease_seconds integer)
+returns jsonb
+language sql
+set search_path = ''
+as $$
+  with due as (
+    select w.id from public.webhook_events w
+    where w.status = 'pending' and w.next_attempt_at <= now() and (w.lease_until is null or w.lease_until <= now())
+    order by w.next_attempt_at, w.id
+    limit max_events
+    for update skip locked
+  ),
+  claimed as (
+    update public.webhook_events w
+    set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => lease_seconds), attempts = w.attempts + 1
+    from due where w.id = due.id
+    returning w.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
+           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
+           'amount', (select p.amount::text from public.payments p where p.order_id = c.order_id))
+         order by c.next_attempt_at, c.id), '[]'::jsonb)
+  from claimed c
+$$;
+
+-- Ends one attempt at a pending event: {event, lease, status, reason, last_error, delay_seconds, and for processed: change,
+-- payment_key, order_id, occurred_at}. Says what became of it; `lost` when the lease is somebody else's or the event is done.
+create function public.settle_webhook_event_v1(settlement text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_settlement jsonb := settlement::jsonb;
+  v_event public.webhook_events;
+  v_status text := v_settlement ->> 'status';
+begin
+  select * into v_event from public.webhook_events w where w.id = (v_settlement ->> 'event')::uuid;
+  if not found then
+    return jsonb_build_object('outcome', 'lost');
+  end if;
+  perform supatoss.lock_subjects_v1(array[
+    jsonb_build_object('event_key', v_event.event_key, 'order_id', coalesce(v_settlement ->> 'order_id', v_event.order_id),
+                       'payment_key', coalesce(v_settlement ->> 'payment_key', v_event.payment_key))]);
+  begin
+    update public.webhook_events w
+    set status = v_status,
+        processed = v_status in ('processed', 'ignored'),
+        processed_at = case when v_status in ('processed', 'ignored') then now() end,
+        reason = case when v_status = 'pending' then w.reason else v_settlement ->> 'reason' end,
+        last_error = v_settlement ->> 'last_error',
+        change = coalesce(nullif(v_settlement -> 'change', 'null'), w.change),
+        payment_key = coalesce(v_settlement ->> 'payment_key', w.payment_key),
+        order_id = coalesce(v_settlement ->> 'order_id', w.order_id),
+        occurred_at = coalesce((v_settlement ->> 'occurred_at')::timestamptz, w.occurred_at),
+        next_attempt_at = case when v_status = 'pending'
+          then now() + make_interval(secs => (v_settlement ->> 'delay_seconds')::double precision) end,
+        lease_token = null, lease_until = null
+    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_settlement ->> 'lease')::uuid;
+    if not found then
+      return jsonb_build_object('outcome', 'lost');
+    end if;
+    if v_status = 'processed' then
+      perform supatoss.apply_events_v1(array[v_event.id]);
+    end if;
+  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
+    update public.webhook_events w
+    set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
+        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate), next_attempt_at = null, lease_token = null, lease_until = null
+    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_settlement ->> 'lease')::uuid;
+  end;
+  select * into v_event from public.webhook_events w where w.id = v_event.id;
+  return jsonb_build_object('outcome', 'settled', 'status', v_event.status, 'reason', v_event.reason);
+end;
+$$;
+
+-- What we hold that can vouch for an unsigned event: secrets of the order, whether we know the billing key, and which
+-- payment a cancel belongs to.
+create function public.read_webhook_event_vouchers_v1(order_id text, payment_key text, billing_key text, cancel_key text, cancel_request text)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'secrets', (
+      select coalesce(jsonb_agg(distinct s.secret), '[]'::jsonb) from public.payment_secrets s
+      where s.order_id = $1 and ($2 is null or s.payment_key is null or s.payment_key = $2)),
+    'holds_billing_key', $3 is not null and (
+      exists (select 1 from public.subscriptions s where s.billing_key = $3)
+      or exists (select 1 from public.webhook_events w
+                 where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = $3)),
+    'cancel_payment_key', (
+      select min(p.payment_key collate "C") from public.payments p
+      where p.cancels @> jsonb_build_array(jsonb_build_object('transactionKey', $4))
+         or p.cancels @> jsonb_build_array(jsonb_build_object('cancelRequestId', $5))))
+$$;
+
+create function supatoss.parse_time(p_text text)
+returns timestamptz
+language plpgsql stable
+set search_path = ''
+set timezone = 'Asia/Seoul'
+as $$
+begin
+  return p_text::timestamptz;  -- Without an offset it is Korean time.
+exception when data_exception then
+  return null;
+end;
+$$;
+
+-- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its reference).
+create function public.supatoss_overdue_accounts(max_accounts integer)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(jsonb_build_object('payment_key', o.payment_key, 'order_id', o.order_id, 'due_date', o.due_date)
+                            order by o.due_date), '[]'::jsonb)
+  from (
+    select p.payment_key, p.order_id, supatoss.parse_time(p.virtual_account ->> 'dueDate') as due_date
+    from public.payments p
+    where p.payment_status = 'WAITING_FOR_DEPOSIT' and supatoss.parse_time(p.virtual_account ->> 'dueDate') < now()
+    order by 3
+    limit max_accounts
+  ) o
+$$;
+
+create or replace function public.supatoss_schema_version()
+returns integer
+language sql immutable
+set search_path = ''
+as $$ select 2 $$;
+
+select supatoss.close_functions();

@@ -1,0 +1,154 @@
+"""Claiming and settling of pending events: leases, several workers, what a settlement may change."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.database.support import Database, Row, at, payment_event
+
+
+def deposit(number: int = 1) -> Row:
+    return {
+        "eventType": "VIRTUAL_ACCOUNT_DEPOSIT",
+        "data": {
+            "paymentKey": f"key-{number}",
+            "orderId": f"order-{number}",
+            "secret": "s",
+            "depositedAt": at(number, offset=True),
+        },
+    }
+
+
+@pytest.fixture
+def second(database: Database) -> Iterator[Database]:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        yield Database(connection, database.dsn)
+
+
+def claim(database: Database, limit: int = 10, lease_seconds: int = 60) -> list[Row]:
+    return database.call("select claim_webhook_events_v1(%s, %s)", limit, lease_seconds)
+
+
+def settle(database: Database, claimed: Row, **settlement: Any) -> Row:
+    text = json.dumps({"event": claimed["id"], "lease": claimed["lease"], **settlement})
+    return database.call("select settle_webhook_event_v1(%s)", text)
+
+
+DONE = {"kind": "payment", "status": "DONE", "amount": "10000", "approved_at": "2026-03-14T00:00:10+00:00"}
+
+
+def test_a_claimed_event_is_nobody_else_s(database: Database, second: Database) -> None:
+    database.record(deposit(1), deposit(2))
+    first = claim(database, 1)
+    other = claim(second)
+    assert sorted(event["order_id"] for event in first + other) == ["order-1", "order-2"]
+    assert claim(database) == claim(second) == []
+    assert first[0]["attempts"] == 1
+
+
+def test_claiming_passes_over_what_another_is_claiming(database: Database, second: Database) -> None:
+    database.record(deposit(1), deposit(2))
+    with database.connection.transaction():
+        assert len(claim(database, 1)) == 1
+        assert len(claim(second)) == 1
+
+
+def test_an_expired_lease_is_free_again_and_the_first_holder_has_lost(database: Database) -> None:
+    database.record(deposit())
+    (slow,) = claim(database, lease_seconds=0)
+    (quick,) = claim(database)
+    assert settle(database, slow, status="failed", last_error="late") == {"outcome": "lost"}
+    assert settle(database, quick, status="processed", change=DONE)["status"] == "processed"
+    assert database.payment()["payment_status"] == "DONE"
+
+
+def test_a_settled_event_is_applied_with_what_toss_said(database: Database) -> None:
+    database.record(deposit())
+    (claimed,) = claim(database)
+    settled = settle(database, claimed, status="processed", change=DONE, occurred_at="2026-03-14T00:01:00+00:00")
+    assert settled == {"outcome": "settled", "status": "processed", "reason": None}
+    (event,) = database.rows(
+        "select processed, processed_at is not null as timed, reason, lease_token from webhook_events"
+    )
+    assert event == {"processed": True, "timed": True, "reason": None, "lease_token": None}
+    assert database.payment()["amount"] == 10000
+    assert settle(database, claimed, status="failed") == {"outcome": "lost"}
+
+
+def test_a_settlement_that_contradicts_the_application_fails(database: Database) -> None:
+    database.insert_payment(amount=9900)
+    database.record(deposit())
+    (claimed,) = claim(database)
+    assert claimed["amount"] == "9900"
+    assert settle(database, claimed, status="processed", change=DONE)["reason"] == "amount_mismatch"
+    assert database.payment()["payment_status"] == "PENDING"
+
+
+def test_a_settlement_that_the_tables_refuse_fails(database: Database) -> None:
+    database.insert_payment(order_id="order-9", payment_key="key-1")
+    database.record(deposit())
+    (claimed,) = claim(database)
+    settled = settle(database, claimed, status="processed", change=DONE)
+    assert (settled["status"], settled["reason"]) == ("failed", "refused_by_database")
+
+
+def test_a_retry_waits_its_time_and_keeps_its_reason(database: Database) -> None:
+    database.record(deposit())
+    (claimed,) = claim(database)
+    settle(database, claimed, status="pending", last_error="no answer", delay_seconds=3600)
+    assert claim(database) == []
+    (event,) = database.rows(
+        "select status, reason, last_error, next_attempt_at > now() + interval '59 min' as late from webhook_events"
+    )
+    assert event == {"status": "pending", "reason": "check_deposit", "last_error": "no answer", "late": True}
+
+
+def test_a_duplicate_wakes_a_waiting_event(database: Database) -> None:
+    database.record(deposit())
+    (claimed,) = claim(database)
+    settle(database, claimed, status="pending", delay_seconds=3600)
+    database.record(deposit())
+    assert [event["id"] for event in claim(database)] == [claimed["id"]]
+
+
+def test_a_delivery_that_finishes_an_event_takes_it_from_its_worker(database: Database) -> None:
+    event = payment_event("CANCELED", 40, order="")
+    database.record(event)
+    (claimed,) = claim(database)
+    database.record(payment_event("DONE", 10))
+    assert settle(database, claimed, status="failed", last_error="late") == {"outcome": "lost"}
+    assert database.payment()["payment_status"] == "CANCELED"
+
+
+def test_vouchers(database: Database) -> None:
+    cancels = [{"transactionKey": "t-1", "cancelRequestId": "creq-1", "cancelAmount": 1}]
+    database.record(payment_event("PARTIAL_CANCELED", 10, secret="ps_1", cancels=cancels))
+    database.record({"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "bk-1", "customerKey": "c"}})
+    query = "select read_webhook_event_vouchers_v1(%s, %s, %s, %s, %s)"
+    assert database.call(query, "order-1", None, "bk-1", "t-1", None) == {
+        "secrets": ["ps_1"],
+        "holds_billing_key": True,
+        "cancel_payment_key": "key-1",
+    }
+    assert database.call(query, None, None, None, None, "creq-1")["cancel_payment_key"] == "key-1"
+    assert database.call(query, "order-1", "key-2", "bk-2", "t-2", None) == {
+        "secrets": [],
+        "holds_billing_key": False,
+        "cancel_payment_key": None,
+    }
+
+
+def test_overdue_accounts(database: Database) -> None:
+    dates = {
+        "late": "2026-03-20T09:00:00",
+        "zoned": "2026-03-20T08:59:00+09:00",
+        "future": "2999-01-01T00:00:00",
+        "odd": "soon",
+    }
+    for name, date in dates.items():
+        database.record(payment_event("WAITING_FOR_DEPOSIT", 0, order=name, key=name, virtualAccount={"dueDate": date}))
+    overdue = database.call("select supatoss_overdue_accounts(10)")
+    assert [account["order_id"] for account in overdue] == ["zoned", "late"]
