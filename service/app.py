@@ -1,10 +1,12 @@
 """Puts the parts together: routes and lifespan. `uvicorn service.app:app` serves it."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import structlog
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,12 +15,19 @@ from starlette.routing import Route
 from service import __version__
 from service.errors import ConfigurationError
 from service.health import Readiness, healthz
+from service.inbox.questions import Questions
 from service.inbox.recorder import Recorder
+from service.inbox.verification import Verifier
+from service.inbox.worker import Worker
 from service.settings import Settings
 from service.store import Store
-from service.telemetry import configure_logging
+from service.telemetry import TOSS_CALLS, configure_logging
+from service.toss.api import TossApi
 from service.toss.signature import Keys
-from service.webhook import WebhookEndpoint
+from service.webhook import Source, WebhookEndpoint
+
+WORKER_GRACE_SECONDS = 5.0
+"""Time for the worker to settle what it has in hand when the process is told to stop."""
 
 WEBHOOK_PATHS = ("/webhooks/toss", "/functions/v1/webhook")
 """The second one is where Supabase's edge function stood: a drop-in needs only another host."""
@@ -30,26 +39,29 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await Store.open(
-            settings.supabase_url,
-            settings.supabase_secret_key.get_secret_value(),
-            settings.supabase_timeout_seconds,
-        )
-        app.state.webhook = WebhookEndpoint(
-            Recorder(store),
-            Keys(
-                tuple(key.get_secret_value() for key in settings.toss_secret_key),
-                tuple(key.get_secret_value() for key in settings.toss_security_key),
-            ),
-            settings.max_body_bytes,
-            settings.answer_deadline_seconds,
-        )
-        app.state.readiness = Readiness(store)
-        structlog.get_logger("supatoss").info("started", version=__version__, supabase_url=settings.supabase_url)
-        try:
-            yield
-        finally:
-            await store.close()
+        async with open_store(settings) as store, open_toss(settings) as toss:
+            worker = Worker(store, toss)
+            verifier = Verifier(
+                store,
+                Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
+                Questions(toss),
+                accepts_unsigned=settings.toss_unsigned == "verify",
+                ask_seconds=settings.toss_timeout_seconds,
+            )
+            app.state.webhook = WebhookEndpoint(
+                verifier,
+                Recorder(store),
+                Source(settings.toss_allowed_ips, settings.client_ip_header),
+                settings.max_body_bytes,
+                settings.answer_deadline_seconds,
+                on_pending=worker.wake,
+            )
+            app.state.readiness = Readiness(store)
+            structlog.get_logger("supatoss").info(
+                "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
+            )
+            async with running(worker, is_wanted=settings.worker == "in-process"):
+                yield
 
     # Toss is not known to follow redirects, so a trailing slash is answered as it is.
     paths = [variant for path in WEBHOOK_PATHS for variant in (path, f"{path}/")]
@@ -63,6 +75,53 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The Supabase project of the settings."""
+    key = settings.supabase_secret_key.get_secret_value()
+    store = await Store.open(settings.supabase_url, key, settings.supabase_timeout_seconds)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_toss(settings: Settings) -> AsyncIterator[TossApi]:
+    """Toss's API with the keys of the settings."""
+    toss = TossApi(
+        settings.toss_api_url,
+        reveal(settings.toss_secret_key),
+        on_call=lambda call, outcome, _seconds: TOSS_CALLS.labels(call, outcome).inc(),
+    )
+    try:
+        yield toss
+    finally:
+        await toss.aclose()
+
+
+@asynccontextmanager
+async def running(worker: Worker, *, is_wanted: bool) -> AsyncIterator[None]:
+    """Runs the worker beside what is inside; at the end it settles what it has in hand, within its grace."""
+    if not is_wanted:
+        yield
+        return
+    task = asyncio.create_task(worker.run(), name="worker")
+    try:
+        yield
+    finally:
+        worker.stop()
+        _, unfinished = await asyncio.wait({task}, timeout=WORKER_GRACE_SECONDS)
+        for late in unfinished:
+            # Its leases run out by themselves, and another worker goes on.
+            late.cancel()
+
+
+def reveal(keys: Iterable[SecretStr]) -> tuple[str, ...]:
+    """The text of keys."""
+    return tuple(key.get_secret_value() for key in keys)
 
 
 async def _webhook(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
 
 import ipaddress
+import re
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -16,6 +17,18 @@ def _split(value: object) -> object:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
 
+def _addresses(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(item.strip(), strict=True) for item in value.split(",") if item.strip())
+    except ValueError:
+        raise ValueError("should be IP addresses or networks with commas between, such as 13.124.18.147") from None
+
+
+AddressList = Annotated[
+    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode, BeforeValidator(_addresses)
+]
 KeyList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -37,6 +50,24 @@ class Settings(BaseSettings):
 
     toss_security_key: KeyList = ()
     """Security keys of Toss (64 hex digits), newest first: the `v1:` signature of payout.changed and seller.changed."""
+
+    toss_api_url: str = "https://api.tosspayments.com"
+    """Address of Toss's API; plain http only on loopback."""
+
+    toss_unsigned: Literal["verify", "reject"] = "verify"
+    """What becomes of unsigned deliveries. Toss signs payouts and sellers only, so rejecting refuses every payment."""
+
+    toss_allowed_ips: AddressList = ()
+    """Addresses that may deliver, with commas between; none means all. A filter, never a proof."""
+
+    toss_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
+    """Longest wait for Toss while a delivery waits for its answer; the worker waits longer."""
+
+    client_ip_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
+    """Header in which a trusted proxy tells the sender's address (Fly.io: Fly-Client-IP); empty: the peer's own."""
+
+    worker: Literal["in-process", "off"] = "in-process"
+    """Whether this process also finishes events that wait for Toss."""
 
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
@@ -66,6 +97,11 @@ class Settings(BaseSettings):
     @classmethod
     def _check_url(cls, value: str) -> str:
         return check_supabase_url(value)
+
+    @field_validator("toss_api_url")
+    @classmethod
+    def _check_toss_url(cls, value: str) -> str:
+        return check_url(value, "https://api.tosspayments.com")
 
     @field_validator("supabase_secret_key")
     @classmethod
@@ -102,14 +138,20 @@ class Settings(BaseSettings):
 
 def check_supabase_url(value: str) -> str:
     """The address of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
+    return check_url(value, "https://<project-ref>.supabase.co")
+
+
+def check_url(value: str, example: str) -> str:
+    """An address without a path, https unless it is this machine. Raises ValueError with what it should be."""
     value = value.strip().rstrip("/")
-    expected = "should be an address such as https://<project-ref>.supabase.co"
+    expected = f"should be an address such as {example}"
     try:
         url = urlsplit(value)
         host, _ = url.hostname, url.port
     except ValueError:
         raise ValueError(expected) from None
-    if url.scheme not in ("http", "https") or not host or url.path or url.query or url.fragment or url.username:
+    is_plain = not (url.path or url.query or url.fragment or "@" in url.netloc or re.search(r"[\s\x00-\x1f]", value))
+    if url.scheme not in ("http", "https") or not host or not is_plain:
         raise ValueError(expected)
     if url.scheme == "http" and not is_loopback(host):
         raise ValueError("should begin with https:// unless the host is this machine")

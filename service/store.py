@@ -1,10 +1,11 @@
 """The way to Supabase: the only module that imports its client. Its errors become ours here."""
 
 import asyncio
-import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
@@ -45,6 +46,59 @@ class RecordedEvent:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Vouchers:
+    """What we hold that can vouch for an unsigned event."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+    holds_billing_key: bool
+    cancel_payment_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """A pending event under our lease. amount: what the application stored for its order, as decimal text."""
+
+    id: str
+    lease: str
+    event_key: str
+    event_type: str
+    reason: str | None
+    attempts: int
+    payment_key: str | None
+    order_id: str | None
+    proof: str | None
+    cancel_key: str | None
+    cancel_request: str | None
+    amount: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledEvent:
+    """What became of a settlement: outcome is settled, or lost when somebody else had finished the event."""
+
+    outcome: str
+    status: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueAccount:
+    """A virtual account that waits for its deposit after its due date."""
+
+    payment_key: str
+    order_id: str
+    due_date: str
+
+
+_status: ContextVar[int] = ContextVar("http_status", default=0)
+"""HTTP status of the last answer in this task: the client hides it when a gateway answers with JSON of its own."""
+
+
+async def _remember_status(response: httpx.Response) -> None:
+    _status.set(response.status_code)
+
+
 class Store:
     """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
 
@@ -60,6 +114,7 @@ class Store:
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             trust_env=False,
+            event_hooks={"response": [_remember_status]},
         )
         options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         return cls(await create_async_client(url, secret_key, options), http)
@@ -74,20 +129,59 @@ class Store:
         Raises StoreUnavailable or StoreRefused; then nothing is known to be stored, and recording again is safe.
         """
         rows = await self._call("record_webhook_events_v1", {"events": list(records)})
-        try:
+        with _expecting("record_webhook_events_v1"):
             recorded = [
                 RecordedEvent(row["id"], row["event_key"], row["outcome"], row["status"], row["reason"]) for row in rows
             ]
-        except (TypeError, KeyError) as error:
-            raise StoreRefused("record_webhook_events_v1 answered in an unexpected form") from error
         if [event.event_key for event in recorded] != [record["event_key"] for record in records]:
             raise StoreRefused("record_webhook_events_v1 answered for other events than were sent")
         return recorded
 
+    async def read_vouchers(
+        self,
+        *,
+        order_id: str | None = None,
+        payment_key: str | None = None,
+        billing_key: str | None = None,
+        cancel_key: str | None = None,
+        cancel_request: str | None = None,
+    ) -> Vouchers:
+        """What vouches for an event about these subjects. Raises StoreUnavailable or StoreRefused."""
+        arguments = {
+            "order_id": order_id,
+            "payment_key": payment_key,
+            "billing_key": billing_key,
+            "cancel_key": cancel_key,
+            "cancel_request": cancel_request,
+        }
+        row = await self._call("read_webhook_event_vouchers_v1", arguments)
+        with _expecting("read_webhook_event_vouchers_v1"):
+            return Vouchers(tuple(row["secrets"]), row["holds_billing_key"], row["cancel_payment_key"])
+
+    async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
+        """Due pending events, ours until the lease ends. Raises StoreUnavailable or StoreRefused."""
+        # One try: a claim whose answer was lost would only hold the next ones back until its lease ends.
+        arguments = {"max_events": max_events, "lease_seconds": lease_seconds}
+        rows = await self._call("claim_webhook_events_v1", arguments, tries=1)
+        with _expecting("claim_webhook_events_v1"):
+            return [ClaimedEvent(**row) for row in rows]
+
+    async def settle_event(self, settlement: str) -> SettledEvent:
+        """Ends an attempt at a claimed event; settling twice is harmless. Raises StoreUnavailable or StoreRefused."""
+        row = await self._call("settle_webhook_event_v1", {"settlement": settlement})
+        with _expecting("settle_webhook_event_v1"):
+            return SettledEvent(**row)
+
+    async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
+        """Accounts that wait for a deposit after their due date. Raises StoreUnavailable or StoreRefused."""
+        rows = await self._call("supatoss_overdue_accounts", {"max_accounts": max_accounts})
+        with _expecting("supatoss_overdue_accounts"):
+            return [OverdueAccount(**row) for row in rows]
+
     async def schema_version(self) -> int:
         """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
         version = await self._call("supatoss_schema_version", {}, tries=1)
-        if not isinstance(version, int):
+        if not isinstance(version, int) or isinstance(version, bool):
             raise StoreRefused("supatoss_schema_version answered in an unexpected form")
         return version
 
@@ -95,7 +189,7 @@ class Store:
         for attempt in range(1, tries + 1):
             try:
                 answer = await self._client.rpc(function, arguments).execute()
-            except (httpx.HTTPError, httpx.StreamError, APIError, json.JSONDecodeError) as error:
+            except (httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
                 problem = _translate(error)
                 if attempt == tries or not problem.retry_can_help:
                     STORE_CALLS.labels(function, problem.reason.value.removeprefix("store_")).inc()
@@ -106,6 +200,15 @@ class Store:
                 STORE_CALLS.labels(function, "ok").inc()
                 return answer.data
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _expecting(function: str) -> Iterator[None]:
+    """Turns the failure to read an answer into StoreRefused."""
+    try:
+        yield
+    except (TypeError, KeyError) as error:
+        raise StoreRefused(f"{function} answered in an unexpected form") from error
 
 
 def _translate(error: Exception) -> StoreError:
@@ -120,7 +223,8 @@ def _translate(error: Exception) -> StoreError:
         return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
         return StoreUnavailable(f"the Data API is away: {code}")
-    if not code and "key" not in (error.message or "").lower():
-        # A gateway's own error, such as a 502: it gives no code, and the client hides the HTTP status.
-        return StoreUnavailable("the gateway before the Data API answers with an error")
-    return StoreRefused(f"the Data API refuses the call: {code or 'invalid API key'}")
+    if not code and (
+        _status.get() >= httpx.codes.INTERNAL_SERVER_ERROR or _status.get() == httpx.codes.TOO_MANY_REQUESTS
+    ):
+        return StoreUnavailable(f"the gateway before the Data API answers with HTTP {_status.get()}")
+    return StoreRefused(f"the Data API refuses the call: {code or f'HTTP {_status.get()}'}")

@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,6 +22,16 @@ DELIVERY_SECONDS = Histogram(
 )
 STORE_CALLS = Counter(
     "supatoss_store_calls_total", "Calls of the Data API by outcome: ok, unavailable or refused.", ["call", "outcome"]
+)
+EVENTS_SETTLED = Counter(
+    "supatoss_events_settled_total",
+    "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
+    ["status", "reason"],
+)
+TOSS_CALLS = Counter(
+    "supatoss_toss_calls_total",
+    "Requests to Toss by outcome: ok, not_found, refused, misconfigured or unavailable (our own limits included).",
+    ["call", "outcome"],
 )
 
 SECRET_FIELDS = frozenset(
@@ -74,3 +86,12 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         if name.lower() in SECRET_FIELDS:
             event[name] = "[redacted]"
     return event
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An unexpected error for the log: its type and where it was raised. Its text may hold a secret and stays out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return {
+        "error": type(error).__name__,
+        "frames": [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames],
+    }

@@ -1,39 +1,35 @@
-"""The webhook endpoint: receive, authenticate, parse, normalise, record, answer.
+"""The webhook endpoint: receive, verify (who says so, and what does it mean), record, answer.
 
 200 stored · 401 nothing vouches for it · 400 not a JSON object · 413 too long · 408 too slow · 503 not stored.
 """
 
 import asyncio
 import datetime as dt
+import ipaddress
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from service.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, Reason, StoreError, StoreRefused
-from service.inbox.changes import interpret
-from service.inbox.meaning import NewEvent, Proof
+from service.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
+from service.inbox.meaning import Intent
 from service.inbox.recorder import Recorder
+from service.inbox.verification import Verifier
 from service.store import RecordedEvent
-from service.telemetry import DELIVERIES, DELIVERY_SECONDS
-from service.toss.delivery import (
-    ID_HEADER,
-    RETRIED_COUNT_HEADER,
-    SIGNATURE_HEADER,
-    TIME_HEADER,
-    Delivery,
-    read_body,
-)
-from service.toss.events import parse_event
-from service.toss.signature import Keys, SignatureCheck, check_signature
+from service.telemetry import DELIVERIES, DELIVERY_SECONDS, describe
+from service.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 
 RETRY_AFTER_SECONDS = 60
 """Toss keeps to its own ladder, whose first step is a minute; other senders are asked for the same."""
 
 BODY_SHARE_OF_DEADLINE = 0.5
 """Part of the answer's deadline that the body may take to arrive; the rest is for the database."""
+
+MAX_LENGTH_DIGITS = 18
+"""Digits of a content-length that are worth reading."""
 
 MAX_HEADER_CHARACTERS = 200
 """Longest transmission id that is kept; Toss's has 34 characters."""
@@ -45,13 +41,35 @@ _log = structlog.get_logger("supatoss.webhook")
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Which addresses may deliver. `header` names the one that a trusted proxy sets and that a sender cannot."""
+
+    allowed: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+    header: str = ""
+
+    def is_allowed(self, request: Request) -> bool:
+        """Whether the sender's address is on the list; everybody's is when there is none."""
+        if not self.allowed:
+            return True
+        peer = request.client.host if request.client else ""
+        told = request.headers.getlist(self.header) if self.header else [peer]
+        try:
+            (address,) = map(ipaddress.ip_address, told)
+        except ValueError:
+            return False
+        return any(address in network for network in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
     """Answers deliveries. Sizes in bytes, times in seconds."""
 
+    verifier: Verifier
     recorder: Recorder
-    keys: Keys
+    source: Source
     max_body_bytes: int
     deadline_seconds: float
+    on_pending: Callable[[], None]
 
     async def __call__(self, request: Request) -> Response:
         """Answers one delivery, whatever it is. 200 only after the event is stored."""
@@ -62,18 +80,18 @@ class WebhookEndpoint:
         except DeliveryError as error:
             response = _refuse(error)
             _note(started, response, "rejected", error.reason)
-        except StoreError as error:
+        except NotStored as error:
             response = _come_again()
-            _note(started, response, "failed", error.reason, error=str(error), mend=isinstance(error, StoreRefused))
+            _note(started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help)
         except TimeoutError:
             response = _come_again()
             _note(started, response, "failed", Reason.DEADLINE)
         except ClientDisconnect:
             response = _come_again()
             _note(started, response, "rejected", Reason.DISCONNECTED)
-        except Exception:  # noqa: BLE001 - whatever the bytes, the answer is never a 500
+        except Exception as error:  # noqa: BLE001 - whatever the bytes, the answer is never a 500
             # A defect of ours: the event is not stored, so Toss has to come again.
-            _log.exception("unexpected error")
+            _log.error("unexpected error", **describe(error))
             response = _come_again()
             _note(started, response, "failed", Reason.INTERNAL)
         else:
@@ -83,18 +101,19 @@ class WebhookEndpoint:
 
     async def _accept(self, request: Request) -> RecordedEvent:
         received_at = dt.datetime.now(dt.UTC)
+        if not self.source.is_allowed(request):
+            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED, "Invalid signature")
         delivery = _delivery(request, await self._read(request))
-        proof = self._authenticate(delivery)
-        body = read_body(delivery.body)
-        event = parse_event(body.fields)
-        structlog.contextvars.bind_contextvars(event_key=body.key, event_type=event.event_type, proof=proof.value)
-        return await self.recorder.record(NewEvent(event, body, interpret(event), proof, received_at, delivery))
+        recorded = await self.recorder.record(await self.verifier.verify(delivery, received_at))
+        if recorded.status == Intent.PENDING:
+            self.on_pending()
+        return recorded
 
     async def _read(self, request: Request) -> bytes:
         limit = self.max_body_bytes
         too_large = BodyTooLarge(Reason.TOO_LARGE, f"The body is longer than {limit} bytes.")
         announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > limit:
+        if announced.isdecimal() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > limit):
             raise too_large
         seconds = self.deadline_seconds * BODY_SHARE_OF_DEADLINE
         body = bytearray()
@@ -107,14 +126,6 @@ class WebhookEndpoint:
         except TimeoutError:
             raise BodyTooSlow(Reason.TOO_SLOW, f"The body did not arrive within {seconds:g} seconds.") from None
         return bytes(body)
-
-    def _authenticate(self, delivery: Delivery) -> Proof:
-        check = check_signature(delivery, self.keys)
-        structlog.contextvars.bind_contextvars(signature_check=check.value)
-        if not check.is_valid:
-            reason = Reason.MISSING_SIGNATURE if check is SignatureCheck.MISSING else Reason.INVALID_SIGNATURE
-            raise NotGenuine(reason, "Invalid signature")
-        return Proof.SIGNATURE
 
 
 def _delivery(request: Request, body: bytes) -> Delivery:

@@ -5,6 +5,7 @@ A change is a JSON object that the SQL function record_webhook_events_v1 applies
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
   requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true where the event
   goes before all others, whenever it was sent
+- cancel: cancel_key, cancel_request; never applied, only kept until its payment is found
 - billing: action (issued | deleted), billing_key, customer_key
 - settlement: settlement_kind (settlement | payout), settlement_key, status, the payment it names, amounts, dates
 
@@ -19,7 +20,7 @@ from typing import Any
 from service.inbox.meaning import Cause, Intent, Meaning
 from service.toss import events
 from service.toss.delivery import plain_number
-from service.toss.payloads import Cancel, Deposit, Payment
+from service.toss.payloads import Cancel, Deposit, Money, Payment
 from service.toss.statuses import PaymentStatus, PayoutStatus
 from service.toss.times import parse_time
 
@@ -32,9 +33,9 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
         case events.UnknownEvent():
             return Meaning(Intent.IGNORED, cause=Cause.UNKNOWN_TYPE)
         case events.PaymentStatusChanged():
-            return _payment(event.data)
+            return interpret_payment(event.data)
         case events.OrderPaymentStatusChanged():
-            return _payment(event.data.payment)
+            return interpret_payment(event.data.payment)
         case events.VirtualAccountIssued():
             return _issued_account(event)
         case events.DepositCallback():
@@ -62,13 +63,14 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
 def _issued_account(event: events.VirtualAccountIssued) -> Meaning:
     """An account is issued before anything else happens to it, so a re-send must not look like a deposit error."""
     payment = event.data.model_copy(update={"status": event.data.status or PaymentStatus.WAITING_FOR_DEPOSIT.value})
-    meaning = _payment(payment)
+    meaning = interpret_payment(payment)
     if meaning.change is None or event.created_at:
         return meaning
     return replace(meaning, change={**meaning.change, "is_first": True}, occurred_at=payment.requested_at)
 
 
-def _payment(payment: Payment) -> Meaning:
+def interpret_payment(payment: Payment) -> Meaning:
+    """What a Payment object means for its row, whether an event or Toss's API shows it."""
     named = payment.status
     if named is None or named not in PaymentStatus.__members__:
         return Meaning(
@@ -125,7 +127,7 @@ def _deposit_callback(event: events.DepositCallback) -> Meaning:
     if event.status == PaymentStatus.DONE:
         change = _present(kind="payment", status=event.status, secret=event.secret)
         return Meaning(Intent.PENDING, change, Cause.CHECK_DEPOSIT, order_id=event.order_id)
-    return _payment(Payment(order_id=event.order_id, status=event.status, secret=event.secret))
+    return interpret_payment(Payment(order_id=event.order_id, status=event.status, secret=event.secret))
 
 
 def _deposit(deposit: Deposit) -> Meaning:
@@ -142,10 +144,11 @@ def _deposit(deposit: Deposit) -> Meaning:
 
 
 def _cancel(cancel: Cancel) -> Meaning:
-    """The Cancel object names no payment, so Toss has to be asked which one it is."""
+    """The Cancel object names no payment, so the one that has this cancel has to be found, and Toss to be asked."""
     return Meaning(
         Intent.PENDING,
-        cause=Cause.FIND_PAYMENT,
+        _present(kind="cancel", cancel_key=cancel.transaction_key, cancel_request=cancel.cancel_request_id),
+        Cause.FIND_PAYMENT,
         payment_key=cancel.payment_key,
         order_id=cancel.order_id,
         occurred_at=cancel.canceled_at,
@@ -159,7 +162,7 @@ def _billing(action: str, billing_key: str, customer_key: str | None) -> dict[st
 def _payout(event: events.PayoutChanged) -> Meaning:
     payout = event.entity_body
     error = payout.error or {}
-    amount = payout.amount or {}
+    amount = payout.amount or Money()
     is_completed = payout.status == PayoutStatus.COMPLETED
     return Meaning(
         Intent.PROCESSED,
@@ -170,9 +173,9 @@ def _payout(event: events.PayoutChanged) -> Meaning:
             status=payout.status,
             reference=payout.ref_payout_id,
             seller_id=payout.destination,
-            amount=payout.value,
-            pay_out_amount=payout.value,
-            currency=_currency(amount.get("currency")),
+            amount=amount.value,
+            pay_out_amount=amount.value,
+            currency=_currency(amount.currency),
             paid_out_date=payout.payout_date,
             requested_at=payout.requested_at,
             settled_at=event.created_at if is_completed else None,

@@ -52,6 +52,8 @@ class Meaning:
     payment_key: str | None = None
     order_id: str | None = None
     occurred_at: dt.datetime | None = None
+    observed_at: dt.datetime | None = None
+    """When Toss was asked, where the change is what Toss answered: it counts as of then, whatever the event claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class NewEvent:
         """One element of record_webhook_events_v1's argument."""
         sent_at = _sent_at(self.delivery)
         meaning = self.meaning
+        occurred_at = meaning.observed_at or self.event.created_at or meaning.occurred_at or sent_at or self.received_at
         return {
             "event_key": self.body.key,
             "event_type": self.event.event_type,
@@ -79,7 +82,7 @@ class NewEvent:
             "last_error": meaning.error,
             "payment_key": meaning.payment_key,
             "order_id": meaning.order_id,
-            "occurred_at": (self.event.created_at or meaning.occurred_at or sent_at or self.received_at).isoformat(),
+            "occurred_at": occurred_at.isoformat(),
             "change": meaning.change,
             "transmission_id": self.delivery.transmission_id if self.delivery else None,
             "transmission_time": sent_at.isoformat() if sent_at else None,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ RETRIED_COUNT_HEADER = "tosspayments-webhook-transmission-retried-count"
 MAX_DEPTH = 100
 """Levels of nesting in a body. Toss uses five; a parser's stack, ours or PostgreSQL's, must not decide."""
 
+_EXACT_INTEGERS = 2**53
 _MARK = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -27,8 +29,8 @@ _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 class Delivery:
     """One HTTP request from Toss. Header values are the bytes that came: the signature covers one of them."""
 
-    body: bytes
-    signature: bytes | None = None
+    body: bytes = field(repr=False)
+    signature: bytes | None = field(default=None, repr=False)
     transmission_time: bytes | None = None
     transmission_id: str | None = None
     retried_count: int | None = None
@@ -63,7 +65,7 @@ def read_body(raw: bytes) -> Body:
         raise NotReadable(Reason.NOT_JSON, f"The body is not JSON: {_explain(error)}.") from None
     if not isinstance(fields, dict):
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), default=str)
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), default=_canonical_number)
     key = hashlib.sha256(canonical.encode("ascii")).hexdigest()
     if _ESCAPE_OF_NOT_STORABLE.search(raw):
         # U+0000 and half surrogate pairs are JSON, but PostgreSQL's jsonb refuses them.
@@ -76,9 +78,15 @@ def plain_number(value: object) -> int | float | str:
     """A Decimal as the JSON number that reads the same, or as text where a double cannot hold its digits."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is not a number")
-    if value.adjusted() >= 15 or len(value.as_tuple().digits) > 15:
+    nearest = float(value)
+    if not math.isfinite(nearest) or Decimal(repr(nearest)) != value:
         return str(value)
-    return int(value) if value == value.to_integral_value() else float(value)
+    return int(nearest) if nearest.is_integer() and abs(nearest) < _EXACT_INTEGERS else nearest
+
+
+def _canonical_number(value: object) -> list[str]:
+    """A number with a fraction, apart from the text that reads the same."""
+    return ["number", str(value)]
 
 
 def _refuse_constant(name: str) -> NoReturn:

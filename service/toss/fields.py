@@ -15,6 +15,9 @@ from pydantic.alias_generators import to_camel
 from service.toss.times import parse_date, parse_time
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,6})?")
+MAX_DECIMALS = 6
+"""More than any currency has; with it an amount is never rounded, and never a million digits long."""
+
 _MAX_AMOUNT = Decimal(10) ** 15
 """Above every amount of money in won; also keeps a hostile exponent from becoming a million digits."""
 
@@ -23,7 +26,8 @@ def _text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _object_or_none(value: object) -> dict[str, Any] | None:
+def object_or_none(value: object) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else."""
     return value if isinstance(value, dict) else None
 
 
@@ -40,11 +44,13 @@ def _signed_amount(value: object) -> Decimal | None:
         raise ValueError("should be a number")
     if not -_MAX_AMOUNT < value < _MAX_AMOUNT:
         raise ValueError("should be below 10^15")
-    return Decimal(value)
+    exact = Decimal(value)
+    if int(exact.as_tuple().exponent) < -MAX_DECIMALS:
+        raise ValueError(f"should have at most {MAX_DECIMALS} decimals")
+    return exact
 
 
-def amount_or_error(value: object) -> Decimal | None:
-    """An exact amount that is not negative, or None for null. Raises ValueError for anything else."""
+def _amount(value: object) -> Decimal | None:
     amount = _signed_amount(value)
     if amount is not None and amount < 0:
         raise ValueError("should be at least 0")
@@ -68,9 +74,9 @@ TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=
 Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
 Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
 Text = Annotated[str | None, PlainValidator(_text_or_none)]
-Object = Annotated[dict[str, Any] | None, PlainValidator(_object_or_none)]
+Object = Annotated[dict[str, Any] | None, PlainValidator(object_or_none)]
 Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
-Amount = Annotated[Decimal | None, PlainValidator(amount_or_error)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount)]
 SignedAmount = Annotated[Decimal | None, PlainValidator(_signed_amount)]
 Time = Annotated[dt.datetime | None, PlainValidator(parse_time)]
 Date = Annotated[dt.date | None, PlainValidator(parse_date)]

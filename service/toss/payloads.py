@@ -3,10 +3,9 @@
 Source: docs.tosspayments.com, webhook event reference and core API reference.
 """
 
-from decimal import Decimal
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from service.toss.fields import (
     Amount,
@@ -26,7 +25,7 @@ from service.toss.fields import (
     TossModel,
     Url,
     Word,
-    amount_or_error,
+    object_or_none,
 )
 
 
@@ -80,6 +79,13 @@ class OrderPayment(TossModel):
     payment: Payment
 
 
+class Money(TossModel):
+    """An amount in units of its currency."""
+
+    value: Amount = None
+    currency: Text = None
+
+
 class Payout(TossModel):
     """A payout (v2): money that goes to a seller."""
 
@@ -88,22 +94,12 @@ class Payout(TossModel):
     destination: Text = None
     schedule_type: Text = None
     payout_date: Date = None
-    amount: Object = None
+    amount: Annotated[Money | None, BeforeValidator(object_or_none)] = None
     transaction_description: Text = None
     requested_at: Time = None
     status: Word
     error: Object = None
     metadata: Object = None
-
-    @property
-    def value(self) -> Decimal | None:
-        """The amount, in units of its currency."""
-        return amount_or_error(self.amount.get("value")) if self.amount else None
-
-    @model_validator(mode="after")
-    def _has_a_readableamount_or_error(self) -> "Payout":
-        _ = self.value
-        return self
 
 
 class Deposit(TossModel):

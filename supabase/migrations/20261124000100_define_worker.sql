@@ -54,7 +54,11 @@ as $$
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
            'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
-           'amount', (select p.amount::text from public.payments p where p.order_id = c.order_id))
+           'cancel_key', c.change ->> 'cancel_key', 'cancel_request', c.change ->> 'cancel_request',
+           -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
+           'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text
+                                  else p.application_state ->> 'amount' end
+                      from public.payments p where p.order_id = c.order_id))
          order by c.next_attempt_at, c.id), '[]'::jsonb)
   from claimed c
 $$;
@@ -151,12 +155,12 @@ language sql stable
 set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('payment_key', o.payment_key, 'order_id', o.order_id, 'due_date', o.due_date)
-                            order by o.due_date), '[]'::jsonb)
+                            order by o.occurred_at, o.due_date), '[]'::jsonb)
   from (
-    select p.payment_key, p.order_id, supatoss.parse_time(p.virtual_account ->> 'dueDate') as due_date
+    select p.payment_key, p.order_id, p.occurred_at, supatoss.parse_time(p.virtual_account ->> 'dueDate') as due_date
     from public.payments p
     where p.payment_status = 'WAITING_FOR_DEPOSIT' and supatoss.parse_time(p.virtual_account ->> 'dueDate') < now()
-    order by 3
+    order by p.occurred_at, 4  -- those not looked at for longest
     limit max_accounts
   ) o
 $$;

@@ -74,6 +74,8 @@ def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> 
             "SUPABASE_SECRET_KEY": SUPABASE_KEY,
             "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
             "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
+            "TOSS_UNSIGNED": "reject",
+            "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
             "HOST": LOOPBACK,
             "PORT": str(port),
         },

@@ -246,7 +246,7 @@ def test_other_methods_are_not_allowed(stack: Stack, method: str) -> None:
 
 def test_health(stack: Stack) -> None:
     assert stack.http.get(f"{stack.service_url}/healthz").json() == {"status": "ok"}
-    assert stack.http.get(f"{stack.service_url}/readyz").json() == {"status": "ready", "schema_version": 1}
+    assert stack.http.get(f"{stack.service_url}/readyz").json() == {"status": "ready", "schema_version": 2}
 
 
 def test_the_transmission_time_orders_events_that_tell_no_time(stack: Stack) -> None:

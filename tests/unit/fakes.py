@@ -1,0 +1,170 @@
+"""A store in memory, and the service around it: real routes and endpoint, without sockets."""
+
+import asyncio
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import httpx
+from prometheus_client import REGISTRY
+from starlette.applications import Starlette
+
+from service.app import create_app
+from service.errors import TossUnavailable
+from service.health import Readiness
+from service.inbox.questions import Questions
+from service.inbox.recorder import Recorder
+from service.inbox.verification import Verifier
+from service.settings import Settings
+from service.store import SCHEMA_VERSION, RecordedEvent, Store, Vouchers
+from service.telemetry import configure_logging
+from service.toss.api import TossApi
+from service.toss.resources import PaymentAnswer
+from service.toss.signature import Keys
+from service.webhook import Source, WebhookEndpoint
+from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
+
+
+class LogLines:
+    """Configures logging and reads back what has been logged since the last time."""
+
+    def __init__(self) -> None:
+        self._output = io.StringIO()
+        with redirect_stdout(self._output):
+            configure_logging("INFO", "json")
+
+    def text(self) -> str:
+        text = self._output.getvalue()
+        self._output.seek(0)
+        self._output.truncate()
+        return text
+
+    def __call__(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines()]
+
+
+class SilentToss(TossApi):
+    """A Toss that cannot be asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+        self.asked.append(payment_key)
+        raise TossUnavailable("payment", "no answer")
+
+    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+        self.asked.append(order_id)
+        raise TossUnavailable("payment by order", "no answer")
+
+
+class MemoryStore(Store):
+    """Remembers records by event key. `trouble` is raised instead of an answer; `hangs` never answers."""
+
+    def __init__(self) -> None:
+        self.vouchers = Vouchers((), holds_billing_key=False, cancel_payment_key=None)
+        self.records: dict[str, Mapping[str, Any]] = {}
+        self.trouble: Exception | None = None
+        self.hangs = False
+        self.version = SCHEMA_VERSION
+        self.asked_for_version = 0
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        await self._misbehave()
+        return [self._record(record) for record in records]
+
+    async def read_vouchers(self, **subjects: str | None) -> Vouchers:
+        await self._misbehave()
+        return self.vouchers
+
+    async def schema_version(self) -> int:
+        self.asked_for_version += 1
+        await self._misbehave()
+        return self.version
+
+    async def _misbehave(self) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.trouble:
+            raise self.trouble
+
+    def _record(self, record: Mapping[str, Any]) -> RecordedEvent:
+        key = record["event_key"]
+        outcome = "duplicate" if key in self.records else "created"
+        self.records.setdefault(key, record)
+        return RecordedEvent(f"id-of-{key[:8]}", key, outcome, record["status"], record["reason"])
+
+
+class Service:
+    """The application with a store in memory. It refuses unsigned deliveries unless it is given a Toss to ask."""
+
+    def __init__(
+        self,
+        deadline_seconds: float = 5,
+        max_body_bytes: int = 256 * 1024,
+        toss: TossApi | None = None,
+        source: Source | None = None,
+    ) -> None:
+        self.store = MemoryStore()
+        self.woken = 0
+        self.app = self._make_app()
+        self.app.state.webhook = WebhookEndpoint(
+            Verifier(
+                self.store,
+                Keys(("test_sk_newer", SECRET_KEY), (SECURITY_KEY, OLDER_SECURITY_KEY)),
+                Questions(toss or SilentToss()),
+                accepts_unsigned=toss is not None,
+                ask_seconds=3.0,
+            ),
+            Recorder(self.store),
+            source or Source(),
+            max_body_bytes,
+            deadline_seconds,
+            on_pending=self._wake,
+        )
+        self.app.state.readiness = Readiness(self.store)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    @staticmethod
+    def log_lines() -> LogLines:
+        """What is logged from now on; making a service has configured logging for the process."""
+        return LogLines()
+
+    @staticmethod
+    def _make_app() -> Starlette:
+        return create_app(
+            Settings.load(
+                supabase_url="http://127.0.0.1:1", SUPABASE_SECRET_KEY="sb_secret_hidden", toss_secret_key=SECRET_KEY
+            )
+        )
+
+    async def send(
+        self,
+        content: Any = b"",
+        headers: Mapping[str, str] | Sequence[tuple[bytes, bytes]] = (),
+        path: str = "/webhooks/toss",
+        method: str = "POST",
+    ) -> httpx.Response:
+        """One request. An exception that leaves the application is raised here."""
+        made = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
+        request = httpx.Request(method, f"http://service{path}", content=content, headers=httpx.Headers(made))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app)) as client:
+            return await client.send(request)
+
+
+def signed(raw: bytes, *more: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Headers of a delivery in the guide's form, as bytes, and more behind them."""
+    return [*((name.encode(), value.encode()) for name, value in signed_headers(raw).items()), *more]
+
+
+def deliveries_counted(outcome: str, reason: str = "") -> float:
+    labels = {"outcome": outcome, "reason": reason}
+    return REGISTRY.get_sample_value("supatoss_deliveries_total", labels) or 0
+
+
+def deliveries_timed() -> float:
+    return REGISTRY.get_sample_value("supatoss_delivery_seconds_count") or 0

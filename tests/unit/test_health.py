@@ -1,0 +1,105 @@
+import asyncio
+
+import pytest
+
+from service import health
+from service.errors import StoreRefused, StoreUnavailable
+from service.store import SCHEMA_VERSION
+from tests.unit.fakes import Service
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Stands in for time.monotonic."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(health, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def ready(service: Service) -> tuple[int, dict[str, object]]:
+    response = await service.send(path="/readyz", method="GET")
+    return response.status_code, response.json()
+
+
+async def test_healthz_needs_no_database(service: Service) -> None:
+    service.store.trouble = StoreUnavailable("away")
+    response = await service.send(path="/healthz", method="GET")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+    assert service.store.asked_for_version == 0
+
+
+async def test_ready_when_the_database_has_the_migrations(service: Service) -> None:
+    assert await ready(service) == (200, {"status": "ready", "schema_version": SCHEMA_VERSION})
+
+
+async def test_ready_when_the_database_is_ahead_of_this_release(service: Service) -> None:
+    service.store.version = SCHEMA_VERSION + 5
+    assert (await ready(service))[0] == 200
+
+
+async def test_not_ready_when_the_migrations_are_missing(service: Service) -> None:
+    service.store.version = SCHEMA_VERSION - 1
+    problem = (
+        f"the database has schema version {SCHEMA_VERSION - 1}, this release needs {SCHEMA_VERSION}: run the migrations"
+    )
+    assert await ready(service) == (503, {"status": "not ready", "problem": problem})
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("it is away"), StoreRefused("it refuses")])
+async def test_not_ready_when_the_store_is_not(service: Service, trouble: Exception) -> None:
+    service.store.trouble = trouble
+    assert await ready(service) == (503, {"status": "not ready", "problem": str(trouble)})
+
+
+async def test_not_ready_when_the_database_does_not_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "READY_SECONDS", 0.01)
+    service.store.hangs = True
+    problem = "the Data API did not answer within 0.01 seconds"
+    assert await ready(service) == (503, {"status": "not ready", "problem": problem})
+
+
+async def test_an_answer_is_shared_for_a_second_and_then_asked_anew(service: Service, clock: Clock) -> None:
+    assert (await ready(service))[0] == 200
+    service.store.trouble = StoreUnavailable("away")
+    for later in (0.0, 0.5, 0.49):
+        clock.now += later
+        assert (await ready(service))[0] == 200
+    assert service.store.asked_for_version == 1
+    clock.now += 0.02
+    assert (await ready(service))[0] == 503
+    service.store.trouble = None
+    assert (await ready(service))[0] == 503
+    clock.now += 1.01
+    assert (await ready(service))[0] == 200
+    assert service.store.asked_for_version == 3
+
+
+async def test_checks_at_the_same_time_ask_once(service: Service, clock: Clock) -> None:
+    answers = await asyncio.gather(*(ready(service) for _ in range(20)))
+    assert {status for status, _ in answers} == {200}
+    assert service.store.asked_for_version == 1
+    assert clock.now == 1000
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_only_reading_is_allowed(service: Service, path: str) -> None:
+    response = await service.send(path=path, method="POST")
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert (await service.send(path=path, method="HEAD")).status_code == 200

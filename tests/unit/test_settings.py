@@ -1,0 +1,307 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from starlette.applications import Starlette
+
+from service.errors import ConfigurationError
+from service.settings import Settings, is_loopback
+
+ROOT = Path(__file__).parents[2]
+
+COMPLETE = {
+    "SUPABASE_URL": "https://abcdefgh.supabase.co",
+    "SUPABASE_SECRET_KEY": "sb_secret_hidden",
+    "TOSS_SECRET_KEY": "test_sk_hidden",
+}
+URL_SHOULD_BE = "SUPABASE_URL should be an address such as https://<project-ref>.supabase.co."
+NO_SPACES = "should be a key of printable ASCII characters without spaces."
+MISSING = [
+    "SUPABASE_URL is missing; it should be the address of the Supabase project, https://<project-ref>.supabase.co.",
+    "SUPABASE_SECRET_KEY is missing; it should be the secret key of the Supabase project (sb_secret_…).",
+    "TOSS_SECRET_KEY is missing; it should be the secret key of Toss (test_sk_… or live_sk_…).",
+]
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {name.upper() for name in Settings.model_fields} | {"SUPABASE_SERVICE_ROLE_KEY"}
+    for name in names & set(os.environ):
+        monkeypatch.delenv(name)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environment: str | None) -> Settings:
+    for name, value in {**COMPLETE, **environment}.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    return Settings.load()
+
+
+def problems(monkeypatch: pytest.MonkeyPatch, **environment: str | None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(monkeypatch, **environment)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def secret_values(settings: Settings) -> tuple[list[str], list[str]]:
+    return (
+        [key.get_secret_value() for key in settings.toss_secret_key],
+        [key.get_secret_value() for key in settings.toss_security_key],
+    )
+
+
+class TestWhatStarts:
+    def test_three_variables_are_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = load(monkeypatch)
+        assert settings.supabase_url == "https://abcdefgh.supabase.co"
+        assert settings.supabase_secret_key.get_secret_value() == "sb_secret_hidden"
+        assert secret_values(settings) == (["test_sk_hidden"], [])
+        assert (settings.host, settings.port, settings.metrics_port) == ("0.0.0.0", 8080, 0)  # noqa: S104 - the default
+        assert (settings.log_level, settings.log_format) == ("INFO", "json")
+        assert settings.max_body_bytes == 262144
+        assert (settings.answer_deadline_seconds, settings.supabase_timeout_seconds) == (8, 3)
+
+    def test_every_variable_counts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = load(
+            monkeypatch,
+            HOST="127.0.0.1",
+            PORT="9000",
+            METRICS_PORT="9090",
+            LOG_LEVEL="DEBUG",
+            LOG_FORMAT="console",
+            MAX_BODY_BYTES="1024",
+            ANSWER_DEADLINE_SECONDS="9.5",
+            SUPABASE_TIMEOUT_SECONDS="0.5",
+        )
+        assert (settings.host, settings.port, settings.metrics_port) == ("127.0.0.1", 9000, 9090)
+        assert (settings.log_level, settings.log_format, settings.max_body_bytes) == ("DEBUG", "console", 1024)
+        assert (settings.answer_deadline_seconds, settings.supabase_timeout_seconds) == (9.5, 0.5)
+
+    @pytest.mark.parametrize("value", ["new,old", " new , old ", "new,old\n", "\tnew,\nold\r\n"])
+    def test_several_keys_come_newest_first_without_their_whitespace(
+        self, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        settings = load(monkeypatch, TOSS_SECRET_KEY=value, TOSS_SECURITY_KEY=value)
+        assert secret_values(settings) == (["new", "old"], ["new", "old"])
+
+    @pytest.mark.parametrize("value", [" sb_secret_x", "sb_secret_x\n", "\r\n sb_secret_x \t"])
+    def test_whitespace_around_the_key_of_supabase_is_left_out(
+        self, monkeypatch: pytest.MonkeyPatch, value: str
+    ) -> None:
+        assert load(monkeypatch, SUPABASE_SECRET_KEY=value).supabase_secret_key.get_secret_value() == "sb_secret_x"
+
+    def test_the_older_name_of_the_key_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        settings = load(monkeypatch, SUPABASE_SECRET_KEY=None, SUPABASE_SERVICE_ROLE_KEY="eyJ.service.role")
+        assert settings.supabase_secret_key.get_secret_value() == "eyJ.service.role"
+
+    @pytest.mark.parametrize(
+        ("value", "url"),
+        [
+            ("https://abcdefgh.supabase.co/", "https://abcdefgh.supabase.co"),
+            (" https://abcdefgh.supabase.co\n", "https://abcdefgh.supabase.co"),
+            ("https://supabase.example.com:8443", "https://supabase.example.com:8443"),
+            ("http://127.0.0.1:54321", "http://127.0.0.1:54321"),
+            ("http://127.8.8.8", "http://127.8.8.8"),
+            ("http://localhost:54321", "http://localhost:54321"),
+            ("http://[::1]:54321", "http://[::1]:54321"),
+        ],
+    )
+    def test_an_address_by_https_or_on_this_machine(
+        self, monkeypatch: pytest.MonkeyPatch, value: str, url: str
+    ) -> None:
+        assert load(monkeypatch, SUPABASE_URL=value).supabase_url == url
+
+
+class TestWhatDoesNotStart:
+    def test_nothing_set_names_all_that_is_missing(self) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            Settings.load()
+        assert caught.value.problems == MISSING
+
+    @pytest.mark.parametrize(("name", "line"), list(zip(COMPLETE, MISSING, strict=True)))
+    def test_one_missing_variable_is_named_alone(self, monkeypatch: pytest.MonkeyPatch, name: str, line: str) -> None:
+        assert problems(monkeypatch, **{name: None}) == [line]
+
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("SUPABASE_URL", "", URL_SHOULD_BE),
+            ("SUPABASE_URL", " ", URL_SHOULD_BE),
+            ("SUPABASE_URL", "abcdefgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://", URL_SHOULD_BE),
+            ("SUPABASE_URL", "ftp://abcdefgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "postgresql://abcdefgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abcdefgh.supabase.co/rest/v1", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abcdefgh.supabase.co?apikey=hidden", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abcdefgh.supabase.co#a", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://user:hidden@abcdefgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://:hidden@abcdefgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abcdefgh.supabase.co:99999", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abcdefgh.supabase.co:port", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://[::1", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abc defgh.supabase.co", URL_SHOULD_BE),
+            ("SUPABASE_URL", "https://abc\ndefgh.supabase.co", URL_SHOULD_BE),
+            (
+                "SUPABASE_URL",
+                "http://abcdefgh.supabase.co",
+                "SUPABASE_URL should begin with https:// unless the host is this machine.",
+            ),
+            (
+                "SUPABASE_URL",
+                "http://127.0.0.1.example.com",
+                "SUPABASE_URL should begin with https:// unless the host is this machine.",
+            ),
+            ("SUPABASE_SECRET_KEY", "", "SUPABASE_SECRET_KEY is empty; should be a key."),
+            ("SUPABASE_SECRET_KEY", "\n", "SUPABASE_SECRET_KEY is empty; should be a key."),
+            ("SUPABASE_SECRET_KEY", "hidden key", f"SUPABASE_SECRET_KEY {NO_SPACES}"),
+            ("SUPABASE_SECRET_KEY", "hidden\nkey", f"SUPABASE_SECRET_KEY {NO_SPACES}"),
+            ("SUPABASE_SECRET_KEY", "hidden키", f"SUPABASE_SECRET_KEY {NO_SPACES}"),
+            (
+                "SUPABASE_SECRET_KEY",
+                "sb_publishable_hidden",
+                "SUPABASE_SECRET_KEY is a publishable key; should be the secret one (sb_secret_…).",
+            ),
+            ("TOSS_SECRET_KEY", "", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", " ", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", ",", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", "hidden,", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", "hidden,,hidden", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", "hidden key", f"TOSS_SECRET_KEY {NO_SPACES}"),
+            ("TOSS_SECRET_KEY", "hidden\tkey", f"TOSS_SECRET_KEY {NO_SPACES}"),
+            *(
+                (
+                    "TOSS_SECRET_KEY",
+                    value,
+                    "TOSS_SECRET_KEY is a client key; should be a secret key (test_sk_…, live_sk_…).",
+                )
+                for value in (
+                    "test_ck_hidden",
+                    "live_ck_hidden",
+                    "test_gck_hidden",
+                    "live_gck_hidden",
+                    "live_sk_hidden, live_ck_hidden",
+                )
+            ),
+            ("TOSS_SECURITY_KEY", "", "TOSS_SECURITY_KEY is empty; should be a key."),
+            ("TOSS_SECURITY_KEY", "hidden,", "TOSS_SECURITY_KEY is empty; should be a key."),
+            ("TOSS_SECURITY_KEY", "hidden 키", f"TOSS_SECURITY_KEY {NO_SPACES}"),
+            ("PORT", "", "PORT input should be a valid integer, unable to parse string as an integer."),
+            ("PORT", "http", "PORT input should be a valid integer, unable to parse string as an integer."),
+            ("PORT", "0", "PORT input should be greater than or equal to 1."),
+            ("PORT", "65536", "PORT input should be less than or equal to 65535."),
+            ("METRICS_PORT", "-1", "METRICS_PORT input should be greater than or equal to 0."),
+            ("LOG_LEVEL", "info", "LOG_LEVEL input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'."),
+            ("LOG_FORMAT", "xml", "LOG_FORMAT input should be 'json' or 'console'."),
+            ("MAX_BODY_BYTES", "1023", "MAX_BODY_BYTES input should be greater than or equal to 1024."),
+            ("MAX_BODY_BYTES", "16777217", "MAX_BODY_BYTES input should be less than or equal to 16777216."),
+            ("ANSWER_DEADLINE_SECONDS", "0", "ANSWER_DEADLINE_SECONDS input should be greater than 0."),
+            ("ANSWER_DEADLINE_SECONDS", "10", "ANSWER_DEADLINE_SECONDS input should be less than 10."),
+            ("ANSWER_DEADLINE_SECONDS", "nan", "ANSWER_DEADLINE_SECONDS input should be less than 10."),
+            ("SUPABASE_TIMEOUT_SECONDS", "-1", "SUPABASE_TIMEOUT_SECONDS input should be greater than 0."),
+            ("SUPABASE_TIMEOUT_SECONDS", "inf", "SUPABASE_TIMEOUT_SECONDS input should be less than 10."),
+        ],
+    )
+    def test_says_in_one_line_which_variable_and_what_it_should_be(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+    ) -> None:
+        found = problems(monkeypatch, **{name: value})
+        assert found == [line]
+        assert "hidden" not in "".join(found)
+
+    def test_several_problems_are_several_lines(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert problems(monkeypatch, SUPABASE_URL="", TOSS_SECRET_KEY="", PORT="0") == [
+            URL_SHOULD_BE,
+            "TOSS_SECRET_KEY is empty; should be a key.",
+            "PORT input should be greater than or equal to 1.",
+        ]
+
+
+def test_settings_do_not_show_keys_in_their_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, TOSS_SECRET_KEY="hidden,hidden", TOSS_SECURITY_KEY="hidden")
+    assert "hidden" not in repr(settings)
+    assert "hidden" not in str(settings)
+    assert "hidden" not in settings.model_dump_json()
+
+
+def test_an_error_of_the_settings_does_not_show_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_URL", "postgresql://user:hidden@db.example.com")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("0.0.0.0", False),  # noqa: S104 - not bound, only named
+        ("10.0.0.1", False),
+        ("localhost.example.com", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_this_machine_alone(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+class TestProcess:
+    @staticmethod
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - this interpreter, with arguments of the test
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", **environment},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=30,
+            check=False,
+        )
+
+    def test_a_service_without_settings_ends_with_status_2_and_a_line_each(self) -> None:
+        done = self.run("-m", "service")
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.splitlines() == ["supatoss cannot start:", *(f"  {line}" for line in MISSING)]
+
+    def test_a_service_with_wrong_settings_shows_neither_traceback_nor_secret(self) -> None:
+        environment = COMPLETE | {"TOSS_SECRET_KEY": "live_ck_hidden", "SUPABASE_URL": "http://hidden.example.com"}
+        done = self.run("-m", "service", **environment)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.splitlines() == [
+            "supatoss cannot start:",
+            "  SUPABASE_URL should begin with https:// unless the host is this machine.",
+            "  TOSS_SECRET_KEY is a client key; should be a secret key (test_sk_…, live_sk_…).",
+        ]
+
+    def test_uvicorns_way_to_start_says_the_same(self) -> None:
+        done = self.run("-m", "uvicorn", "service.app:app", "--port", "0")
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == ["supatoss cannot start:", *(f"  {line}" for line in MISSING)]
+
+
+class TestAppModule:
+    def test_importing_needs_no_settings_and_asking_for_the_app_does(self) -> None:
+        import service.app  # noqa: PLC0415 - the import is what is tested
+
+        with pytest.raises(SystemExit) as caught:
+            _ = service.app.app
+        assert caught.value.code == 2
+
+    def test_has_the_app_that_uvicorn_asks_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import service.app  # noqa: PLC0415 - after the environment is empty
+
+        load(monkeypatch)
+        assert isinstance(service.app.app, Starlette)
+
+    def test_has_nothing_else_by_chance(self) -> None:
+        import service.app  # noqa: PLC0415 - like its neighbours
+
+        with pytest.raises(AttributeError, match=r"module 'service.app' has no attribute 'application'"):
+            _ = service.app.application
