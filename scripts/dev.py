@@ -1,7 +1,8 @@
-"""The whole thing on one machine: Supabase Lite, the migrations and the service. `make run` runs it.
+"""The whole thing on one machine: Supabase Lite, the migrations, a Toss emulator and the service. `make run` runs it.
 
-Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321). All data are in `.local/`; deleting
-it starts afresh (STATE_DIR names another folder). Ctrl-C stops everything.
+Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090).
+With TOSS_API_URL and TOSS_SECRET_KEY those are used and no emulator is started. Data are in `.local/`; deleting it
+starts afresh (STATE_DIR names another folder). Ctrl-C stops everything.
 """
 
 import os
@@ -12,9 +13,11 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,6 +28,7 @@ from scripts.local.ports import LOOPBACK, is_taken
 from scripts.local.sample import SampleDelivery
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
+from service.settings import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535
@@ -38,18 +42,28 @@ class Ports:
 
     service: int
     supabase: int
+    emulator: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Ports":
-        """From PORT and SUPABASE_PORT; StackError names the variable whose value cannot be used."""
-        ports = cls(_port(environment, "PORT", 8080), _port(environment, "SUPABASE_PORT", 54321))
-        if ports.service == ports.supabase:
-            raise StackError(f"PORT and SUPABASE_PORT are both {ports.service}: they should differ")
+        """From PORT, SUPABASE_PORT and TOSS_PORT; StackError names the variable whose value cannot be used."""
+        ports = cls(
+            _port(environment, "PORT", 8080),
+            _port(environment, "SUPABASE_PORT", 54321),
+            _port(environment, "TOSS_PORT", 8090),
+        )
+        for (name, port), (other, same) in combinations(ports.by_name(), 2):
+            if port == same:
+                raise StackError(f"{name} and {other} are both {port}: they should differ")
         return ports
+
+    def by_name(self) -> tuple[tuple[str, int], ...]:
+        """Each port with the variable that chooses it."""
+        return ("PORT", self.service), ("SUPABASE_PORT", self.supabase), ("TOSS_PORT", self.emulator)
 
     def check_free(self) -> None:
         """StackError that names the variable whose port somebody else uses."""
-        for name, port in (("PORT", self.service), ("SUPABASE_PORT", self.supabase)):
+        for name, port in self.by_name():
             if is_taken(port):
                 raise StackError(
                     f"{name}: port {port} is taken by another program; choose another: make run {name}={port + 1}"
@@ -95,23 +109,53 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
         supabase.start()
         supabase.wait_ready()
     variables = _variables(keys, ports)
+    children = [supabase.server]
+    if variables["TOSS_API_URL"] == _emulator_url(ports):
+        with steps.step("the Toss emulator"):
+            children.append(_start_emulator(variables, ports, running))
     with steps.step("the service"):
-        service = _start_service(variables, ports, running)
+        children.append(_start_service(variables, ports, running))
     write_private(env_file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     _explain(variables, env_file)
-    _watch([supabase.server, service])
+    _watch(children)
 
 
 def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
     """What the service needs to know, and where it is: the content of `.local/env`."""
+    toss = {
+        "TOSS_API_URL": _emulator_url(ports),
+        "TOSS_SECRET_KEY": keys.toss_secret_key,
+        "TOSS_SECURITY_KEY": keys.toss_security_key,
+    }
+    if os.environ.get("TOSS_API_URL") and os.environ.get("TOSS_SECRET_KEY"):
+        toss |= {name: os.environ[name] for name in toss if os.environ.get(name)}
     return {
         "SUPABASE_URL": f"http://{LOOPBACK}:{ports.supabase}",
         "SUPABASE_SECRET_KEY": keys.secret_key,
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
-        "TOSS_SECRET_KEY": keys.toss_secret_key,
-        "TOSS_SECURITY_KEY": keys.toss_security_key,
+        **toss,
         "WEBHOOK_URL": f"http://{LOOPBACK}:{ports.service}/webhooks/toss",
     }
+
+
+def _emulator_url(ports: Ports) -> str:
+    return f"http://{LOOPBACK}:{ports.emulator}"
+
+
+def _start_emulator(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
+    """Start the emulator, registered with the service's webhook URL, and wait until it listens."""
+    emulator = Child(
+        "the Toss emulator",
+        [
+            *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(ports.emulator)),
+            *("--webhook-url", variables["WEBHOOK_URL"]),
+        ],
+        cwd=npm.ROOT,
+        env={**os.environ, **variables},
+    )
+    running.callback(emulator.stop)
+    emulator.wait_until(lambda: is_taken(ports.emulator), SERVICE_READY_SECONDS)
+    return emulator
 
 
 def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
@@ -133,10 +177,14 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     shown = env_file.relative_to(npm.ROOT) if env_file.is_relative_to(npm.ROOT) else env_file
     rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
     read_back = f'curl -sS "{rows}" -H "apikey: $SUPABASE_SECRET_KEY"'
+    toss = variables["TOSS_API_URL"]
+    if is_loopback(urlsplit(toss).hostname or ""):
+        toss += " (emulator; /emulator/ plays stories: scripts/toss_emulator.py)"
     print(
         f"""
 Webhook URL   {variables["WEBHOOK_URL"]}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
+Toss API      {toss}
 Environment   {shown} (to use: . {shown})
 
 A signed delivery; the second time it is a duplicate:

@@ -1,4 +1,4 @@
-"""What Toss's API answers, typed. Fields that Toss adds later pass; amounts are exact, of cancels also negative.
+"""What Toss's API answers, typed. Fields that Toss adds later pass; amounts are exact and may be negative.
 
 Source: docs.tosspayments.com, core API reference.
 """
@@ -39,7 +39,7 @@ class PaymentAnswer:
 
 
 class Transaction(TossModel):
-    """One approval or cancel. Rows of the same day are there at once; `amount` of a cancel is negative."""
+    """One approval or cancel. Rows of the same day are there; the sign of a cancel's amount is not documented."""
 
     transaction_key: TossId
     payment_key: OptionalPaymentKey = None

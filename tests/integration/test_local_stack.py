@@ -26,7 +26,13 @@ def running(state: Path, port: int, supabase_port: int) -> Iterator[Child]:
         "make run",
         [sys.executable, "-m", "scripts.dev"],
         cwd=ROOT,
-        env={**os.environ, "STATE_DIR": str(state), "PORT": str(port), "SUPABASE_PORT": str(supabase_port)},
+        env={
+            **os.environ,
+            "STATE_DIR": str(state),
+            "PORT": str(port),
+            "SUPABASE_PORT": str(supabase_port),
+            "TOSS_PORT": str(free_port()),
+        },
         log=state / "dev.log",
         stop_signal=signal.SIGINT,
     )
@@ -57,6 +63,7 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
             "SUPABASE_URL",
             "SUPABASE_SECRET_KEY",
             "SUPABASE_PUBLISHABLE_KEY",
+            "TOSS_API_URL",
             "TOSS_SECRET_KEY",
             "WEBHOOK_URL",
         }
@@ -96,10 +103,10 @@ def test_a_wrong_port_is_one_clear_line(tmp_path: Path, variables: dict[str, str
     assert "Traceback" not in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("name", ["PORT", "SUPABASE_PORT"])
+@pytest.mark.parametrize("name", ["PORT", "SUPABASE_PORT", "TOSS_PORT"])
 def test_a_taken_port_is_named(tmp_path: Path, stack: Stack, name: str) -> None:
     taken = stack.service_url.rpartition(":")[2]
-    free = {"PORT": str(free_port()), "SUPABASE_PORT": str(free_port())}
+    free = {variable: str(free_port()) for variable in ("PORT", "SUPABASE_PORT", "TOSS_PORT")}
     result = subprocess.run(
         [sys.executable, "-m", "scripts.dev"],
         cwd=ROOT,

@@ -1,0 +1,178 @@
+"""Bodies of the control API. An unknown field is an error, so that a typing error in a story does not pass."""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from scripts.emulator.options import check_url
+from scripts.emulator.payment import Method
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,99}")
+
+
+def _method(value: object) -> object:
+    """A means of payment by its Korean name or the one of the browser SDK."""
+    return Method.__members__.get(value, value) if isinstance(value, str) else value
+
+
+def _code(value: str) -> str:
+    if not _CODE.fullmatch(value):
+        raise ValueError("should be an error code of Toss, like REJECT_CARD_COMPANY")
+    return value
+
+
+Amount = Annotated[Decimal, Field(gt=0, lt=10**15, decimal_places=2)]
+Code = Annotated[str, AfterValidator(_code)]
+OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=-]{6,64}$")]
+
+
+class Body(BaseModel):
+    """Camel case as at Toss; snake case is taken too."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", validate_by_name=True, validate_by_alias=True, frozen=True
+    )
+
+
+class NoBody(Body):
+    """A request that says nothing more."""
+
+
+class NewWebhook(Body):
+    """A URL to register; `event_types` as the boxes of the developer centre, empty for all."""
+
+    url: Annotated[str, AfterValidator(check_url)]
+    event_types: frozenset[str] = frozenset()
+
+
+class NewPayment(Body):
+    """What a buyer's window makes."""
+
+    order_id: OrderId
+    amount: Amount
+    method: Annotated[Method, BeforeValidator(_method)] = Method.CARD
+    currency: Literal["KRW", "USD", "JPY"] = "KRW"
+    order_name: Annotated[str, Field(min_length=1, max_length=100)] = "가상 상품 외 1건"
+    status: Literal["READY", "IN_PROGRESS"] = "IN_PROGRESS"
+    customer_name: str = "홍길동"
+    customer_key: str | None = None
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "KR"
+    metadata: Annotated[dict[str, str], Field(max_length=5)] | None = None
+    is_partial_cancelable: bool | None = None
+    cancels_later: bool = False
+    refuse_with: Code | None = None
+
+    @model_validator(mode="after")
+    def _has_no_part_of_a_won(self) -> Self:
+        if self.currency != "USD" and self.amount % 1:
+            raise ValueError(f"{self.currency} has no cents")
+        return self
+
+
+class ApprovePayment(Body):
+    """The shop's confirmation; `force` passes over its checks, so that one order can be paid twice."""
+
+    force: bool = False
+
+
+class CancelPayment(Body):
+    """A cancel; without an amount all that is left."""
+
+    amount: Amount | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=200)] = "구매자 변심"
+    cancel_request_id: Annotated[str, Field(min_length=6, max_length=64)] | None = None
+
+
+class CancelResult(Body):
+    """How an asynchronous cancel ends."""
+
+    status: Literal["DONE", "ABORTED"] = "DONE"
+
+
+class AbortPayment(Body):
+    """Why the approval failed."""
+
+    code: Code = "REJECT_CARD_COMPANY"
+
+
+class NewBillingKey(Body):
+    """A customer's card; `refuse_with` is the answer to every charge."""
+
+    customer_key: Annotated[str, Field(min_length=2, max_length=300)]
+    refuse_with: Code | None = None
+
+
+class DeleteBillingKey(Body):
+    """Why a billing key is deleted."""
+
+    reason: str | None = None
+
+
+class NewPayout(Body):
+    """A payout to a seller. Only COMPLETED and FAILED are told; the others are answered and nothing is sent."""
+
+    amount: Amount
+    destination: str
+    status: Literal["REQUESTED", "IN_PROGRESS", "COMPLETED", "FAILED", "CANCELED"] = "COMPLETED"
+    id: str | None = None
+    ref_payout_id: str | None = None
+    currency: str = "KRW"
+    schedule_type: Literal["EXPRESS", "SCHEDULED"] = "EXPRESS"
+    payout_date: dt.date | None = None
+    transaction_description: str = "정산"
+    error: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class ChangedSeller(Body):
+    """A seller whose approval changed."""
+
+    id: str
+    status: Literal["PARTIALLY_APPROVED", "KYC_REQUIRED", "APPROVED"] = "APPROVED"
+    ref_seller_id: str | None = None
+    business_type: Literal["INDIVIDUAL", "INDIVIDUAL_BUSINESS", "CORPORATE"] = "INDIVIDUAL_BUSINESS"
+
+
+class RawEvent(Body):
+    """Any body as a webhook: types that have no story here, unknown ones, forged ones, or `text` that is no JSON."""
+
+    body: dict[str, Any] | None = None
+    text: str | None = None
+    signed: bool = False
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.body is None) == (self.text is None):
+            raise ValueError("either body or text is needed")
+        return self
+
+
+class NewSettlement(Body):
+    """The days of a settlement; by default the day of the approval and two days later."""
+
+    sold_date: dt.date | None = None
+    paid_out_date: dt.date | None = None
+
+
+class NewFault(Body):
+    """What the next calls of the API get instead of, or before, their answer."""
+
+    path_prefix: Annotated[str, Field(pattern=r"^/v1")] = "/v1"
+    count: Annotated[int, Field(ge=1)] = 1
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    code: Code | None = None
+    retry_after_seconds: Annotated[float, Field(ge=0)] | None = None
+    delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
+    garbage: bool = False
+    drop: bool = False
+    after: bool = False
+
+
+class Suppress(Body):
+    """How many of the next webhooks (one for each event and URL) are never sent."""
+
+    count: Annotated[int, Field(ge=0)] = 1
