@@ -8,10 +8,11 @@ from starlette.routing import Route
 
 from scripts.emulator import requests as bodies
 from scripts.emulator.control import Refused, answer, control, read
+from scripts.emulator.deliveries import Target
 from scripts.emulator.faults import Fault
 from scripts.emulator.gate import Gate
 from scripts.emulator.merchant import Merchant
-from scripts.emulator.webhooks import Target, Webhooks
+from scripts.emulator.webhooks import Webhooks
 
 
 class Backstage:

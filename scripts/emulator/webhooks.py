@@ -9,11 +9,10 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
+from scripts.emulator.deliveries import Attempt, Delivery, Target
 from scripts.emulator.errors import NotPossible
 from scripts.emulator.events import Event
 from scripts.emulator.moments import now, with_offset
@@ -23,58 +22,10 @@ from scripts.emulator.options import Options
 RESEND_MINUTES = (1, 4, 16, 64, 256, 1024, 4096)
 """Waits before the seven re-sends."""
 
+MAX_IN_FLIGHT = 50
+"""More at once make httpx's pool of connections slow."""
+
 _HEADER = "tosspayments-webhook"
-
-
-@dataclass(frozen=True)
-class Target:
-    """A registered URL; `event_types` empty means every type, as all boxes checked in the developer centre."""
-
-    url: str
-    event_types: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One request that was sent. `status` is None where no answer came in time; then `error` says why."""
-
-    sent_at: str
-    headers: dict[str, str]
-    status: int | None
-    error: str | None
-    seconds: float
-
-
-@dataclass
-class Delivery:
-    """One event on its way to one URL. `state`: sending, success, failed, suppressed."""
-
-    id: str
-    target: Target
-    event: Event
-    state: str = "sending"
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """The delivery with every attempt, for the control API."""
-        return {
-            "id": self.id,
-            "url": self.target.url,
-            "eventType": self.event.event_type,
-            "state": self.state,
-            "body": self.event.body.decode(),
-            "attempts": [
-                {
-                    "attempt": number,
-                    "sentAt": attempt.sent_at,
-                    "headers": attempt.headers,
-                    "status": attempt.status,
-                    "error": attempt.error,
-                    "seconds": attempt.seconds,
-                }
-                for number, attempt in enumerate(self.attempts)
-            ],
-        }
 
 
 class Webhooks:
@@ -88,8 +39,9 @@ class Webhooks:
             follow_redirects=False,
             trust_env=False,
             timeout=None,  # noqa: S113  asyncio.timeout bounds the whole attempt; httpx only its parts
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            limits=httpx.Limits(max_connections=None),
         )
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._sending: dict[str, asyncio.Task[None]] = {}
         self.targets: list[Target] = []
         self.deliveries: dict[str, Delivery] = {}
@@ -158,6 +110,10 @@ class Webhooks:
         delivery.state = "failed"
 
     async def _attempt(self, delivery: Delivery) -> bool:
+        async with self._in_flight:  # its wait is no part of the ten seconds
+            return await self._post(delivery)
+
+    async def _post(self, delivery: Delivery) -> bool:
         headers = self._headers(delivery)
         started = time.monotonic()
         status: int | None = None

@@ -186,7 +186,8 @@ begin
         filter (where jsonb_typeof(change -> 'metadata') = 'object'))[1] as metadata,
       min((change ->> 'requested_at')::timestamptz) filter (where id is not null) as requested_at,
       max(occurred_at) filter (where id is not null and occurred_at > '-infinity') as occurred_at,
-      max(occurred_at) as latest_at
+      max(occurred_at) as latest_at,
+      min(occurred_at) filter (where supatoss.is_moved(status)) as moved_at
     from counted
     group by order_id, attempt
   ),
@@ -215,7 +216,7 @@ begin
     select r.*, row_number() over (
              partition by r.order_id
              order by r.class desc, case when r.class = 3 then coalesce(r.approved_at, '-infinity') end,
-                      r.is_reported desc, r.latest_at desc, r.attempt collate "C") as place,
+                      case when r.class = 3 then r.moved_at end, r.is_reported desc, r.latest_at desc, r.attempt collate "C") as place,
            max(r.class) over (partition by r.order_id) as best_class
     from ranked r
   ),

@@ -195,6 +195,20 @@ def test_a_failed_attempt_never_hides_a_paid_one(database: Database, order: tupl
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_charges_in_the_same_second_the_one_reported_first_counts(
+    database: Database, order: tuple[int, int]
+) -> None:
+    approved_at = at(10, offset=True)
+    events = [
+        payment_event("DONE", 11, key="key-2", approvedAt=approved_at),
+        payment_event("DONE", 12, key="key-1", approvedAt=approved_at),
+    ]
+    for index in order:
+        database.record(events[index])
+    assert database.payment()["payment_key"] == "key-2"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_two_paid_attempts_are_a_double_charge(database: Database, order: tuple[int, int]) -> None:
     events = [payment_event("DONE", 10, key="key-1"), payment_event("DONE", 300, key="key-2")]
     for index in order:
