@@ -56,22 +56,25 @@ APPLICATION_ROWS: list[Row | None] = [
 ]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), history=histories(), application_row=st.sampled_from(APPLICATION_ROWS))
-def test_any_order_and_any_repetition_give_the_same_rows(
+def test_any_order_any_repetition_and_any_calls_give_the_same_rows(
     database: Database, data: st.DataObject, history: list[Row], application_row: Row | None
 ) -> None:
     results = []
-    orders: list[list[Row]] = [history, history[::-1], data.draw(st.permutations(history * 2))]
-    for number, order in enumerate(orders):
+    shuffled = data.draw(st.permutations(history * 2))
+    cuts = [0, *sorted(data.draw(st.sets(st.integers(1, len(shuffled) - 1)))), len(shuffled)]
+    calls: list[list[list[Row]]] = [
+        [history],
+        [[event] for event in reversed(history)],
+        [shuffled[start:end] for start, end in itertools.pairwise(cuts)],
+    ]
+    for batches in calls:
         database.clear()
         if application_row is not None:
             database.insert_payment(**application_row)
-        if number == 0:
-            database.record(*order)
-        else:
-            for event in order:
-                database.record(event)
+        for batch in batches:
+            database.record(*batch)
         results.append((database.projection(), database.verdicts()))
     assert results[1] == results[0]
     assert results[2] == results[0]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -29,12 +29,12 @@ def second(database: Database) -> Iterator[Database]:
 
 
 def claim(database: Database, limit: int = 10, lease_seconds: int = 60) -> list[Row]:
-    return database.call("select claim_webhook_events_v1(%s, %s)", limit, lease_seconds)
+    return cast("list[Row]", database.call("select claim_webhook_events_v1(%s, %s)", limit, lease_seconds))
 
 
 def settle(database: Database, claimed: Row, **settlement: Any) -> Row:
     text = json.dumps({"event": claimed["id"], "lease": claimed["lease"], **settlement})
-    return database.call("select settle_webhook_event_v1(%s)", text)
+    return cast("Row", database.call("select settle_webhook_event_v1(%s)", text))
 
 
 DONE = {"kind": "payment", "status": "DONE", "amount": "10000", "approved_at": "2026-03-14T00:00:10+00:00"}

@@ -1,0 +1,236 @@
+"""The worker: what becomes of an event that waits for Toss."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from service.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from service.inbox.retry import MAX_ATTEMPTS
+from service.inbox.worker import Worker
+from service.store import ClaimedEvent, OverdueAccount, SettledEvent, Vouchers
+from service.toss.api import TossApi
+from service.toss.payloads import Payment
+from service.toss.resources import PaymentAnswer
+from tests.unit.fakes import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+ASKED_AT = dt.datetime(2026, 4, 2, 5, 22, 11, tzinfo=dt.UTC)
+
+
+def answer(status: str = "DONE", **fields: Any) -> PaymentAnswer:
+    payment = {"paymentKey": "key-1", "orderId": "order-1", "status": status, "totalAmount": 9900, **fields}
+    return PaymentAnswer(ASKED_AT, payment, Payment.model_validate(payment))
+
+
+class Scripted(TossApi):
+    """Gives its look-ups and confirmations in turn."""
+
+    def __init__(self, *look_ups: PaymentAnswer | Exception, confirm: PaymentAnswer | Exception | None = None) -> None:
+        self.look_ups = list(look_ups)
+        self.confirmation = confirm
+        self.asked: list[str] = []
+        self.confirmed: list[tuple[str, str, Decimal, str]] = []
+
+    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+        self.asked.append(payment_key)
+        return self._give(self.look_ups.pop(0))
+
+    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+        return await self.payment(order_id)
+
+    async def confirm(
+        self,
+        payment_key: str,
+        order_id: str,
+        amount: Decimal,
+        *,
+        idempotency_key: str,
+        timeout_seconds: float = 30.0,
+    ) -> PaymentAnswer:
+        self.confirmed.append((payment_key, order_id, amount, idempotency_key))
+        assert self.confirmation is not None
+        return self._give(self.confirmation)
+
+    def _give(self, item: PaymentAnswer | Exception) -> PaymentAnswer:
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+
+class Queue(MemoryStore):
+    """Hands out its events once, and remembers the settlements."""
+
+    def __init__(self, *events: ClaimedEvent, overdue: Sequence[OverdueAccount] = ()) -> None:
+        super().__init__()
+        self.events = list(events)
+        self.overdue = list(overdue)
+        self.settlements: list[Mapping[str, Any]] = []
+
+    async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
+        await self._misbehave()
+        claimed, self.events = self.events[:max_events], self.events[max_events:]
+        return claimed
+
+    async def settle_event(self, settlement: str) -> SettledEvent:
+        fields = json.loads(settlement)
+        self.settlements.append(fields)
+        return SettledEvent("settled", fields["status"], fields["reason"])
+
+    async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
+        return self.overdue[:max_accounts]
+
+
+def event(**fields: Any) -> ClaimedEvent:
+    base: dict[str, Any] = {
+        "id": "event-1",
+        "lease": "lease-1",
+        "event_key": "e" * 64,
+        "event_type": "VIRTUAL_ACCOUNT_DEPOSIT",
+        "reason": "check_deposit",
+        "attempts": 1,
+        "payment_key": "key-1",
+        "order_id": "order-1",
+        "proof": "signature",
+        "cancel_key": None,
+        "cancel_request": None,
+        "amount": "9900",
+    }
+    return ClaimedEvent(**base | fields)
+
+
+async def settle(toss: Scripted, claimed: ClaimedEvent) -> Mapping[str, Any]:
+    store = Queue(claimed)
+    assert await Worker(store, toss).work_once() == 1
+    (settlement,) = store.settlements
+    assert (settlement["event"], settlement["lease"]) == (claimed.id, claimed.lease)
+    return settlement
+
+
+async def test_a_deposit_that_toss_bears_out_is_processed_with_toss_s_words() -> None:
+    settlement = await settle(Scripted(answer()), event())
+    assert settlement["status"] == "processed"
+    assert settlement["occurred_at"] == ASKED_AT.isoformat()
+    assert (settlement["change"]["status"], settlement["change"]["amount"]) == ("DONE", "9900")
+
+
+async def test_a_payment_that_needs_approval_is_approved_with_the_stored_amount() -> None:
+    toss = Scripted(answer("IN_PROGRESS"), confirm=answer())
+    settlement = await settle(toss, event())
+    assert toss.confirmed == [("key-1", "order-1", Decimal(9900), f"supatoss-confirm-{'e' * 64}")]
+    assert settlement["status"] == "processed"
+
+
+async def test_an_approval_that_was_done_before_is_looked_up() -> None:
+    refused = TossRefused("confirm", code="ALREADY_PROCESSED_PAYMENT", http_status=400)
+    toss = Scripted(answer("IN_PROGRESS"), answer(), confirm=refused)
+    assert (await settle(toss, event()))["status"] == "processed"
+    assert toss.asked == ["key-1", "key-1"]
+
+
+async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt() -> None:
+    toss = Scripted(answer("IN_PROGRESS"), confirm=TossUnavailable("confirm", http_status=500))
+    settlement = await settle(toss, event())
+    assert (settlement["status"], settlement["delay_seconds"] > 0) == ("pending", True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({"amount": "9000"}, "amount_mismatch"), ({"amount": None}, "no_stored_amount")]
+)
+async def test_nothing_is_approved_with_an_amount_that_is_not_stored(fields: dict[str, Any], reason: str) -> None:
+    toss = Scripted(answer("IN_PROGRESS"))
+    settlement = await settle(toss, event(**fields))
+    assert (settlement["status"], settlement["reason"]) == ("failed", reason)
+    assert toss.confirmed == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TossUnavailable("payment", "no answer"),
+        TossNotFound("payment", code="NOT_FOUND_PAYMENT"),
+        TossMisconfigured("payment", code="UNAUTHORIZED_KEY"),
+        TossRefused("payment", code="FORBIDDEN"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_an_error_is_tried_again_and_fails_after_the_last_attempt(error: Exception) -> None:
+    settlement = await settle(Scripted(error), event())
+    assert (settlement["status"], settlement["last_error"]) == ("pending", str(error))
+    assert 2.5 <= settlement["delay_seconds"] <= 5
+    last = await settle(Scripted(error), event(attempts=MAX_ATTEMPTS))
+    assert (last["status"], last["last_error"]) == ("failed", str(error))
+
+
+async def test_toss_s_wish_to_wait_is_kept() -> None:
+    error = TossUnavailable("payment", http_status=429, retry_after_seconds=60)
+    assert (await settle(Scripted(error), event()))["delay_seconds"] == 60
+
+
+async def test_a_cancel_is_found_by_the_payment_that_has_it() -> None:
+    toss = Scripted(answer("CANCELED"))
+    store = Queue(event(reason="find_payment", payment_key=None, order_id=None, cancel_key="t-1"))
+    store.vouchers = Vouchers((), holds_billing_key=False, cancel_payment_key="key-1")
+    await Worker(store, toss).work_once()
+    assert toss.asked == ["key-1"]
+    assert store.settlements[0]["order_id"] == "order-1"
+
+
+async def test_a_cancel_of_an_unknown_payment_waits() -> None:
+    settlement = await settle(Scripted(), event(payment_key=None, order_id=None, cancel_key="t-1"))
+    assert settlement["status"] == "pending"
+
+
+async def test_one_event_s_defect_is_its_own() -> None:
+    store = Queue(event(id="event-1"), event(id="event-2", payment_key="key-2"))
+    assert await Worker(store, Scripted(RuntimeError("a defect"), answer())).work_once() == 2
+    assert [settlement["event"] for settlement in store.settlements] == ["event-2"]
+
+
+async def test_an_overdue_account_that_toss_shows_as_expired_is_recorded() -> None:
+    overdue = OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")
+    store = Queue(overdue=[overdue])
+    account = {"accountNumber": "X1", "expired": True}
+    assert await Worker(store, Scripted(answer("WAITING_FOR_DEPOSIT", virtualAccount=account))).sweep() == 1
+    (record,) = store.records.values()
+    assert (record["event_type"], record["proof"]) == ("supatoss.account_expired", "toss_api")
+    assert (record["change"]["status"], record["order_id"]) == ("EXPIRED", "order-1")
+
+
+async def test_an_overdue_account_that_was_paid_meanwhile_is_recorded_as_paid() -> None:
+    store = Queue(overdue=[OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")])
+    await Worker(store, Scripted(answer("DONE"))).sweep()
+    (record,) = store.records.values()
+    assert (record["event_type"], record["change"]["status"]) == ("supatoss.account_checked", "DONE")
+
+
+async def test_a_sweep_goes_on_when_one_account_cannot_be_looked_up() -> None:
+    accounts = [OverdueAccount(f"key-{n}", f"order-{n}", "2026-04-08T00:00:00+00:00") for n in (1, 2)]
+    store = Queue(overdue=accounts)
+    assert await Worker(store, Scripted(TossUnavailable("payment"), answer())).sweep() == 1
+
+
+async def test_the_loop_outlives_a_store_that_is_away_and_ends_when_told() -> None:
+    store = Queue(event())
+    store.trouble = StoreUnavailable("away")
+    worker = Worker(store, Scripted(answer()))
+    tries = 0
+    original = store.claim_events
+
+    async def claim(max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            store.trouble = None
+        if tries == 3:
+            worker.stop()
+        worker.wake()
+        return await original(max_events, lease_seconds)
+
+    store.claim_events = claim  # type: ignore[method-assign]
+    await worker.run()
+    assert len(store.settlements) == 1
