@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test lint lock clean
+.PHONY: help run test slow lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -25,6 +25,9 @@ run: $(VENV)/.built  ## the service, Supabase Lite and the migrations on this ma
 
 test: lint  ## every check: lint, types, arrows between modules, tests
 	$(PY) -m pytest
+
+slow: $(VENV)/.built  ## the tests that wait for real minutes (about five)
+	$(PY) -m pytest -m slow
 
 lint: $(VENV)/.built  ## style, types and arrows between modules
 	$(PY) -m ruff check .

@@ -84,15 +84,15 @@ class World:
     def events(self, order: str) -> list[dict[str, Any]]:
         return self.rows(f"webhook_events?order_id=eq.{quote(order)}&order=created_at")
 
-    def until(self, find: Callable[[], T]) -> T:
+    def until(self, find: Callable[[], T], seconds: float = PATIENCE_SECONDS, every: float = 0.02) -> T:
         """What is found, as soon as it is true; the test fails when it does not become so."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             found = find()
             if found or time.monotonic() > deadline:
                 assert found, "did not happen"
                 return found
-            time.sleep(0.02)
+            time.sleep(every)
 
     def until_status(self, order: str, *statuses: str) -> dict[str, Any]:
         """The order's row, once it has one of the statuses and every webhook about it was answered."""
@@ -122,10 +122,27 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
 
 @pytest.fixture(scope="session")
 def world(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("processes")
+    yield from run_world(lite, tmp_path_factory.mktemp("processes"))
+
+
+def run_world(
+    lite: LocalSupabase, folder: Path, *, requests_per_minute: int = 0, minute_seconds: str = MINUTE_SECONDS
+) -> Iterator[World]:
+    """The emulator and the service in front of a project, until the end of a fixture."""
     port, toss_port = free_port(), free_port()
     service_url, toss_url = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{toss_port}"
-    emulator = _emulator(folder, toss_port, service_url)
+    emulator = Child(
+        "the Toss emulator",
+        [
+            *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(toss_port), "--seed", "1"),
+            *("--secret-key", SECRET_KEY, "--security-key", SECURITY_KEY, "--security-key", OLDER_SECURITY_KEY),
+            *("--webhook-url", f"{service_url}/webhooks/toss", "--minute-seconds", minute_seconds),
+            *("--requests-per-minute", str(requests_per_minute)),
+        ],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        log=folder / "emulator.log",
+    )
     try:
         emulator.wait_until(lambda: is_taken(toss_port), READY_SECONDS)
         service = Child(
@@ -139,9 +156,9 @@ def world(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 "TOSS_API_URL": toss_url,
                 "TOSS_SECRET_KEY": SECRET_KEY,
                 "TOSS_SECURITY_KEY": SECURITY_KEY,
+                "TOSS_TIMEOUT_SECONDS": "1",
                 "HOST": LOOPBACK,
                 "PORT": str(port),
-                "TOSS_TIMEOUT_SECONDS": "1",
             },
             log=folder / "service.log",
         )
@@ -153,21 +170,6 @@ def world(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 service.stop()
     finally:
         emulator.stop()
-
-
-def _emulator(folder: Path, port: int, service_url: str) -> Child:
-    return Child(
-        "the Toss emulator",
-        [
-            *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(port), "--seed", "1"),
-            *("--secret-key", SECRET_KEY, "--security-key", SECURITY_KEY, "--security-key", OLDER_SECURITY_KEY),
-            *("--webhook-url", f"{service_url}/webhooks/toss", "--minute-seconds", MINUTE_SECONDS),
-            *("--requests-per-minute", "0"),
-        ],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
-        log=folder / "emulator.log",
-    )
 
 
 def _is_ready(http: httpx.Client, url: str) -> bool:
