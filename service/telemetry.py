@@ -23,6 +23,11 @@ DELIVERY_SECONDS = Histogram(
 STORE_CALLS = Counter(
     "supatoss_store_calls_total", "Calls of the Data API by outcome: ok, unavailable or refused.", ["call", "outcome"]
 )
+EVENTS_FAILED = Counter(
+    "supatoss_events_failed_total",
+    "New events that need a person, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",
+    ["reason"],
+)
 EVENTS_SETTLED = Counter(
     "supatoss_events_settled_total",
     "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",

@@ -6,6 +6,7 @@
 import asyncio
 import datetime as dt
 import ipaddress
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from service.inbox.meaning import Intent
 from service.inbox.recorder import Recorder
 from service.inbox.verification import Verifier
 from service.store import RecordedEvent
-from service.telemetry import DELIVERIES, DELIVERY_SECONDS, describe
+from service.telemetry import DELIVERIES, DELIVERY_SECONDS, EVENTS_FAILED, describe
 from service.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 
 RETRY_AFTER_SECONDS = 60
@@ -161,6 +162,13 @@ def _come_again() -> Response:
     )
 
 
+def _level(response: Response, recorded: RecordedEvent | None) -> int:
+    """An event that needs a person is an error, although its sender did nothing wrong."""
+    if recorded and recorded.status == Intent.FAILED:
+        return logging.ERROR
+    return logging.INFO if response.status_code < 400 else logging.WARNING
+
+
 def _note(
     started: float,
     response: Response,
@@ -175,8 +183,10 @@ def _note(
     DELIVERY_SECONDS.observe(seconds)
     if recorded:
         details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
-    log = _log.info if response.status_code < 400 else _log.warning
-    log(
+        if recorded.status == Intent.FAILED and recorded.outcome == "created":
+            EVENTS_FAILED.labels(recorded.reason or "").inc()
+    _log.log(
+        _level(response, recorded),
         "delivery",
         outcome=outcome,
         reason=reason.value if reason else None,
