@@ -1,7 +1,9 @@
 """One PostgreSQL server for the whole run, with one migrated database, emptied before each test."""
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -22,7 +24,9 @@ def migrate(dsn: str) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[LocalPostgres]:
-    with LocalPostgres() as server:
+    # POSTGRES_BINARIES: the folder of another version's programs, such as Debian's PostgreSQL 15.
+    other = os.environ.get("POSTGRES_BINARIES")
+    with LocalPostgres(binaries=Path(other) if other else None) as server:
         migrate(server.create_database("template_migrated"))
         yield server
 

@@ -1,7 +1,5 @@
 """The real thing, started once: Supabase Lite on PGlite with the migrations, and the service as its own process."""
 
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,13 +7,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
+from tests.processes import running_service
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 PUBLISHABLE_KEY = "sb_publishable_for_tests_0001"
 SUPABASE_KEY = "sb_secret_for_tests_0001"
 JWT_SECRET = "a-secret-for-tests-that-is-long-enough-0123456789"
-READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,6 @@ class Stack:
 
     service_url: str
     supabase_url: str
-    service: Child
     http: httpx.Client
 
     def post(
@@ -63,35 +60,14 @@ def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase
 
 @pytest.fixture(scope="session")
 def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    port = free_port()
-    service = Child(
-        "the service",
-        [sys.executable, "-m", "service"],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "SUPABASE_URL": supabase.url,
-            "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-            "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
-            "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
-            "TOSS_UNSIGNED": "reject",
-            "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
-            "HOST": LOOPBACK,
-            "PORT": str(port),
-        },
-        log=tmp_path_factory.mktemp("service") / "service.log",
-    )
-    url = f"http://{LOOPBACK}:{port}"
-    with httpx.Client(trust_env=False, timeout=20.0) as http:
-        try:
-            service.wait_until(lambda: _is_ready(http, url), READY_SECONDS)
-            yield Stack(url, supabase.url, service, http)
-        finally:
-            service.stop()
-
-
-def _is_ready(http: httpx.Client, url: str) -> bool:
-    try:
-        return http.get(f"{url}/readyz").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+    settings = {
+        "SUPABASE_URL": supabase.url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
+        "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
+        "TOSS_UNSIGNED": "reject",
+        "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
+    }
+    log = tmp_path_factory.mktemp("service") / "service.log"
+    with running_service(settings, log) as url, httpx.Client(trust_env=False, timeout=20.0) as http:
+        yield Stack(url, supabase.url, http)

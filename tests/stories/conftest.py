@@ -16,10 +16,10 @@ import httpx
 import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
+from tests.processes import READY_SECONDS, running_service
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 SUPABASE_KEY = "sb_secret_for_stories_0001"
-READY_SECONDS = 30.0
 PATIENCE_SECONDS = 20.0
 MINUTE_SECONDS = "0.3"
 """Length of Toss's minute: the first re-send comes after one."""
@@ -145,35 +145,18 @@ def run_world(
     )
     try:
         emulator.wait_until(lambda: is_taken(toss_port), READY_SECONDS)
-        service = Child(
-            "the service",
-            [sys.executable, "-m", "service"],
-            cwd=ROOT,
-            env={
-                "PATH": os.environ["PATH"],
-                "SUPABASE_URL": lite.url,
-                "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-                "TOSS_API_URL": toss_url,
-                "TOSS_SECRET_KEY": SECRET_KEY,
-                "TOSS_SECURITY_KEY": SECURITY_KEY,
-                "TOSS_TIMEOUT_SECONDS": "1",
-                "HOST": LOOPBACK,
-                "PORT": str(port),
-            },
-            log=folder / "service.log",
-        )
-        with httpx.Client(trust_env=False, timeout=20.0) as http:
-            try:
-                service.wait_until(lambda: _is_ready(http, service_url), READY_SECONDS)
-                yield World(service_url, lite, toss_url, http)
-            finally:
-                service.stop()
+        settings = {
+            "SUPABASE_URL": lite.url,
+            "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+            "TOSS_API_URL": toss_url,
+            "TOSS_SECRET_KEY": SECRET_KEY,
+            "TOSS_SECURITY_KEY": SECURITY_KEY,
+            "TOSS_TIMEOUT_SECONDS": "1",
+        }
+        with (
+            running_service(settings, folder / "service.log", port),
+            httpx.Client(trust_env=False, timeout=20.0) as http,
+        ):
+            yield World(service_url, lite, toss_url, http)
     finally:
         emulator.stop()
-
-
-def _is_ready(http: httpx.Client, url: str) -> bool:
-    try:
-        return http.get(f"{url}/readyz").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
