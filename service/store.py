@@ -68,6 +68,7 @@ class ClaimedEvent:
     payment_key: str | None
     order_id: str | None
     proof: str | None
+    last_error: str | None
     cancel_key: str | None
     cancel_request: str | None
     amount: str | None

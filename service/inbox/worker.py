@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import json
 import random
+import re
 import time
 from dataclasses import replace
 from decimal import Decimal
@@ -38,6 +39,9 @@ SWEEP_SECONDS = 600.0
 """Between looks for overdue accounts; due dates are days away."""
 
 SWEEP_BATCH = 50
+
+_REFUSED_FOR_NOW = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)$")
+"""last_error after an approval that Toss answered with a 4xx (TossError's own wording)."""
 
 _log = structlog.get_logger("supatoss.worker")
 
@@ -150,7 +154,7 @@ class Worker:
             )
         try:
             return await self._toss.confirm(
-                payment.payment_key, payment.order_id, amount, idempotency_key=f"supatoss-confirm-{event.event_key}"
+                payment.payment_key, payment.order_id, amount, idempotency_key=_idempotency_key(event)
             )
         except TossRefused as error:
             if error.code != "ALREADY_PROCESSED_PAYMENT":
@@ -168,6 +172,16 @@ class Worker:
             return await self._toss.payment_by_order(event.order_id, timeout_seconds=ASK_SECONDS)
         # It may come to be known: another event of the payment can tell.
         raise TossNotFound("payment", "no payment is known that this event belongs to")
+
+
+def _idempotency_key(event: ClaimedEvent) -> str:
+    """One key for all attempts whose outcome is unknown, so that Toss repeats its first answer instead of acting twice.
+
+    Toss repeats a 4xx for 15 days too, a temporary one such as PROVIDER_ERROR included: after one, the next attempt has
+    a key of its own. It cannot charge twice: the payment was looked up first, and Toss approves a payment only once.
+    """
+    key = f"supatoss-confirm-{event.event_key}"
+    return f"{key}-{event.attempts}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
 
 
 def _processed(answer: PaymentAnswer) -> Settlement:

@@ -53,7 +53,7 @@ as $$
   )
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
-           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
+           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof, 'last_error', c.last_error,
            'cancel_key', c.change ->> 'cancel_key', 'cancel_request', c.change ->> 'cancel_request',
            -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
            'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text

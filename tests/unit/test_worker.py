@@ -96,6 +96,7 @@ def event(**fields: Any) -> ClaimedEvent:
         "payment_key": "key-1",
         "order_id": "order-1",
         "proof": "signature",
+        "last_error": None,
         "cancel_key": None,
         "cancel_request": None,
         "amount": "9900",
@@ -136,6 +137,21 @@ async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt()
     toss = Scripted(answer("IN_PROGRESS"), confirm=TossUnavailable("confirm", http_status=500))
     settlement = await settle(toss, event())
     assert (settlement["status"], settlement["delay_seconds"] > 0) == ("pending", True)
+
+
+@pytest.mark.parametrize(
+    ("last_error", "key"),
+    [
+        (str(TossUnavailable("confirm", "no answer in time")), f"supatoss-confirm-{'e' * 64}"),
+        (str(TossUnavailable("confirm", code="COMMON_ERROR", http_status=500)), f"supatoss-confirm-{'e' * 64}"),
+        (str(TossUnavailable("confirm", code="PROVIDER_ERROR", http_status=400)), f"supatoss-confirm-{'e' * 64}-3"),
+        (str(TossUnavailable("payment", code="X", http_status=429)), f"supatoss-confirm-{'e' * 64}"),
+    ],
+)
+async def test_toss_s_stored_refusal_is_not_asked_for_again(last_error: str, key: str) -> None:
+    toss = Scripted(answer("IN_PROGRESS"), confirm=answer())
+    await settle(toss, event(attempts=3, last_error=last_error))
+    assert toss.confirmed[0][3] == key
 
 
 @pytest.mark.parametrize(
