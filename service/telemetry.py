@@ -23,6 +23,9 @@ DELIVERY_SECONDS = Histogram(
 STORE_CALLS = Counter(
     "supatoss_store_calls_total", "Calls of the Data API by outcome: ok, unavailable or refused.", ["call", "outcome"]
 )
+BATCH_EVENTS = Histogram(
+    "supatoss_batch_events", "Events in one call of the Data API.", buckets=(1, 2, 5, 10, 20, 30, 40, 50)
+)
 EVENTS_FAILED = Counter(
     "supatoss_events_failed_total",
     "New events that need a person, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",

@@ -1,0 +1,153 @@
+"""Coalesced writes: who rides with whom, and what each is told."""
+
+import asyncio
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from service.errors import StoreRefused, StoreUnavailable
+from service.inbox.changes import interpret
+from service.inbox.meaning import NewEvent, Proof
+from service.inbox.recorder import MAX_BATCH_CHARACTERS, MAX_BATCH_EVENTS, MAX_IN_FLIGHT, MAX_WAITING, Recorder
+from service.store import RecordedEvent
+from service.toss.delivery import read_body
+from service.toss.events import parse_event
+from tests.unit.fakes import MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+
+def event(number: int, padding: int = 0) -> NewEvent:
+    body = read_body(json.dumps({"eventType": "NEW", "number": number, "padding": "x" * padding}).encode())
+    parsed = parse_event(body.fields)
+    return NewEvent(parsed, body, interpret(parsed), Proof.SIGNATURE, dt.datetime.now(dt.UTC))
+
+
+class Gate(MemoryStore):
+    """Holds every write until it is let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+        self.gate = asyncio.Semaphore(0)
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        self.batches.append(len(records))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self.gate.acquire()
+            return await super().record_webhook_events(records)
+        finally:
+            self.in_flight -= 1
+
+    def let_through(self, times: int = 1000) -> None:
+        for _ in range(times):
+            self.gate.release()
+
+
+async def let_run() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_event_goes_at_once() -> None:
+    store = Gate()
+    store.let_through()
+    assert (await Recorder(store).record(event(1))).outcome == "created"
+    assert store.batches == [1]
+
+
+async def test_those_that_arrive_meanwhile_ride_together() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(30)]
+    await let_run()
+    assert store.batches == [1] * MAX_IN_FLIGHT
+    store.let_through()
+    outcomes = await asyncio.gather(*tasks)
+    assert store.batches == [*([1] * MAX_IN_FLIGHT), 30 - MAX_IN_FLIGHT]
+    assert [outcome.event_key for outcome in outcomes] == [event(number).body.key for number in range(30)]
+
+
+async def test_batches_and_writes_are_bounded() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(300)]
+    await let_run()
+    store.let_through()
+    await asyncio.gather(*tasks)
+    assert max(store.batches) == MAX_BATCH_EVENTS
+    assert store.most_in_flight == MAX_IN_FLIGHT
+    assert sum(store.batches) == 300
+
+
+async def test_large_bodies_make_smaller_batches() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    size = MAX_BATCH_CHARACTERS // 4
+    tasks = [asyncio.create_task(recorder.record(event(number, size))) for number in range(12)]
+    await let_run()
+    store.let_through()
+    await asyncio.gather(*tasks)
+    assert max(store.batches) == 3
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), StoreRefused("no grant"), RuntimeError("a defect")])
+async def test_a_failed_write_is_told_to_everybody_in_it_and_to_nobody_else(trouble: Exception) -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(10)]
+    await let_run()
+    store.let_through(MAX_IN_FLIGHT)
+    await let_run()
+    store.trouble = trouble
+    store.let_through(1)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, RecordedEvent) for result in results] == [True] * MAX_IN_FLIGHT + [False] * 8
+    assert {type(result) for result in results[MAX_IN_FLIGHT:]} == {type(trouble)}
+    store.trouble = None
+    store.let_through()
+    assert (await recorder.record(event(99))).outcome == "created"
+
+
+async def test_who_gives_up_is_not_written_and_takes_nobody_along() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(5)]
+    await let_run()
+    tasks[0].cancel()
+    tasks[4].cancel()
+    await let_run()
+    store.let_through()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, RecordedEvent) for result in results] == [False, True, True, True, False]
+    assert store.batches == [1, 1, 2]
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(MAX_WAITING + MAX_IN_FLIGHT)]
+    await let_run()
+    with pytest.raises(StoreUnavailable, match="too many events wait"):
+        await recorder.record(event(-1))
+    store.let_through(10_000)
+    outcomes = await asyncio.gather(*tasks)
+    assert len(outcomes) == MAX_WAITING + MAX_IN_FLIGHT
+    assert (await recorder.record(event(-1))).outcome == "created"
+
+
+async def test_one_event_twice_at_once_is_created_once() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = [asyncio.create_task(recorder.record(event(1))) for _ in range(6)]
+    await let_run()
+    store.let_through()
+    outcomes = [outcome.outcome for outcome in await asyncio.gather(*tasks)]
+    assert sorted(outcomes) == ["created", *["duplicate"] * 5]
