@@ -38,9 +38,10 @@ $$;
 -- Takes over what the application wrote since the last fold: it becomes the first state.
 create function supatoss.adopt_payments_v1(p_order_ids text[])
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
   update public.payments p
   set application_state = coalesce(p.application_state, '{}'::jsonb)
     || case when p.projected_state is distinct from supatoss.payment_state(p) then jsonb_build_object(
@@ -52,7 +53,8 @@ as $$
          'amount', p.amount, 'currency', p.currency) else '{}'::jsonb end
   where p.order_id = any (p_order_ids)
     and (p.projected_state is distinct from supatoss.payment_state(p)
-         or p.projected_price is distinct from supatoss.payment_price(p))
+         or p.projected_price is distinct from supatoss.payment_price(p));
+end;
 $$;
 
 -- Folds every event of these orders into their payments rows, and says of each event whether it could count.

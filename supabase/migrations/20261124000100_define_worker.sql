@@ -69,6 +69,8 @@ create function public.settle_webhook_event_v1(settlement text)
 returns jsonb
 language plpgsql
 set search_path = ''
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_settlement jsonb := settlement::jsonb;
