@@ -28,7 +28,7 @@ from scripts.local.ports import LOOPBACK, is_taken
 from scripts.local.sample import SampleDelivery
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
-from service.settings import is_loopback
+from service.toss.addresses import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535

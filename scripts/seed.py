@@ -28,8 +28,9 @@ from scripts.seeding.stories import payment_stories, subscription_stories
 from service.errors import ConfigurationError, StoreError
 from service.inbox.changes import interpret
 from service.inbox.meaning import NewEvent, Proof
-from service.settings import check_supabase_url, is_loopback
+from service.settings import check_supabase_url
 from service.store import RecordedEvent, Store
+from service.toss.addresses import is_loopback
 from service.toss.delivery import read_body
 from service.toss.events import parse_event
 

@@ -1,14 +1,13 @@
 """Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
 
 import ipaddress
-import re
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import ConfigurationError
+from service.toss.addresses import TOSS_API_URL, check_url
 
 KIB = 1024
 
@@ -51,7 +50,7 @@ class Settings(BaseSettings):
     toss_security_key: KeyList = ()
     """Security keys of Toss (64 hex digits), newest first: the `v1:` signature of payout.changed and seller.changed."""
 
-    toss_api_url: str = "https://api.tosspayments.com"
+    toss_api_url: str = TOSS_API_URL
     """Address of Toss's API; plain http only on loopback."""
 
     toss_unsigned: Literal["verify", "reject"] = "verify"
@@ -101,7 +100,7 @@ class Settings(BaseSettings):
     @field_validator("toss_api_url")
     @classmethod
     def _check_toss_url(cls, value: str) -> str:
-        return check_url(value, "https://api.tosspayments.com")
+        return check_url(value, TOSS_API_URL)
 
     @field_validator("supabase_secret_key")
     @classmethod
@@ -139,33 +138,6 @@ class Settings(BaseSettings):
 def check_supabase_url(value: str) -> str:
     """The address of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
     return check_url(value, "https://<project-ref>.supabase.co")
-
-
-def check_url(value: str, example: str) -> str:
-    """An address without a path, https unless it is this machine. Raises ValueError with what it should be."""
-    value = value.strip().rstrip("/")
-    expected = f"should be an address such as {example}"
-    try:
-        url = urlsplit(value)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ValueError(expected) from None
-    is_plain = not (url.path or url.query or url.fragment or "@" in url.netloc or re.search(r"[\s\x00-\x1f]", value))
-    if url.scheme not in ("http", "https") or not host or not is_plain:
-        raise ValueError(expected)
-    if url.scheme == "http" and not is_loopback(host):
-        raise ValueError("should begin with https:// unless the host is this machine")
-    return value
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _checked_key(value: SecretStr) -> str:

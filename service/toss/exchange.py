@@ -3,15 +3,14 @@
 import asyncio
 import base64
 import datetime as dt
-import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import httpx
 
 from service.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
+from service.toss.addresses import TOSS_API_URL, check_url
 from service.toss.answers import error_in
 from service.toss.pace import Pace, TokenBucket, loop_time
 from service.toss.questions import Question
@@ -162,24 +161,7 @@ async def _read(response: httpx.Response, question: Question) -> bytes:
 
 def check_base_url(value: str) -> str:
     """The address of Toss's API without a trailing slash. Raises ConfigurationError with what it should be."""
-    value = value.strip().rstrip("/")
-    problem = "TOSS_API_URL should be an address such as https://api.tosspayments.com."
     try:
-        url = urlsplit(value)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        raise ConfigurationError([problem]) from None
-    if not host or url.scheme not in ("http", "https") or url.query or url.fragment or url.username:
-        raise ConfigurationError([problem])
-    if url.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(["TOSS_API_URL should begin with https:// unless the host is this machine."])
-    return value
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return check_url(value, TOSS_API_URL)
+    except ValueError as error:
+        raise ConfigurationError([f"TOSS_API_URL {error}."]) from None

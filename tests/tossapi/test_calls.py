@@ -213,7 +213,7 @@ async def test_a_billing_key_that_toss_will_not_delete_is_refused() -> None:
     [
         "https://api.tosspayments.com",
         "https://api.tosspayments.com/",
-        " https://proxy.test/toss/ ",
+        " https://proxy.test/ ",
         "http://127.0.0.1:9000",
         "http://localhost:9000",
         "http://[::1]:9000",
@@ -235,6 +235,7 @@ async def test_addresses_that_are_taken(base_url: str) -> None:
         "api.tosspayments.com",
         "https://",
         "https://user:password@api.tosspayments.com",
+        "https://api.tosspayments.com/v1",
         "https://api.tosspayments.com?x=1",
         "https://api.tosspayments.com:port",
         "",

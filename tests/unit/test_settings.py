@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 
 from service.errors import ConfigurationError
-from service.settings import Settings, is_loopback
+from service.settings import Settings
+from service.toss.addresses import is_loopback
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,0 +1,37 @@
+"""Addresses of services that are called with a secret key: Toss's API, a Supabase project."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+TOSS_API_URL = "https://api.tosspayments.com"
+
+
+def check_url(value: str, example: str) -> str:
+    """An address without a path or a trailing slash, https unless it is this machine.
+
+    Raises ValueError with what it should be, for a sentence that begins with the name of a setting.
+    """
+    value = value.strip().rstrip("/")
+    expected = f"should be an address such as {example}"
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    is_plain = not (url.path or url.query or url.fragment or "@" in url.netloc or re.search(r"[\s\x00-\x1f]", value))
+    if url.scheme not in ("http", "https") or not host or not is_plain:
+        raise ValueError(expected)
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError("should begin with https:// unless the host is this machine")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
