@@ -1,11 +1,14 @@
 """Unsigned deliveries: who is believed, with which proof, and what is recorded."""
 
+import asyncio
 import datetime as dt
 import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
 from service.store import Vouchers
@@ -14,9 +17,8 @@ from service.toss.payloads import Payment
 from service.toss.resources import PaymentAnswer
 from service.webhook import Source
 from tests.support import GUIDE_DEPOSIT, example, raw_body, signed_headers
+from tests.unit.bodies import any_body
 from tests.unit.fakes import Service, deliveries_counted
-
-pytestmark = pytest.mark.anyio
 
 ASKED_AT = dt.datetime(2026, 4, 2, 5, 22, 11, tzinfo=dt.UTC)
 DONE = example("payment_card_done").body
@@ -63,6 +65,7 @@ async def deliver(service: Service, body: object) -> tuple[int, Mapping[str, Any
     return response.status_code, record
 
 
+@pytest.mark.anyio
 async def test_what_toss_answers_is_recorded_and_not_what_the_body_claims() -> None:
     answered = {**DONE["data"], "status": "CANCELED", "method": "간편결제", "approvedAt": DONE["data"]["approvedAt"]}
     status, record = await deliver(service_with(KnowingToss(answered)), DONE)
@@ -85,29 +88,34 @@ async def test_what_toss_answers_is_recorded_and_not_what_the_body_claims() -> N
         ([{**DONE["data"], "secret": "ps_another"}], Reason.CONTRADICTED_BY_TOSS),
     ],
 )
+@pytest.mark.anyio
 async def test_a_forged_payment_is_refused_and_nothing_is_stored(known: list[dict[str, Any]], reason: Reason) -> None:
     before = deliveries_counted("rejected", reason)
     assert await deliver(service_with(KnowingToss(*known)), DONE) == (401, None)
     assert deliveries_counted("rejected", reason) == before + 1
 
 
+@pytest.mark.anyio
 async def test_the_forged_example() -> None:
     forged = example("forged_done_without_toss_headers").body
     assert await deliver(service_with(KnowingToss(DONE["data"])), forged) == (401, None)
 
 
+@pytest.mark.anyio
 async def test_toss_that_cannot_be_asked_is_503() -> None:
     toss = KnowingToss()
     toss.trouble = TossUnavailable("payment", "no answer")
     assert await deliver(service_with(toss), DONE) == (503, None)
 
 
+@pytest.mark.anyio
 async def test_a_store_that_cannot_be_asked_is_503() -> None:
     service = service_with(KnowingToss(DONE["data"]))
     service.store.trouble = StoreUnavailable("away")
     assert await deliver(service, DONE) == (503, None)
 
 
+@pytest.mark.anyio
 async def test_a_stored_secret_vouches_without_asking() -> None:
     waiting = example("deposit_callback_back_to_waiting_after_deposit_error").body
     toss = KnowingToss()
@@ -118,6 +126,7 @@ async def test_a_stored_secret_vouches_without_asking() -> None:
 
 
 @pytest.mark.parametrize("body", [DEPOSIT, DONE, example("payment_va_done_duplicate_of_deposit").body])
+@pytest.mark.anyio
 async def test_money_that_arrived_is_asked_for_although_the_secret_is_right(body: dict[str, Any]) -> None:
     payment = body.get("data") or example("payment_va_done_duplicate_of_deposit").body["data"]
     toss = KnowingToss(payment)
@@ -128,6 +137,7 @@ async def test_money_that_arrived_is_asked_for_although_the_secret_is_right(body
     assert record["payment_key"] == payment["paymentKey"]
 
 
+@pytest.mark.anyio
 async def test_a_proven_deposit_waits_for_the_worker_when_toss_is_slow() -> None:
     toss = KnowingToss()
     toss.trouble = TossUnavailable("payment by order", "no answer")
@@ -139,12 +149,14 @@ async def test_a_proven_deposit_waits_for_the_worker_when_toss_is_slow() -> None
     assert service.woken == 1
 
 
+@pytest.mark.anyio
 async def test_a_deposit_with_a_wrong_secret_is_refused() -> None:
     payment = {**example("payment_va_done_duplicate_of_deposit").body["data"]}
     forged = {**DEPOSIT, "secret": "ps_wrong0000000000000000000000"}
     assert await deliver(service_with(KnowingToss(payment), (payment["secret"],)), forged) == (401, None)
 
 
+@pytest.mark.anyio
 async def test_an_unproven_deposit_is_borne_out_by_toss() -> None:
     payment = example("payment_va_done_duplicate_of_deposit").body["data"]
     toss = KnowingToss(payment)
@@ -154,6 +166,7 @@ async def test_an_unproven_deposit_is_borne_out_by_toss() -> None:
     assert record["proof"] == "toss_api"
 
 
+@pytest.mark.anyio
 async def test_a_signed_deposit_of_the_guide_is_checked_with_toss() -> None:
     data = GUIDE_DEPOSIT["data"]
     paid = {"paymentKey": data["paymentKey"], "orderId": data["orderId"], "status": "DONE", "totalAmount": 9900}
@@ -164,6 +177,7 @@ async def test_a_signed_deposit_of_the_guide_is_checked_with_toss() -> None:
     assert (record["proof"], record["status"], record["change"]["amount"]) == ("signature", "processed", "9900")
 
 
+@pytest.mark.anyio
 async def test_a_deposit_that_still_needs_approval_is_the_worker_s() -> None:
     data = GUIDE_DEPOSIT["data"]
     open_payment = {"paymentKey": data["paymentKey"], "orderId": data["orderId"], "status": "IN_PROGRESS"}
@@ -174,6 +188,7 @@ async def test_a_deposit_that_still_needs_approval_is_the_worker_s() -> None:
     assert (record["status"], record["reason"]) == ("pending", "check_deposit")
 
 
+@pytest.mark.anyio
 async def test_a_billing_key_that_we_hold_vouches_for_its_deletion() -> None:
     body = example("billing_deleted_with_reason").body
     status, record = await deliver(service_with(KnowingToss(), holds_billing_key=True), body)
@@ -183,6 +198,7 @@ async def test_a_billing_key_that_we_hold_vouches_for_its_deletion() -> None:
     assert await deliver(service_with(KnowingToss()), body) == (401, None)
 
 
+@pytest.mark.anyio
 async def test_a_cancel_is_looked_up_by_the_payment_that_has_it() -> None:
     body = example("cancel_status_changed_done").body
     payment = {**DONE["data"], "status": "CANCELED", "balanceAmount": 0}
@@ -205,6 +221,7 @@ async def test_a_cancel_is_looked_up_by_the_payment_that_has_it() -> None:
         "unknown_future_event_type",
     ],
 )
+@pytest.mark.anyio
 async def test_what_nothing_can_vouch_for_is_refused(name: str) -> None:
     assert await deliver(service_with(KnowingToss(DONE["data"])), example(name).body) == (401, None)
 
@@ -223,6 +240,7 @@ async def test_what_nothing_can_vouch_for_is_refused(name: str) -> None:
         (("13.124.18.147/32",), "fly-client-ip", {"fly-client-ip": "nonsense"}, 401),
     ],
 )
+@pytest.mark.anyio
 async def test_the_list_of_addresses(
     allowed: tuple[str, ...], header: str, headers: dict[str, str], status: int
 ) -> None:
@@ -230,3 +248,17 @@ async def test_the_list_of_addresses(
     service = Service(source=Source([ipaddress.ip_network(item) for item in allowed], header))
     raw = raw_body(DONE)
     assert (await service.send(raw, {**signed_headers(raw), **headers})).status_code == status
+
+
+BODIES = any_body().map(raw_body) | st.binary(max_size=200)
+
+
+@settings(max_examples=200)
+@given(raw=BODIES, secret=st.sampled_from(["", "key-1", "DONE"]), holds=st.booleans())
+def test_no_unsigned_bytes_make_it_fail(raw: bytes, secret: str, *, holds: bool) -> None:
+    payment = {"paymentKey": "key-1", "orderId": "key-1", "status": "DONE", "totalAmount": 9900}
+    service = service_with(KnowingToss(payment), (secret,), holds_billing_key=holds, cancel_payment_key="key-1")
+    service.log_lines()
+    response = asyncio.run(service.send(raw))
+    assert response.status_code in (200, 400, 401)
+    assert len(service.store.records) == (response.status_code == 200)
