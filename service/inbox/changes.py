@@ -20,7 +20,7 @@ from typing import Any
 from service.inbox.meaning import Cause, Intent, Meaning
 from service.toss import events
 from service.toss.delivery import plain_number
-from service.toss.payloads import Cancel, Deposit, Money, Payment
+from service.toss.payloads import Cancel, Deposit, Failure, Money, Payment
 from service.toss.statuses import PaymentStatus, PayoutStatus
 from service.toss.times import parse_time
 
@@ -84,7 +84,7 @@ def interpret_payment(payment: Payment) -> Meaning:
     canceled_at = payment.canceled_at or max(
         (moment for item in payment.cancels if (moment := parse_time(item.get("canceledAt")))), default=None
     )
-    failure = payment.failure or {}
+    failure = payment.failure or Failure()
     change = _present(
         kind="payment",
         status=status.value,
@@ -100,8 +100,8 @@ def interpret_payment(payment: Payment) -> Meaning:
         requested_at=payment.requested_at,
         approved_at=payment.approved_at,
         canceled_at=canceled_at if status.is_canceled else None,
-        failure_code=_text(failure.get("code")) or payment.failure_code,
-        failure_message=_text(failure.get("message")) or payment.failure_message,
+        failure_code=failure.code or payment.failure_code,
+        failure_message=failure.message or payment.failure_message,
         cancels=payment.cancels or None,
         secret=payment.secret,
     )
@@ -161,7 +161,7 @@ def _billing(action: str, billing_key: str, customer_key: str | None) -> dict[st
 
 def _payout(event: events.PayoutChanged) -> Meaning:
     payout = event.entity_body
-    error = payout.error or {}
+    error = payout.error or Failure()
     amount = payout.amount or Money()
     is_completed = payout.status == PayoutStatus.COMPLETED
     return Meaning(
@@ -179,8 +179,8 @@ def _payout(event: events.PayoutChanged) -> Meaning:
             paid_out_date=payout.payout_date,
             requested_at=payout.requested_at,
             settled_at=event.created_at if is_completed else None,
-            failure_code=_text(error.get("code")),
-            failure_message=_text(error.get("message")),
+            failure_code=error.code,
+            failure_message=error.message,
             metadata=payout.metadata,
         ),
     )
@@ -253,10 +253,6 @@ def _plain(value: Any) -> Any:
             return plain_number(value)
         case _:
             return value
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _currency(value: object) -> str | None:

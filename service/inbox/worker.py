@@ -20,7 +20,7 @@ from service.inbox.verification import observed
 from service.store import ClaimedEvent, OverdueAccount, Store
 from service.telemetry import EVENTS_SETTLED, describe
 from service.toss.api import TossApi
-from service.toss.delivery import plain_number, read_body
+from service.toss.delivery import read_body
 from service.toss.events import UnknownEvent
 from service.toss.resources import PaymentAnswer
 from service.toss.statuses import PaymentStatus
@@ -217,5 +217,5 @@ def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:
             "checkedOn": f"{answer.asked_at:%Y-%m-%d}",
         },
     }
-    read = read_body(json.dumps(body, ensure_ascii=False, default=plain_number).encode())
+    read = read_body(json.dumps(body, ensure_ascii=False).encode())
     return NewEvent(UnknownEvent(event_type=name), read, meaning, Proof.TOSS_API, dt.datetime.now(dt.UTC))

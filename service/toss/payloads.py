@@ -29,6 +29,16 @@ from service.toss.fields import (
 )
 
 
+class Failure(TossModel):
+    """Why a payment or a payout failed."""
+
+    code: Text = None
+    message: Text = None
+
+
+FailureOrNone = Annotated[Failure | None, BeforeValidator(object_or_none)]
+
+
 class Payment(TossModel):
     """Toss's Payment object. In 2022 it held no more than payment_key, status and order_id."""
 
@@ -45,7 +55,7 @@ class Payment(TossModel):
     approved_at: Time = None
     canceled_at: Time = None
     cancels: Objects = Field(default_factory=list)
-    failure: Object = None
+    failure: FailureOrNone = None
     failure_code: Text = None
     failure_message: Text = None
     receipt: Url = None
@@ -98,7 +108,7 @@ class Payout(TossModel):
     transaction_description: Text = None
     requested_at: Time = None
     status: Word
-    error: Object = None
+    error: FailureOrNone = None
     metadata: Object = None
 
 

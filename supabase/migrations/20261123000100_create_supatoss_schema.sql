@@ -54,3 +54,27 @@ begin
 end;
 $$;
 revoke all on function supatoss.replace_check(regclass, text, text, text) from public, anon, authenticated;
+
+-- Revokes every function of ours from everybody but the service. Migrations that define functions call it last.
+create function supatoss.close_functions()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_function regprocedure;
+begin
+  for v_function in
+    select p.oid::regprocedure from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = 'supatoss'
+       or (n.nspname = 'public' and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'supatoss\_%'))
+  loop
+    execute format('revoke all on function %s from public, anon, authenticated', v_function);
+    execute format('grant execute on function %s to service_role', v_function);
+  end loop;
+  revoke execute on function supatoss.close_functions() from service_role;
+  revoke execute on function supatoss.adopt_column_types(regclass, text[]) from service_role;
+  revoke execute on function supatoss.replace_check(regclass, text, text, text) from service_role;
+end;
+$$;
+revoke all on function supatoss.close_functions() from public, anon, authenticated;

@@ -306,18 +306,4 @@ language sql immutable
 set search_path = ''
 as $$ select 1 $$;
 
-do $$
-declare
-  v_function regprocedure;
-begin
-  for v_function in
-    select p.oid::regprocedure from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    where n.nspname = 'supatoss' or (n.nspname = 'public' and p.proname in ('record_webhook_events_v1', 'supatoss_schema_version'))
-  loop
-    execute format('revoke all on function %s from public, anon, authenticated', v_function);
-    execute format('grant execute on function %s to service_role', v_function);
-  end loop;
-end;
-$$;
-revoke execute on function supatoss.adopt_column_types(regclass, text[]) from service_role;
-revoke execute on function supatoss.replace_check(regclass, text, text, text) from service_role;
+select supatoss.close_functions();

@@ -9,29 +9,6 @@ create index if not exists payments_waiting_idx
   on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
 create index if not exists payments_cancels_idx on public.payments using gin (cancels jsonb_path_ops);
 
--- Revokes every function of ours from everybody but the service. Migrations that define functions call it last.
-create function supatoss.close_functions()
-returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_function regprocedure;
-begin
-  for v_function in
-    select p.oid::regprocedure from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    where n.nspname = 'supatoss'
-       or (n.nspname = 'public' and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'supatoss\_%'))
-  loop
-    execute format('revoke all on function %s from public, anon, authenticated', v_function);
-    execute format('grant execute on function %s to service_role', v_function);
-  end loop;
-  revoke execute on function supatoss.close_functions() from service_role;
-  revoke execute on function supatoss.adopt_column_types(regclass, text[]) from service_role;
-  revoke execute on function supatoss.replace_check(regclass, text, text, text) from service_role;
-end;
-$$;
-
 -- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not waited for.
 create function public.claim_webhook_events_v1(max_events integer, lease_seconds integer)
 returns jsonb

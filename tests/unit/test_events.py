@@ -92,7 +92,11 @@ class TestExamplesOfToss:
     def test_a_failed_card_tells_why(self) -> None:
         event = parse(example("payment_card_aborted").body)
         assert isinstance(event, events.PaymentStatusChanged)
-        assert event.data.failure == {"code": "REJECT_CARD_COMPANY", "message": "결제 승인이 거절되었습니다."}
+        assert event.data.failure is not None
+        assert event.data.failure.model_dump() == {
+            "code": "REJECT_CARD_COMPANY",
+            "message": "결제 승인이 거절되었습니다.",
+        }
 
     def test_a_payout_is_read(self) -> None:
         event = parse(example("payout_changed_completed").body)
