@@ -1,45 +1,65 @@
-"""The `supatoss` command: `serve` answers deliveries, `worker` finishes events that wait for Toss."""
+"""The `supatoss` command. One module a command or group of commands; docs/cli.md says what each one takes and answers.
 
-import argparse
-import asyncio
-import signal
+Commands import what they need when they run, so that `--help` and the shell's completion stay quick.
+"""
+
 from collections.abc import Sequence
+from typing import Annotated, Any
 
-import structlog
+import typer
+from typer.core import TyperGroup
 
 from service import __version__
-from service.app import load_settings, open_store, open_toss
+from service.cli.output import ExitStatus, exit_status, print_problem
 from service.cli.serve import serve
-from service.inbox.worker import Worker
-from service.settings import Settings
-from service.telemetry import configure_logging
+from service.cli.worker import worker
+from service.errors import SupatossError
+
+
+class Commands(TyperGroup):
+    """Ends a command that raised one of our errors with one line for a person and the error's exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except SupatossError as error:
+            print_problem(error)
+            raise typer.Exit(exit_status(error)) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its frames would show the values of variables, keys among them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def supatoss(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """The webhook inbox for Toss Payments beside a Supabase project."""
+
+
+app.command()(serve)
+app.command()(worker)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 ended as told, 2 wrong arguments or settings."""
-    parser = argparse.ArgumentParser(prog="supatoss", description=__doc__)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="answer deliveries, like python -m service")
-    commands.add_parser("worker", help="finish events that wait for Toss; any number of these may run")
-    command = parser.parse_args(arguments).command
-    if command == "serve":
-        serve()
-        return 0
-    settings = load_settings()
-    configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(_work(settings))
-    return 0
-
-
-async def _work(settings: Settings) -> None:
-    async with open_store(settings) as store, open_toss(settings) as toss:
-        worker = Worker(store, toss)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        log = structlog.get_logger("supatoss")
-        log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
-        # What is in hand when it is told to stop is settled; the process manager's own limit ends it otherwise.
-        await worker.run()
-        log.info("worker stopped")
+    """Runs a command; an exit status of ExitStatus."""
+    try:
+        app(arguments, prog_name="supatoss")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitStatus.FOUND
+    return ExitStatus.OK

@@ -1,9 +1,4 @@
-"""Serving: uvicorn with what this service needs of it."""
-
-import uvicorn
-from prometheus_client import start_http_server
-
-from service.app import create_app, load_settings
+"""`supatoss serve`: uvicorn with what this service needs of it."""
 
 GRACE_SECONDS = 10
 """Time for answers in flight after SIGTERM: longer than the longest answer."""
@@ -13,7 +8,12 @@ KEEP_ALIVE_SECONDS = 65
 
 
 def serve() -> None:
-    """Serves with the settings of the environment until SIGTERM or SIGINT."""
+    """Answer deliveries, like python -m service, until SIGTERM or Ctrl-C."""
+    import uvicorn
+    from prometheus_client import start_http_server
+
+    from service.app import create_app, load_settings
+
     settings = load_settings()
     app = create_app(settings)
     if settings.metrics_port:

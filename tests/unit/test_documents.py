@@ -1,10 +1,14 @@
 """What the documents promise is there, in both languages."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from service.cli import app
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +19,25 @@ DOCUMENTS = ("README.md", "README.ko.md", ".env.example")
 @pytest.mark.parametrize("setting", sorted(Settings.model_fields))
 def test_every_setting_is_documented(document: str, setting: str) -> None:
     assert re.search(rf"\b{setting.upper()}\b", (ROOT / document).read_text(encoding="utf-8"))
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Every command with its options, groups' own included."""
+    yield name, [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    for child in getattr(command, "commands", {}).values():
+        yield from _commands(child, f"{name} {child.name}")
+
+
+@pytest.mark.parametrize(("command", "options"), list(_commands(get_command(app), "supatoss")))
+def test_every_command_is_documented_with_its_options(command: str, options: list[str]) -> None:
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    if command == "supatoss":
+        section = text.split("\n## ")[0]
+    else:
+        assert f"\n## `{command}" in text, f"docs/cli.md has no section ## `{command} …`"
+        section = re.split(rf"\n## `{command}\b", text)[1].split("\n## `")[0]
+    missing = [option for option in options if not re.search(rf"{option}(?![\w-])", section) and option != "--help"]
+    assert not missing
 
 
 def test_both_readmes_have_the_same_commands() -> None:
