@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from service import __version__
 from service.errors import ConfigurationError
@@ -21,7 +22,7 @@ from service.inbox.verification import Verifier
 from service.inbox.worker import Worker
 from service.settings import Settings
 from service.store import Store
-from service.telemetry import TOSS_CALLS, configure_logging
+from service.telemetry import TOSS_CALLS, configure_logging, log_lines
 from service.toss.api import TossApi
 from service.toss.signature import Keys
 from service.webhook import Source, WebhookEndpoint
@@ -61,13 +62,14 @@ def create_app(settings: Settings) -> Starlette:
                 "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
             )
             async with running(worker, is_wanted=settings.worker == "in-process"):
-                yield
+                with log_lines.in_background():
+                    yield
 
     # Toss is not known to follow redirects, so a trailing slash is answered as it is.
     paths = [variant for path in WEBHOOK_PATHS for variant in (path, f"{path}/")]
     app = Starlette(
         routes=[
-            *(Route(path, _webhook, methods=["POST"]) for path in paths),
+            *(Route(path, _Webhook(), methods=["POST"]) for path in paths),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
         ],
@@ -124,9 +126,11 @@ def reveal(keys: Iterable[SecretStr]) -> tuple[str, ...]:
     return tuple(key.get_secret_value() for key in keys)
 
 
-async def _webhook(request: Request) -> Response:
-    response: Response = await request.app.state.webhook(request)
-    return response
+class _Webhook:
+    """The endpoint that the lifespan makes, as an ASGI application: Starlette wraps less around it than a function."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["app"].state.webhook(scope, receive, send)
 
 
 async def _readyz(request: Request) -> Response:

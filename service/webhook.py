@@ -10,10 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from service.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
 from service.inbox.meaning import Intent
@@ -38,6 +41,14 @@ MAX_HEADER_CHARACTERS = 200
 MAX_RETRIED_COUNT = 10_000
 """Largest re-send count that is believed; Toss stops at 7."""
 
+_SIGNATURE = SIGNATURE_HEADER.encode()
+_TIME = TIME_HEADER.encode()
+_ID = ID_HEADER.encode()
+_RETRIED_COUNT = RETRIED_COUNT_HEADER.encode()
+_TOSS_HEADERS = b"tosspayments-"
+
+_encode = msgspec.json.Encoder().encode
+_count = cache(DELIVERIES.labels)
 _log = structlog.get_logger("supatoss.webhook")
 
 
@@ -72,12 +83,20 @@ class WebhookEndpoint:
     deadline_seconds: float
     on_pending: Callable[[], None]
 
-    async def __call__(self, request: Request) -> Response:
-        """Answers one delivery, whatever it is. 200 only after the event is stored."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one delivery, whatever it is, as an ASGI application."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to one delivery. 200 only after the event is stored."""
         started = time.perf_counter()
+        received_at = dt.datetime.now(dt.UTC)
+        body: bytes | None = None
         try:
             async with asyncio.timeout(self.deadline_seconds):
-                recorded = await self._accept(request)
+                body = await self._read(request)
+                recorded = await self._accept(_delivery(request, body), received_at)
         except DeliveryError as error:
             response = _refuse(error)
             _note(started, response, "rejected", error.reason)
@@ -85,8 +104,12 @@ class WebhookEndpoint:
             response = _come_again()
             _note(started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help)
         except TimeoutError:
-            response = _come_again()
-            _note(started, response, "failed", Reason.DEADLINE)
+            if body is None:
+                response = _refuse(BodyTooSlow(Reason.TOO_SLOW, _not_in_time(self.deadline_seconds)))
+                _note(started, response, "rejected", Reason.TOO_SLOW)
+            else:
+                response = _come_again()
+                _note(started, response, "failed", Reason.DEADLINE)
         except ClientDisconnect:
             response = _come_again()
             _note(started, response, "rejected", Reason.DISCONNECTED)
@@ -96,56 +119,86 @@ class WebhookEndpoint:
             response = _come_again()
             _note(started, response, "failed", Reason.INTERNAL)
         else:
-            response = JSONResponse({"status": recorded.outcome, "event": recorded.id, "event_status": recorded.status})
+            response = _stored(recorded)
             _note(started, response, recorded.outcome, recorded=recorded)
         return response
 
-    async def _accept(self, request: Request) -> RecordedEvent:
-        received_at = dt.datetime.now(dt.UTC)
-        if not self.source.is_allowed(request):
-            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED, "Invalid signature")
-        delivery = _delivery(request, await self._read(request))
+    async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent:
         recorded = await self.recorder.record(await self.verifier.verify(delivery, received_at))
         if recorded.status == Intent.PENDING:
             self.on_pending()
         return recorded
 
     async def _read(self, request: Request) -> bytes:
+        if not self.source.is_allowed(request):
+            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED, "Invalid signature")
         limit = self.max_body_bytes
         too_large = BodyTooLarge(Reason.TOO_LARGE, f"The body is longer than {limit} bytes.")
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > limit):
             raise too_large
+        first, is_whole = await _next_part(request)
+        if len(first) > limit:
+            raise too_large
+        if is_whole:
+            return first  # Nearly always: only what comes in several parts needs a clock of its own.
         seconds = self.deadline_seconds * BODY_SHARE_OF_DEADLINE
-        body = bytearray()
+        body = bytearray(first)
         try:
             async with asyncio.timeout(seconds):
-                async for chunk in request.stream():
-                    body += chunk
+                while not is_whole:
+                    part, is_whole = await _next_part(request)
+                    body += part
                     if len(body) > limit:
                         raise too_large
         except TimeoutError:
-            raise BodyTooSlow(Reason.TOO_SLOW, f"The body did not arrive within {seconds:g} seconds.") from None
+            raise BodyTooSlow(Reason.TOO_SLOW, _not_in_time(seconds)) from None
         return bytes(body)
+
+
+async def _next_part(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether it is the last. Raises ClientDisconnect."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), not message.get("more_body", False)
+
+
+def _not_in_time(seconds: float) -> str:
+    return f"The body did not arrive within {seconds:g} seconds."
 
 
 def _delivery(request: Request, body: bytes) -> Delivery:
     """The delivery as it came. Header values stay bytes: the signature covers the time exactly as it was sent."""
-    headers = request.headers
-    retried_count = headers.get(RETRIED_COUNT_HEADER, "")
+    signatures: list[bytes] = []
+    sent_at: bytes | None = None
+    transmission_id = retried_count = ""
+    for name, value in request.scope["headers"]:
+        if not name.startswith(_TOSS_HEADERS):
+            continue
+        if name == _SIGNATURE:
+            signatures.append(value)
+        elif name == _TIME:
+            sent_at = value if sent_at is None else sent_at
+        elif name == _ID:
+            transmission_id = transmission_id or value.decode("latin-1")[:MAX_HEADER_CHARACTERS]
+        elif name == _RETRIED_COUNT:
+            retried_count = retried_count or value.decode("latin-1")
     is_count = (
         retried_count.isascii() and retried_count.isdecimal() and len(retried_count) < len(str(MAX_RETRIED_COUNT))
     )
-    sent_at = headers.get(TIME_HEADER)
-    signatures = headers.getlist(SIGNATURE_HEADER)
-    transmission_id = headers.get(ID_HEADER, "")[:MAX_HEADER_CHARACTERS]
     return Delivery(
         body=body,
-        signature=",".join(signatures).encode("latin-1") if signatures else None,
-        transmission_time=sent_at.encode("latin-1") if sent_at is not None else None,
+        signature=b",".join(signatures) if signatures else None,
+        transmission_time=sent_at,
         transmission_id=transmission_id if transmission_id.isprintable() and transmission_id else None,
         retried_count=int(retried_count) if is_count else None,
     )
+
+
+def _stored(recorded: RecordedEvent) -> Response:
+    content = _encode({"status": recorded.outcome, "event": recorded.id, "event_status": recorded.status})
+    return Response(content, media_type="application/json")
 
 
 def _refuse(error: DeliveryError) -> Response:
@@ -179,7 +232,7 @@ def _note(
 ) -> None:
     """One log line and one count for each delivery."""
     seconds = time.perf_counter() - started
-    DELIVERIES.labels(outcome, reason.value if reason else "").inc()
+    _count(outcome, reason.value if reason else "").inc()
     DELIVERY_SECONDS.observe(seconds)
     if recorded:
         details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}

@@ -230,29 +230,23 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def _json(value: Any) -> Any:
     """Top-level amounts become decimal text; numbers inside Toss's own objects stay numbers."""
-    match value:
-        case Decimal():
-            return format(value.normalize(), "f")
-        case dt.datetime() | dt.date():
-            return value.isoformat()
-        case dict() | list():
-            return _plain(value)
-        case str() | int():
-            return value
-        case _:
-            raise TypeError(type(value).__name__)
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, dict | list):
+        return _plain(value)
+    raise TypeError(type(value).__name__)
 
 
 def _plain(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list():
-            return [_plain(item) for item in value]
-        case Decimal():
-            return plain_number(value)
-        case _:
-            return value
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return plain_number(value) if isinstance(value, Decimal) else value
 
 
 def _currency(value: object) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from service.toss.fields import BillingKey, Object, OrderId, Text, Time, TossModel
+from service.toss.fields import BillingKey, Object, OrderId, PresentText, Text, Time, TossModel
 from service.toss.payloads import (
     Cancel,
     DeletedBillingKey,
@@ -46,7 +46,7 @@ class DepositCallback(Event):
 
     TYPE = "DEPOSIT_CALLBACK"
     order_id: OrderId
-    status: Text
+    status: PresentText
     secret: Text = None
     transaction_key: Text = None
 

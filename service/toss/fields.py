@@ -9,8 +9,9 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, PlainValidator, StringConstraints
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 from service.toss.times import parse_date, parse_time
 
@@ -20,6 +21,13 @@ MAX_DECIMALS = 6
 
 _MAX_AMOUNT = Decimal(10) ** 15
 """Above every amount of money in won; also keeps a hostile exponent from becoming a million digits."""
+
+
+def _or_none(schema: CoreSchema) -> GetPydanticSchema:
+    """What does not fit counts as absent, decided in compiled code."""
+    return GetPydanticSchema(
+        lambda _type, _handler: core_schema.with_default_schema(schema, default=None, on_error="default")
+    )
 
 
 def _text_or_none(value: object) -> str | None:
@@ -73,8 +81,11 @@ CustomerKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_le
 TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
 Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
-Text = Annotated[str | None, PlainValidator(_text_or_none)]
-Object = Annotated[dict[str, Any] | None, PlainValidator(object_or_none)]
+Text = Annotated[str | None, _or_none(core_schema.str_schema(strict=True, min_length=1))]
+PresentText = Annotated[str | None, PlainValidator(_text_or_none)]
+"""Text that has to be there; what else is there counts as None."""
+
+Object = Annotated[dict[str, Any] | None, _or_none(core_schema.is_instance_schema(dict))]
 Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
 Amount = Annotated[Decimal | None, PlainValidator(_amount)]
 SignedAmount = Annotated[Decimal | None, PlainValidator(_signed_amount)]

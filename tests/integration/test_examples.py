@@ -5,15 +5,13 @@ The service's own parts on the real SQL; only Toss's API is a stand-in that know
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from service.errors import TossNotFound
@@ -174,18 +172,11 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
             deadline_seconds=8.0,
             on_pending=lambda: None,
         )
-        app = Starlette(routes=[Route("/webhooks/toss", _answering(endpoint), methods=["POST"])])
+        app = Starlette(routes=[Route("/webhooks/toss", endpoint, methods=["POST"])])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
             return await client.post("/webhooks/toss", content=item.raw, headers=item.headers)
     finally:
         await store.close()
-
-
-def _answering(endpoint: WebhookEndpoint) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return await endpoint(request)
-
-    return answer
 
 
 @pytest.fixture

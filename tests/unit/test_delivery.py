@@ -276,7 +276,7 @@ class TestStorableText:
 
 class TestKey:
     def test_is_the_sha256_of_the_canonical_json(self) -> None:
-        canonical = b'{"a":[1,null],"b":"\\uac00"}'
+        canonical = '{"a":[1,null],"b":"가"}'.encode()
         assert read_body('{ "b": "가", "a": [1, null] }'.encode()).key == hashlib.sha256(canonical).hexdigest()
 
     @pytest.mark.parametrize(
@@ -322,6 +322,21 @@ class TestKey:
         assert [names for names in keys.values() if len(names) > 1] == [
             ["payment_card_done", "payment_card_done_resend_1_same_body"]
         ]
+
+
+def test_a_text_that_only_the_slower_reader_takes_has_the_key_of_its_object_too() -> None:
+    twice = [read_body(raw) for raw in (b'{"b":1.50,"a":"\\ud800"}', b'{ "a" : "\\uD800", "b": 1.50 }')]
+    assert twice[0].key == twice[1].key
+    assert twice[0].key != read_body(b'{"a":"\\ud801","b":1.50}').key
+
+
+@given(json_objects, st.sampled_from((None, 2)))
+def test_both_readers_read_the_same(value: dict[str, Any], indent: int | None) -> None:
+    raw = json.dumps(value, indent=indent).encode()
+    quick = read_body(raw)
+    with patch.object(delivery, "_decode", side_effect=ValueError):
+        slow = read_body(raw)
+    assert (slow.key, slow.fields, slow.text) == (quick.key, quick.fields, quick.text)
 
 
 @pytest.mark.parametrize("item", examples(), ids=lambda item: item.name)
