@@ -1,7 +1,7 @@
 -- What people did to events, and why: written in the transaction that does it, changed and deleted by nobody.
 create table public.operator_actions (
   id uuid primary key default gen_random_uuid(),
-  at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
   actor text not null check (length(actor) between 1 and 200),
   action text not null check (length(action) between 1 and 50),
   event_id uuid,
@@ -9,8 +9,8 @@ create table public.operator_actions (
   status_before text,
   status_after text
 );
-create index operator_actions_at_idx on public.operator_actions (at desc);
-create index operator_actions_event_id_idx on public.operator_actions (event_id, at);
+create index operator_actions_created_at_idx on public.operator_actions (created_at desc);
+create index operator_actions_event_id_idx on public.operator_actions (event_id, created_at);
 
 alter table public.operator_actions enable row level security;
 revoke all on table public.operator_actions from public, anon, authenticated;

@@ -59,8 +59,8 @@ begin
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,
                'actions', (select coalesce(jsonb_agg(jsonb_build_object(
-                             'at', a.at, 'actor', a.actor, 'action', a.action, 'reason', a.reason,
-                             'status_before', a.status_before, 'status_after', a.status_after) order by a.at, a.id), '[]'::jsonb)
+                             'at', a.created_at, 'actor', a.actor, 'action', a.action, 'reason', a.reason,
+                             'status_before', a.status_before, 'status_after', a.status_after) order by a.created_at, a.id), '[]'::jsonb)
                            from public.operator_actions a where a.event_id = f.id))
                else '{}'::jsonb end
              order by f.place), '[]'::jsonb)
