@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from service.errors import SupatossError
+from service.errors import NotAllowed
 from service.eventlog import MAX_PAGE_EVENTS, EventFilter, EventOutcome, StoredEvent
 from service.inbox.meaning import Intent
 from service.inbox.reading import Reading, Refusal, read_again
@@ -27,11 +27,7 @@ CHUNK_EVENTS = 20
 MAX_REASON_CHARACTERS = 500
 MAX_ACTOR_CHARACTERS = 200
 
-Progress = Callable[[int], None]
-
-
-class NotAllowed(SupatossError):
-    """An operator's action that is not done as it was asked for; the message says what it needs."""
+Progress = Callable[[Sequence[EventOutcome]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +58,14 @@ async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) 
 async def replay(
     store: Store, ids: Sequence[str], *, actor: str, is_rehearsal: bool, progress: Progress | None = None
 ) -> list[EventOutcome]:
-    """Reads events again and records them anew, in the order given. `progress` hears how many more are done.
+    """Reads events again and records them anew, in the order given. `progress` hears what is done, as it is.
 
     Raises NotAllowed or StoreError; what was done before stays done, and doing it again is harmless.
     """
     actor = _checked_actor(actor)
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
+        begin = len(outcomes)
         page = await store.find_events(EventFilter(ids=chunk), limit=len(chunk), with_payload=True)
         read = {event.id: read_again(event) for event in page.events}
         events = {event.id: event for event in page.events}
@@ -86,7 +83,7 @@ async def replay(
             else:
                 outcomes.append(done.get(identity) or EventOutcome(identity, "missing", None, None))
         if progress:
-            progress(len(chunk))
+            progress(outcomes[begin:])
     return outcomes
 
 
@@ -107,9 +104,10 @@ async def ignore(
         raise NotAllowed("the reason has a character that cannot be stored")
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
-        outcomes += await store.ignore_events(chunk, reason, actor=actor, is_rehearsal=is_rehearsal)
+        done = await store.ignore_events(chunk, reason, actor=actor, is_rehearsal=is_rehearsal)
+        outcomes += done
         if progress:
-            progress(len(chunk))
+            progress(done)
     return outcomes
 
 
