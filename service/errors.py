@@ -2,6 +2,7 @@
 
 SupatossError
 ├── ConfigurationError        the settings do not allow a start
+├── NotAllowed                an operator's action is not done as it was asked for
 ├── DeliveryError             this delivery is not accepted; nothing of it is stored
 │   ├── NotGenuine        401
 │   ├── NotReadable       400
@@ -58,6 +59,10 @@ class ConfigurationError(SupatossError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class NotAllowed(SupatossError):
+    """An operator's action that is not done as it was asked for; the message says what it needs."""
 
 
 class DeliveryError(SupatossError):

@@ -1,6 +1,7 @@
 """The way to Supabase: the only module that imports its client. Its errors become ours here."""
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
 from service.errors import StoreError, StoreRefused, StoreUnavailable
+from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from service.telemetry import STORE_CALLS
 
 SCHEMA_VERSION = 2
@@ -179,6 +181,44 @@ class Store:
         with _expecting("supatoss_overdue_accounts"):
             return [OverdueAccount(**row) for row in rows]
 
+    async def find_events(
+        self,
+        wanted: EventFilter,
+        *,
+        limit: int,
+        after: Cursor | None = None,
+        is_ascending: bool = False,
+        with_payload: bool = False,
+    ) -> EventPage:
+        """A page of the inbox, newest first unless is_ascending. Raises StoreUnavailable or StoreRefused."""
+        query = wanted.to_query(limit=limit, after=after, is_ascending=is_ascending, with_payload=with_payload)
+        page = await self._call("find_webhook_events_v1", {"query": json.dumps(query)})
+        with _expecting("find_webhook_events_v1"):
+            events = tuple(StoredEvent.from_row(row) for row in page["events"])
+            return EventPage(events, events[-1].cursor if page["has_more"] else None)
+
+    async def replay_events(
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, is_rehearsal: bool
+    ) -> list[EventOutcome]:
+        """Records stored events anew, one outcome a reading. Raises StoreUnavailable or StoreRefused.
+
+        Replaying twice is harmless: an event that is not as the reading saw it is left alone.
+        """
+        arguments = {"readings": json.dumps(list(readings)), "actor": actor, "is_rehearsal": is_rehearsal}
+        # One try: were its answer lost, a second one would take what the first one did for somebody else's work.
+        rows = await self._call("replay_webhook_events_v1", arguments, tries=1)
+        with _expecting("replay_webhook_events_v1"):
+            return [EventOutcome(**row) for row in rows]
+
+    async def ignore_events(
+        self, ids: Sequence[str], reason: str, *, actor: str, is_rehearsal: bool
+    ) -> list[EventOutcome]:
+        """Sets failed and pending events aside, one outcome an id. Raises StoreUnavailable or StoreRefused."""
+        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, "actor": actor, "is_rehearsal": is_rehearsal}
+        rows = await self._call("ignore_webhook_events_v1", arguments, tries=1)
+        with _expecting("ignore_webhook_events_v1"):
+            return [EventOutcome(**row) for row in rows]
+
     async def schema_version(self) -> int:
         """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
         version = await self._call("supatoss_schema_version", {}, tries=1)
@@ -208,7 +248,7 @@ def _expecting(function: str) -> Iterator[None]:
     """Turns the failure to read an answer into StoreRefused."""
     try:
         yield
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise StoreRefused(f"{function} answered in an unexpected form") from error
 
 

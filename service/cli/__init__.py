@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from service import __version__
+from service.cli.events import events
 from service.cli.output import ExitStatus, exit_status, print_problem
 from service.cli.serve import serve
 from service.cli.worker import worker
@@ -54,6 +55,7 @@ def supatoss(
 
 app.command()(serve)
 app.command()(worker)
+app.add_typer(events, name="events")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

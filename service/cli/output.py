@@ -11,6 +11,7 @@ import typer
 from service.errors import (
     CannotVerify,
     ConfigurationError,
+    NotAllowed,
     StoreUnavailable,
     SupatossError,
     TossUnavailable,
@@ -53,7 +54,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of 
 
 def exit_status(error: SupatossError) -> ExitStatus:
     """How a command ends that raised one of our errors."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError | NotAllowed):
         return ExitStatus.MISUSE
     if isinstance(error, StoreUnavailable | TossUnavailable | CannotVerify):
         return ExitStatus.UNREACHABLE

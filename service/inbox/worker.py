@@ -149,7 +149,7 @@ class Worker:
         amount = Decimal(event.amount)
         if payment.total_amount is not None and payment.total_amount != amount:
             raise Unsettled(
-                "amount_mismatch",
+                "approval_amount_mismatch",
                 f"Toss reports {payment.total_amount}, the application stored {amount} for this order",
             )
         try:
@@ -178,10 +178,11 @@ def _idempotency_key(event: ClaimedEvent) -> str:
     """One key for all attempts whose outcome is unknown, so that Toss repeats its first answer instead of acting twice.
 
     Toss repeats a 4xx for 15 days too, a temporary one such as PROVIDER_ERROR included: after one, the next attempt has
-    a key of its own. It cannot charge twice: the payment was looked up first, and Toss approves a payment only once.
+    a key of its own, that of its lease: attempts are counted from 0 again when an operator replays the event. It cannot
+    charge twice: the payment was looked up first, and Toss approves a payment only once.
     """
     key = f"supatoss-confirm-{event.event_key}"
-    return f"{key}-{event.attempts}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
+    return f"{key}-{event.lease}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
 
 
 def _processed(answer: PaymentAnswer) -> Settlement:

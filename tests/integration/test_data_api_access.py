@@ -15,8 +15,14 @@ import pytest
 from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack
 from tests.integration.test_main_job import payment
 
-TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements")
-FUNCTIONS: dict[str, dict[str, Any]] = {"record_webhook_events_v1": {"events": []}, "supatoss_schema_version": {}}
+TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions")
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    "record_webhook_events_v1": {"events": []},
+    "supatoss_schema_version": {},
+    "find_webhook_events_v1": {"query": "{}"},
+    "replay_webhook_events_v1": {"readings": "[]", "actor": "a", "is_rehearsal": True},
+    "ignore_webhook_events_v1": {"event_ids": "[]", "reason": "r", "actor": "a", "is_rehearsal": True},
+}
 OWNER = "11111111-1111-4111-8111-111111111111"
 STRANGER = "22222222-2222-4222-8222-222222222222"
 
@@ -35,6 +41,7 @@ def rows(stack: Stack) -> None:
     stack.post({"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "owned", "amount": 1}})
     stack.data_api("PATCH", "payments?order_id=eq.owned", json={"user_id": OWNER}).raise_for_status()
     stack.data_api("PATCH", "subscriptions?customer_key=eq.owned", json={"user_id": OWNER}).raise_for_status()
+    stack.data_api("POST", "operator_actions", json={"actor": "a", "action": "ignore"}).raise_for_status()
     assert stack.row("payment_secrets?order_id=eq.owned")["secret"] == "ps_of_owned"
 
 
@@ -62,7 +69,10 @@ def test_nobody_but_the_service_writes(stack: Stack, role: str, table: str) -> N
     ("role", "table"),
     [
         *(("anon", table) for table in TABLES),
-        *(("authenticated", table) for table in ("payment_secrets", "webhook_events", "settlements")),
+        *(
+            ("authenticated", table)
+            for table in ("payment_secrets", "webhook_events", "settlements", "operator_actions")
+        ),
     ],
 )
 def test_what_is_the_service_s_is_read_by_nobody_else(stack: Stack, role: str, table: str) -> None:

@@ -144,7 +144,10 @@ async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt()
     [
         (str(TossUnavailable("confirm", "no answer in time")), f"supatoss-confirm-{'e' * 64}"),
         (str(TossUnavailable("confirm", code="COMMON_ERROR", http_status=500)), f"supatoss-confirm-{'e' * 64}"),
-        (str(TossUnavailable("confirm", code="PROVIDER_ERROR", http_status=400)), f"supatoss-confirm-{'e' * 64}-3"),
+        (
+            str(TossUnavailable("confirm", code="PROVIDER_ERROR", http_status=400)),
+            f"supatoss-confirm-{'e' * 64}-lease-1",
+        ),
         (str(TossUnavailable("payment", code="X", http_status=429)), f"supatoss-confirm-{'e' * 64}"),
     ],
 )
@@ -155,7 +158,7 @@ async def test_toss_s_stored_refusal_is_not_asked_for_again(last_error: str, key
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"), [({"amount": "9000"}, "amount_mismatch"), ({"amount": None}, "no_stored_amount")]
+    ("fields", "reason"), [({"amount": "9000"}, "approval_amount_mismatch"), ({"amount": None}, "no_stored_amount")]
 )
 async def test_nothing_is_approved_with_an_amount_that_is_not_stored(fields: dict[str, Any], reason: str) -> None:
     toss = Scripted(answer("IN_PROGRESS"))

@@ -1,0 +1,86 @@
+"""What operators do, through the real Data API: find, replay, ignore."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from service.eventlog import EventFilter, EventPage
+from service.inbox.replay import ignore, replay, select
+from service.store import Store
+from tests.integration.conftest import SUPABASE_KEY, Stack
+from tests.integration.test_main_job import payment
+
+T = TypeVar("T")
+
+
+def with_store(stack: Stack, work: Callable[[Store], Awaitable[T]]) -> T:
+    async def run() -> T:
+        store = await Store.open(stack.supabase_url, SUPABASE_KEY, 10.0)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def mismatch(stack: Stack, order: str) -> None:
+    """An order whose event fails because the application stored another amount."""
+    row = {"order_id": order, "payment_key": f"placeholder-{order}", "order_name": "주문", "amount": 1}
+    stack.data_api("POST", "payments", json={**row, "payment_status": "PENDING"}).raise_for_status()
+    assert stack.post(payment(order)).json()["event_status"] == "failed"
+
+
+def test_a_corrected_amount_is_replayed_and_the_row_is_paid(stack: Stack) -> None:
+    mismatch(stack, "replayed-1")
+    amount = stack.row("webhook_events?order_id=eq.replayed-1&select=change")["change"]["amount"]
+    stack.data_api("PATCH", "payments?order_id=eq.replayed-1", json={"amount": amount}).raise_for_status()
+
+    async def work(store: Store) -> None:
+        chosen = await select(store, EventFilter(order_id="replayed-1"))
+        ids = [event.id for event in chosen.events]
+        assert len(ids) == 1
+        for is_rehearsal in (True, False):
+            (outcome,) = await replay(store, ids, actor="김운영", is_rehearsal=is_rehearsal)
+            assert (outcome.outcome, outcome.status) == ("replayed", "processed")
+            shown = stack.row("payments?order_id=eq.replayed-1")["payment_status"]
+            assert shown == ("PENDING" if is_rehearsal else "DONE")
+
+    with_store(stack, work)
+    assert stack.row("operator_actions?action=eq.replay")["actor"] == "김운영"
+
+
+def test_an_ignored_event_says_why(stack: Stack) -> None:
+    mismatch(stack, "ignored-1")
+
+    async def work(store: Store) -> None:
+        chosen = await select(store, EventFilter(order_id="ignored-1", statuses=("failed",)))
+        (outcome,) = await ignore(store, [chosen.events[0].id], "고객이 직접 취소", actor="김운영", is_rehearsal=False)
+        assert (outcome.status, outcome.reason) == ("ignored", "operator")
+        page = await store.find_events(EventFilter(order_id="ignored-1"), limit=5, with_payload=True)
+        assert [action.reason for action in page.events[0].actions] == ["고객이 직접 취소"]
+        assert '"orderId": "ignored-1"' in (page.events[0].payload or "")
+
+    with_store(stack, work)
+
+
+def test_pages_hold_every_event_once_in_both_directions(stack: Stack) -> None:
+    stack.post([])  # refused, leaves nothing
+    for number in range(7):
+        stack.post(payment(f"paged-{number}"))
+
+    async def all_ids(store: Store, *, is_ascending: bool) -> list[str]:
+        found: list[str] = []
+        page: EventPage | None = None
+        while page is None or page.next:
+            after = page.next if page else None
+            page = await store.find_events(EventFilter(), limit=3, after=after, is_ascending=is_ascending)
+            found += [event.id for event in page.events]
+        return found
+
+    async def work(store: Store) -> None:
+        backwards = await all_ids(store, is_ascending=False)
+        assert sorted(backwards) == sorted(row["id"] for row in stack.rows("webhook_events?select=id"))
+        assert backwards == list(reversed(await all_ids(store, is_ascending=True)))
+
+    with_store(stack, work)
