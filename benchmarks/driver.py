@@ -176,7 +176,7 @@ class Driver:
         return number
 
     def _wait(self, began: float, now: float, end: float) -> list[int]:
-        """Waits until a connection can be read or a request is due, to the microsecond; epoll alone rounds up to 1 ms."""
+        """Waits for an answer or until a request is due, to the microsecond; epoll alone rounds up to 1 ms."""
         rate = self._load.rate
         until = end if now < end else end + DRAIN_SECONDS
         if rate and self._free and len(self._statuses) < self._count:

@@ -9,12 +9,15 @@ from benchmarks.peers.base import Peer
 from benchmarks.stack import Stack
 from benchmarks.workload import Sending
 
+FIRST_ALONE = 20
+"""Lite answers 500 (tuple concurrently updated) when its first calls come together."""
+
 WARM_UP_CONNECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run consists of. Once a round, every peer is started, warmed up, and driven at each number of connections."""
+    """What a run consists of. Once a round, each peer is started, warmed up, driven at each number of connections."""
 
     peers: Sequence[Peer]
     connections: Sequence[int]
@@ -45,6 +48,7 @@ def run(plan: Plan, stack: Stack, sendings: Sequence[Sending], tell: Callable[[s
             started = time.monotonic()
             with peer.start(stack, sendings) as running:
                 running.reset()
+                running.drive(Load(1, plan.warm_up_seconds, FIRST_ALONE))
                 running.drive(Load(WARM_UP_CONNECTIONS, plan.warm_up_seconds))
                 for connections in plan.connections:
                     measurement = measure(running, Load(connections, plan.seconds))

@@ -20,10 +20,12 @@ MAX_PROBLEMS = 20
 """Problems that are told; one is enough to fail a run."""
 
 EVENTS: LiteralString = (
-    "select payment_key, order_id, status, delivery_count, payload ->> 'createdAt' as created_at from webhook_events"
+    "select payment_key, order_id, status, delivery_count, payload ->> 'createdAt' as created_at"
+    " from public.webhook_events"
 )
 PAYMENTS: LiteralString = (
-    "select order_id, payment_key, payment_status, amount, balance_amount, approved_at, canceled_at from payments"
+    "select order_id, payment_key, payment_status, amount, balance_amount, approved_at, canceled_at"
+    " from public.payments"
 )
 _EventId = tuple[str, str]
 

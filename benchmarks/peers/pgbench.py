@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,15 +95,17 @@ class RunningPgBench:
         self.rows.execute("truncate public.webhook_events, public.payments")
 
     def drive(self, load: Load) -> Report:
-        """Runs pgbench for the whole time of the load; it has no bound of requests."""
+        """Runs pgbench for the time of the load, or for its count of transactions a client."""
         folder = self.stack.folder / "pgbench"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         parts = psycopg.conninfo.conninfo_to_dict(self.rows.dsn)
         threads = min(load.connections, os.cpu_count() or 1)
+        has_count = load.count < sys.maxsize
+        bound = f"--transactions={load.count}" if has_count else f"--time={max(1, round(load.seconds))}"
         command = [
             *("pgbench", "--no-vacuum", "--protocol=prepared", f"--file={self.script}", "--define=n=0", "--log"),
-            *(f"--client={load.connections}", f"--jobs={threads}", f"--time={max(1, round(load.seconds))}"),
+            *(f"--client={load.connections}", f"--jobs={threads}", bound),
         ]
         if load.rate:
             command.append(f"--rate={load.rate}")

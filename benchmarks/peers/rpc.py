@@ -12,7 +12,7 @@ from benchmarks.requests import write_requests
 from benchmarks.stack import Backend, Stack
 from benchmarks.workload import Sending
 
-MAX_CALLS = 5000
+MAX_CALLS = 3000
 """Calls are slow to capture, and a call an event is slow to drive: more are not needed in a run."""
 
 
