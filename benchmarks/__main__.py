@@ -23,9 +23,6 @@ from benchmarks.table import medians, to_markdown
 from benchmarks.workload import plan
 from scripts.local_stack import STATE, StackError
 
-REFERENCE = Literal(Runtime.DENO).name
-"""The row that the ratios are about."""
-
 _QUICK_PEERS: Sequence[Peer] = (
     Supatoss(),
     Supatoss(is_coalescing=False),
@@ -79,10 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     file = STATE / "bench" / f"{options.plan}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps([asdict(cell) for cell in cells], indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"\n{to_markdown(medians(cells), REFERENCE)}\n\nfigures: {file}")
+    print(f"\n{to_markdown(medians(cells), _reference)}\n\nfigures: {file}")
     problems = sum(len(cell.measurement.problems) for cell in cells)
     print(f"{problems} problems" if problems else "nothing lost, nothing doubled, nothing wrong")
     return 1 if problems else 0
+
+
+def _reference(peer: str) -> str:
+    """The guide's function in Deno on the same backend."""
+    backend = Backend.PGLITE if f"({Backend.PGLITE})" in peer else Backend.POSTGRES
+    return Literal(Runtime.DENO, backend).name
 
 
 def _tell(line: str) -> None:

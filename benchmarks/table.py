@@ -2,7 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.matrix import Cell
@@ -33,13 +33,16 @@ def medians(cells: Iterable[Cell]) -> dict[str, dict[int, Median]]:
     }
 
 
-def to_markdown(figures: dict[str, dict[int, Median]], reference: str) -> str:
-    """Rates with p50 / p99 in ms, the ratio to the reference's rate, and the cores used at the busiest measurement."""
+def to_markdown(figures: dict[str, dict[int, Median]], reference: Callable[[str], str]) -> str:
+    """Rates with p50 / p99 in ms, their ratio to another peer's, and the cores used at the busiest measurement.
+
+    `reference` names the peer that a peer is compared with.
+    """
     connections = sorted({number for row in figures.values() for number in row})
     header = ["answers/s (p50 / p99 ms)", *_plural(connections), *(f"× at {number}" for number in connections), "cores"]
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---|" * (len(header) - 1)]
-    base = figures.get(reference, {})
     for peer, row in figures.items():
+        base = figures.get(reference(peer), {})
         figures_of_row = [_figure(row.get(number)) for number in connections]
         ratios = [_ratio(row.get(number), base.get(number)) for number in connections]
         lines.append("| " + " | ".join([peer, *figures_of_row, *ratios, _cores(row)]) + " |")
