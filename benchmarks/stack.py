@@ -131,7 +131,7 @@ class Stack:
         return Project(lite, ServerRows(dsn) if dsn else DataApiRows(lite.url, SUPABASE_KEY))
 
     def _warm_up(self, lite: LocalSupabase) -> None:
-        """Node compiles what runs often: until it has answered some thousands, a call costs Lite three times as much."""
+        """Node compiles what runs often: its first thousands of calls cost Lite three times as much."""
         body = json.dumps({"query": "select 1 as one"}).encode()
         call = render("/rest/v1/rpc/benchmark_query", body, {"apikey": SUPABASE_KEY})
         requests = self.folder / "warm-up.requests"
