@@ -53,26 +53,27 @@ def find_node() -> Node:
     )
 
 
-def install(progress: Callable[[str], None] | None = None) -> Path:
-    """Install the locked npm packages unless they are there; returns the folder node_modules.
+def install(
+    progress: Callable[[str], None] | None = None, source: Path = Path(__file__).parent, name: str = "npm"
+) -> Path:
+    """Install the locked npm packages of `source` into `.local/<name>/` unless they are there; returns node_modules.
 
     Safe when several processes do it at once: one installs, the others wait for it. `progress` gets one line when
     something has to be installed. StackError with npm's last lines when it fails.
     """
-    source = Path(__file__).parent
-    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in _LOCKED)).hexdigest()
-    folder = STATE / "npm"
+    digest = hashlib.sha256(b"".join((source / file).read_bytes() for file in _LOCKED)).hexdigest()
+    folder = STATE / name
     stamp = folder / ".installed"
     if _read(stamp) == digest:
         return folder / "node_modules"
-    with _exclusive(STATE / "npm.lock"):
+    with _exclusive(STATE / f"{name}.lock"):
         if _read(stamp) != digest:
             if progress:
-                progress("installing the npm part (first run only)")
+                progress(f"installing npm packages into {folder.relative_to(ROOT)} (first run only)")
             folder.mkdir(parents=True, exist_ok=True)
             stamp.unlink(missing_ok=True)
-            for name in _LOCKED:
-                shutil.copyfile(source / name, folder / name)
+            for file in _LOCKED:
+                shutil.copyfile(source / file, folder / file)
             _npm_ci(folder)
             stamp.write_text(digest)
     return folder / "node_modules"

@@ -64,6 +64,13 @@ class LocalPostgres:
         """Connection string of the administrator, for psycopg and for Lite."""
         return f"postgresql://{ADMIN}:{self.password}@{LOOPBACK}:{self.port}/{database or self.database}"
 
+    @property
+    def pid(self) -> int:
+        """Process id of the running server; StackError when it does not run."""
+        if self._server is None:
+            raise StackError("PostgreSQL is not started")
+        return self._server.pid
+
     def start(self) -> None:
         """Start the server and wait until it answers; the first start creates the database.
 

@@ -1,0 +1,79 @@
+"""What the peers share: starting HTTP servers, and the checks of their tables."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from benchmarks.measure import Running
+from benchmarks.stack import Stack
+from benchmarks.workload import Sending
+from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+
+READY_SECONDS = 30.0
+QUIET = {"PATH": os.environ.get("PATH", os.defpath)}
+"""The environment of a peer: nothing of this shell's settings."""
+
+
+class Peer(Protocol):
+    """Something that takes deliveries."""
+
+    @property
+    def name(self) -> str:
+        """Its row in the table."""
+
+    def start(self, stack: Stack, sendings: Sequence[Sending]) -> AbstractContextManager[Running]:
+        """Runs it, ready to be driven with these deliveries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running HTTP server of a peer."""
+
+    child: Child
+    port: int
+    ready_seconds: float = 0.0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return LOOPBACK, self.port
+
+
+@contextmanager
+def servers(
+    commands: Sequence[Sequence[str | Path]], environment: Mapping[str, str], stack: Stack, ready_path: str, name: str
+) -> Iterator[list[Server]]:
+    """Starts one HTTP server a command, each with PORT in its environment, until the end of the block."""
+    with ExitStack() as running:
+        started = []
+        for number, command in enumerate(commands):
+            port = free_port()
+            child = Child(
+                name,
+                command,
+                cwd=ROOT,
+                env={**QUIET, "HOST": LOOPBACK, "PORT": str(port), **environment},
+                log=stack.folder / f"{name.replace(' ', '-').replace('/', '-')}-{number}.log",
+            )
+            running.callback(child.stop)
+            child.wait_until(lambda port=port: _answers(port, ready_path), READY_SECONDS)  # type: ignore[misc]
+            started.append(Server(child, port))
+        yield started
+
+
+def python(module: str) -> list[str]:
+    """The command that runs a module."""
+    return [sys.executable, "-m", module]
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        return httpx.get(f"http://{LOOPBACK}:{port}{path}", trust_env=False, timeout=5.0).is_success
+    except httpx.TransportError:
+        return False

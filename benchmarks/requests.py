@@ -1,0 +1,69 @@
+"""HTTP requests as bytes, made before anything is measured, in a file that the driver maps into its memory."""
+
+import mmap
+import struct
+from array import array
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmarks.workload import SECRET_KEY, Sending
+from service.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
+from service.toss.signature import sign_hex
+
+WEBHOOK_PATH = "/functions/v1/webhook"
+_LENGTH = struct.Struct("<I")
+
+
+def render(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """One POST of JSON on a connection that stays open."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "host: 127.0.0.1",
+        "content-type: application/json; charset=utf-8",
+        f"content-length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def toss_request(sending: Sending) -> bytes:
+    """A delivery in the guide's form: signed with the secret key, as hex."""
+    headers = {
+        TIME_HEADER: sending.transmission_time,
+        RETRIED_COUNT_HEADER: str(sending.retried_count),
+        SIGNATURE_HEADER: sign_hex(sending.body, sending.transmission_time, SECRET_KEY),
+    }
+    return render(WEBHOOK_PATH, sending.body, headers)
+
+
+def write_requests(file: Path, requests: Iterable[bytes]) -> int:
+    """Writes requests, each after its length; returns how many."""
+    count = 0
+    with file.open("wb") as out:
+        for request in requests:
+            out.write(_LENGTH.pack(len(request)))
+            out.write(request)
+            count += 1
+    return count
+
+
+class Requests:
+    """The requests of a file, by position. The file's pages are the system's, not this process's own memory."""
+
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as opened:
+            self._bytes = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        self._starts = array("Q")
+        self._ends = array("Q")
+        place = 0
+        while place < len(self._bytes):
+            (length,) = _LENGTH.unpack_from(self._bytes, place)
+            self._starts.append(place + _LENGTH.size)
+            place += _LENGTH.size + length
+            self._ends.append(place)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._bytes[self._starts[index] : self._ends[index]]
