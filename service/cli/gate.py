@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Reason
 from service.telemetry import DELIVERIES
@@ -49,6 +49,11 @@ class Gate:
         for task in self._in_flight:
             task.cancel()
 
+    async def drain(self, timeout_seconds: float) -> None:
+        """Waits until nothing is in flight, for so long at most."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=timeout_seconds)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
         task = asyncio.current_task()
@@ -59,8 +64,14 @@ class Gate:
             await self._refuse(scope, receive, send)
             return
         self._in_flight.add(task)
+
+        async def send_last(message: Message) -> None:
+            if self._is_closed and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_last)
         except asyncio.CancelledError:
             # Out of patience. Where the answer had begun, it is too late for another one.
             with contextlib.suppress(RuntimeError):

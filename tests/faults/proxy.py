@@ -18,7 +18,7 @@ _ENDLESS = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length
 class Mode(StrEnum):
     """What happens to connections."""
 
-    PASS = "pass"  # noqa: S105 - a way, not a word
+    PASS = "pass"
     REFUSE = "refuse"
     """Accepted and reset at once."""
     SWALLOW = "swallow"
@@ -34,7 +34,7 @@ class Mode(StrEnum):
 class Proxy:
     """Passes connections on to a port of this machine. `mode` and `delay_seconds` (for every answer) hold from now on.
 
-    `lose_every`: of LOSE_ANSWERS, each so-many-th answer. `lost` counts those.
+    `lose_every`: of LOSE_ANSWERS, each so-many-th answer. `lost` counts those, `held` what was delayed or swallowed.
     """
 
     def __init__(self, target_port: int, port: int | None = None) -> None:
@@ -43,6 +43,7 @@ class Proxy:
         self.delay_seconds = 0.0
         self.lose_every = 1
         self.lost = 0
+        self.held = 0
         self._answers = 0
         self._target_port = target_port
         self._open: set[asyncio.StreamWriter] = set()
@@ -114,6 +115,7 @@ class Proxy:
         answering: asyncio.Task[None] | None = None
         try:
             while data := await reader.read(READ_BYTES):
+                self.held += self.mode not in (Mode.PASS, Mode.LOSE_ANSWERS)
                 match self.mode:
                     case Mode.PASS | Mode.LOSE_ANSWERS:
                         if upstream is None:
@@ -141,6 +143,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := await answers.read(READ_BYTES):
                 if self.delay_seconds:
+                    self.held += 1
                     await asyncio.sleep(self.delay_seconds)
                 if self.mode is Mode.LOSE_ANSWERS:
                     self._answers += 1
@@ -164,5 +167,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     writer.transport.abort()
-
-

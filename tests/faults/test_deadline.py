@@ -76,9 +76,7 @@ def body(name: str) -> bytes:
 
 def deliver(http: httpx.Client, service: Service, name: str, *, signed: bool = True) -> httpx.Response:
     raw = body(name)
-    return http.post(
-        f"{service.url}/webhooks/toss", content=raw, headers=signed_headers(raw) if signed else {}
-    )
+    return http.post(f"{service.url}/webhooks/toss", content=raw, headers=signed_headers(raw) if signed else {})
 
 
 def deliver_at_once(http: httpx.Client, service: Service, name: str, *, signed: bool = True) -> list[httpx.Response]:
@@ -97,9 +95,7 @@ def assert_come_again(response: httpx.Response) -> None:
 
 
 @pytest.mark.parametrize("mode", HANGING)
-def test_a_hanging_data_api_and_its_recovery(
-    service: Service, data_api: Proxy, http: httpx.Client, mode: Mode
-) -> None:
+def test_a_hanging_data_api_and_its_recovery(service: Service, data_api: Proxy, http: httpx.Client, mode: Mode) -> None:
     assert deliver(http, service, f"before-{mode}").status_code == 200
     data_api.mode = mode
     data_api.cut()
