@@ -46,6 +46,8 @@ class Reason(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_REFUSED = "store_refused"
     DEADLINE = "deadline"
+    STOPPING = "stopping"
+    TOO_BUSY = "too_busy"
     INTERNAL = "internal"
 
 

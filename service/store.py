@@ -105,9 +105,10 @@ async def _remember_status(response: httpx.Response) -> None:
 class Store:
     """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
 
-    def __init__(self, client: AsyncClient, http: httpx.AsyncClient) -> None:
+    def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
         self._client = client
         self._http = http
+        self._timeout_seconds = timeout_seconds
 
     @classmethod
     async def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
@@ -120,7 +121,7 @@ class Store:
             event_hooks={"response": [_remember_status]},
         )
         options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
-        return cls(await create_async_client(url, secret_key, options), http)
+        return cls(await create_async_client(url, secret_key, options), http, timeout_seconds)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -229,8 +230,10 @@ class Store:
     async def _call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
         for attempt in range(1, tries + 1):
             try:
-                answer = await self._client.rpc(function, arguments).execute()
-            except (httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
+                # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever.
+                async with asyncio.timeout(self._timeout_seconds):
+                    answer = await self._client.rpc(function, arguments).execute()
+            except (TimeoutError, httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
                 problem = _translate(error)
                 if attempt == tries or not problem.retry_can_help:
                     STORE_CALLS.labels(function, problem.reason.value.removeprefix("store_")).inc()
