@@ -36,7 +36,7 @@ _CHUNKED_END = b"0\r\n\r\n"
 class Load:
     """What to send: `targets` are host:port; connections are shared among them in turn. Bounded in count and time.
 
-    `rate` is requests a second, None for closed loop.
+    `rate` is requests a second, None for closed loop. `skip`: how many requests of the file were sent before.
     """
 
     targets: Sequence[tuple[str, int]]
@@ -44,6 +44,7 @@ class Load:
     count: int
     seconds: float
     rate: float | None = None
+    skip: int = 0
 
 
 class Connection:
@@ -119,7 +120,7 @@ class Driver:
     def __init__(self, load: Load, requests: Requests) -> None:
         self._load = load
         self._requests = requests
-        self._count = min(load.count, len(requests))
+        self._count = min(load.count, len(requests) - load.skip)
         self._statuses: list[int] = []
         self._latencies: list[float] = []
         self._epoll = select.epoll()
@@ -166,7 +167,7 @@ class Driver:
             connection.index, connection.due = index, due
             self._statuses.append(NO_ANSWER)
             try:
-                connection.send(self._requests[index])
+                connection.send(self._requests[self._load.skip + index])
             except OSError:
                 self._replace(connection)
                 continue
@@ -221,13 +222,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--count", type=int, default=sys.maxsize, help="requests at most")
+    parser.add_argument("--skip", type=int, default=0, help="requests of the file that are left out")
     parser.add_argument("--seconds", type=float, default=10.0, help="time to send in, at most")
     parser.add_argument("--rate", type=float, help="requests a second, whatever the answers do")
     options = parser.parse_args(arguments)
     targets = [(host, int(port)) for host, _, port in (text.rpartition(":") for text in options.target)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, options.connections + 64)), hard))
-    load = Load(targets, options.connections, options.count, options.seconds, options.rate)
+    load = Load(targets, options.connections, options.count, options.seconds, options.rate, options.skip)
     report = Driver(load, Requests(options.requests)).run()
     print(json.dumps(report.to_json()))
     return 0
