@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 from benchmarks import growth, memory
 from benchmarks.bulk import Size
 from benchmarks.chart import write_chart
-from benchmarks.matrix import run
 from benchmarks.comparison import PLANS, reference
+from benchmarks.matrix import run
 from benchmarks.results import keep, newest
 from benchmarks.stack import Stack
 from benchmarks.table import medians, to_markdown

@@ -76,7 +76,7 @@ def copy_rows(connection: psycopg.Connection, table: str, first: int, end: int, 
     names = ", ".join(f'"{name}"' for name, _ in columns)
     values = ", ".join(_value(name, kind) for name, kind in columns)
     connection.execute(
-        f"insert into public.{table} ({names}) select {values}"  # noqa: S608 - names of the catalogue
+        f"insert into public.{table} ({names}) select {values}"
         f" from generate_series({first}, {end - 1}) as n"
         f" cross join lateral (select '{TEMPLATE_SEED:04d}' || lpad((n % {orders})::text, 8, '0') as mark) m"
         f" join bench_{table} t on t.story = n / {orders}"

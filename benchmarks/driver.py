@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,10 +115,11 @@ def is_complete(data: bytes) -> bool:
 
 
 class Driver:
-    """Drives one load to its end."""
+    """Drives one load to its end. `clock` tells seconds."""
 
-    def __init__(self, load: Load, requests: Requests) -> None:
+    def __init__(self, load: Load, requests: Requests, clock: Callable[[], float] = time.perf_counter) -> None:
         self._load = load
+        self._clock = clock
         self._requests = requests
         self._count = min(load.count, len(requests) - load.skip)
         self._statuses: list[int] = []
@@ -135,11 +136,11 @@ class Driver:
         gc.collect()
         gc.disable()
         began_cpu = time.process_time()
-        began = last_answer = time.perf_counter()
+        began = last_answer = self._clock()
         end = began + self._load.seconds
         in_flight = 0
         while True:
-            now = time.perf_counter()
+            now = self._clock()
             in_flight += self._send_due(began, now, end)
             is_over = len(self._statuses) >= self._count or now >= end
             if (is_over and not in_flight) or now > end + DRAIN_SECONDS:
@@ -147,7 +148,7 @@ class Driver:
             for fd in self._wait(began, now, end):
                 if self._receive(self._by_fd[fd]):
                     in_flight -= 1
-                    last_answer = time.perf_counter()
+                    last_answer = self._clock()
         cpu_seconds = time.process_time() - began_cpu
         gc.enable()
         for connection in self._by_fd.values():
@@ -173,7 +174,7 @@ class Driver:
                 continue
             number += 1
             if not rate:
-                now = time.perf_counter()
+                now = self._clock()
         return number
 
     def _wait(self, began: float, now: float, end: float) -> list[int]:
@@ -195,7 +196,7 @@ class Driver:
             was_in_flight = connection.index >= 0
             self._replace(connection)
             return was_in_flight
-        self._latencies.append(time.perf_counter() - connection.due)
+        self._latencies.append(self._clock() - connection.due)
         self._statuses[connection.index] = status
         connection.index = -1
         self._free.append(connection)

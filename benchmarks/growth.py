@@ -5,10 +5,10 @@ from dataclasses import asdict
 from itertools import product
 
 from benchmarks.bulk import Size, fill
+from benchmarks.explain import explain
 from benchmarks.measure import Load, Measurement
 from benchmarks.peers.capture import capture_calls
 from benchmarks.peers.supatoss import empty
-from benchmarks.explain import explain
 from benchmarks.results import keep
 from benchmarks.rows import Rows, ServerRows
 from benchmarks.stack import Backend, Stack

@@ -1,7 +1,7 @@
 """Loads on tables that keep their rows: every measurement brings orders of its own, so nothing has to be emptied."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from benchmarks.latency import Report
@@ -37,7 +37,7 @@ class SteadyRun:
 
     stack: Stack
     backend: Backend = Backend.POSTGRES
-    _seeds: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def measure(self, steady: Steady) -> tuple[Measurement, float]:
         """The measurement, and the seconds that the slowest process took to be ready."""

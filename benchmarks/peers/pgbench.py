@@ -14,10 +14,10 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.explain import argument_types
 from benchmarks.latency import Report, summarise
 from benchmarks.measure import Load, Running
 from benchmarks.peers.capture import Call, capture_calls
-from benchmarks.explain import argument_types
 from benchmarks.rows import Rows, ServerRows
 from benchmarks.stack import Backend, Schema, Stack
 from benchmarks.workload import Sending
