@@ -30,7 +30,7 @@ test: lint  ## every check: lint, types, arrows between modules, tests
 slow: $(VENV)/.built  ## the tests that wait for real minutes (about five)
 	$(PY) -m pytest -m slow
 
-bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory or chart
+bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)
 
 lint: $(VENV)/.built  ## style, types and arrows between modules

@@ -10,16 +10,14 @@ from dataclasses import asdict, replace
 
 from benchmarks import growth, memory
 from benchmarks.bulk import Size
-from benchmarks.chart import write_chart
 from benchmarks.comparison import PLANS, reference
 from benchmarks.matrix import run
-from benchmarks.results import keep, newest
+from benchmarks.report import write_report
+from benchmarks.results import keep
 from benchmarks.stack import Stack
 from benchmarks.table import medians, to_markdown
 from benchmarks.workload import plan
-from scripts.local_stack import ROOT, StackError
-
-CHART = ROOT / "docs" / "performance.svg"
+from scripts.local_stack import StackError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,9 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = growth.run(Size(options.events, options.payments), options.seconds, _tell)
             case "memory":
                 problems = memory.run(options.minutes, options.rate, _tell)
-            case "chart":
-                write_chart(newest("full"), CHART)
-                print(CHART)
+            case "report":
+                print(write_report())
                 return 0
             case _:
                 problems = _compare(options)
@@ -79,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("memory", help="resident memory at a fixed rate")
     command.add_argument("--minutes", type=float, default=30.0)
     command.add_argument("--rate", type=float, default=200.0, help="deliveries a second")
-    commands.add_parser("chart", help="docs/performance.svg from the newest full run")
+    commands.add_parser("report", help="the table and the chart of docs/, from the newest full run")
     return parser
 
 

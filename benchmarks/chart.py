@@ -1,13 +1,12 @@
 """The figures of a full run as a chart: one bar a peer, answers a second at 64 connections, on a logarithmic scale."""
 
-import json
 import math
-import statistics
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
+
+from benchmarks.matrix import Cell
+from benchmarks.table import medians
 
 CONNECTIONS = 64
 LOWEST_RATE = 10.0
@@ -38,19 +37,10 @@ class Bar:
         return _OTHERS if self.label.startswith(("the guide's", "stripe")) else _BOUNDS
 
 
-def write_chart(figures: Path, chart: Path) -> None:
-    """Writes the chart of a run's figures."""
-    chart.parent.mkdir(parents=True, exist_ok=True)
-    chart.write_text(draw(bars(json.loads(figures.read_text(encoding="utf-8")))), encoding="utf-8")
-
-
-def bars(cells: list[dict[str, Any]]) -> list[Bar]:
+def bars(cells: Sequence[Cell]) -> list[Bar]:
     """The medians at CONNECTIONS connections, in the order of the table."""
-    rates: dict[str, list[float]] = defaultdict(list)
-    for cell in cells:
-        if cell["measurement"]["load"]["connections"] == CONNECTIONS:
-            rates[cell["peer"]].append(cell["measurement"]["report"]["rate"])
-    return [Bar(peer, statistics.median(found)) for peer, found in rates.items()]
+    rows = medians(cell for cell in cells if cell.connections == CONNECTIONS)
+    return [Bar(peer, row[CONNECTIONS].rate) for peer, row in rows.items()]
 
 
 def draw(shown: list[Bar]) -> str:

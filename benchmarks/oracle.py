@@ -8,7 +8,7 @@ import datetime as dt
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -143,14 +143,16 @@ def compare_payments(expected: dict[str, ExpectedPayment], rows: Iterable[Row], 
         if order_id not in expected:
             problems.add(f"wrong: a payment of the order {order_id} that no event is about")
         elif (found := _shown(row)) != expected[order_id]:
-            problems.add(f"wrong: the order {order_id} is {found}, its events say {expected[order_id]}")
+            problems.add(f"wrong: the order {order_id}: {_difference(found, expected[order_id])}")
     for order_id in expected.keys() - seen:
         problems.add(f"lost: the payment of the order {order_id}")
 
 
 def _latest(by_time: dict[str, dict[str, Any]]) -> ExpectedPayment:
     data = by_time[max(by_time)]
-    canceled = [cancel["canceledAt"] for cancel in data["cancels"] or []]
+    # The guide: a payment that is CANCELED has canceled_at; one of which a part is left is not cancelled.
+    cancels = data["cancels"] if data["status"] == "CANCELED" else []
+    canceled = [cancel["canceledAt"] for cancel in cancels]
     return ExpectedPayment(
         payment_key=data["paymentKey"],
         status=data["status"],
@@ -158,6 +160,13 @@ def _latest(by_time: dict[str, dict[str, Any]]) -> ExpectedPayment:
         balance=Decimal(data["balanceAmount"]),
         approved_at=_time(data["approvedAt"]),
         canceled_at=_time(max(canceled)) if canceled else None,
+    )
+
+
+def _difference(found: ExpectedPayment, expected: ExpectedPayment) -> str:
+    shown, wanted = asdict(found), asdict(expected)
+    return ", ".join(
+        f"{name} is {shown[name]}, its events say {wanted[name]}" for name in wanted if shown[name] != wanted[name]
     )
 
 

@@ -37,7 +37,7 @@ class Tables:
                 "amount": data["totalAmount"],
                 "balance_amount": data["balanceAmount"],
                 "approved_at": data["approvedAt"],
-                "canceled_at": data["cancels"][-1]["canceledAt"] if data["cancels"] else None,
+                "canceled_at": data["cancels"][-1]["canceledAt"] if data["status"] == "CANCELED" else None,
             }
             for data in latest.values()
         ]
@@ -124,7 +124,7 @@ def test_a_wrong_payment_is_found(tables: Tables, column: str, value: object) ->
 
     (problem,) = verify(tables, SENDINGS)
 
-    assert problem.startswith(f"wrong: the order {tables.payments[0]['order_id']} is")
+    assert problem.startswith(f"wrong: the order {tables.payments[0]['order_id']}: ")
 
 
 def test_an_event_that_is_not_processed_is_found(tables: Tables) -> None:
