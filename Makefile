@@ -1,10 +1,11 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test slow lint lock clean
+.PHONY: help run test slow bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
+BENCH = quick
 UV_VERSION = 0.13.9
 
 # The first Python that is new enough and can make environments.
@@ -29,6 +30,9 @@ test: lint  ## every check: lint, types, arrows between modules, tests
 slow: $(VENV)/.built  ## the tests that wait for real minutes (about five)
 	$(PY) -m pytest -m slow
 
+bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
+	$(PY) -m benchmarks $(BENCH)
+
 lint: $(VENV)/.built  ## style, types and arrows between modules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -42,7 +46,9 @@ lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade t
 	    --custom-compile-command "make lock" $(UPGRADE) pyproject.toml --output-file $$target || exit 1; \
 	done
 	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt; then echo "a requirement names an address" >&2; exit 1; fi
-	@if command -v npm >/dev/null; then cd scripts/local && npm install --package-lock-only --ignore-scripts --loglevel=error; fi
+	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers; do \
+	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
+	done; fi
 
 clean:  ## delete what was built, and the local data
 	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist

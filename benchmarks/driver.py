@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ _CHUNKED_END = b"0\r\n\r\n"
 class Load:
     """What to send: `targets` are host:port; connections are shared among them in turn. Bounded in count and time.
 
-    `rate` is requests a second, None for closed loop.
+    `rate` is requests a second, None for closed loop. `skip`: how many requests of the file were sent before.
     """
 
     targets: Sequence[tuple[str, int]]
@@ -44,6 +44,7 @@ class Load:
     count: int
     seconds: float
     rate: float | None = None
+    skip: int = 0
 
 
 class Connection:
@@ -114,12 +115,13 @@ def is_complete(data: bytes) -> bool:
 
 
 class Driver:
-    """Drives one load to its end."""
+    """Drives one load to its end. `clock` tells seconds."""
 
-    def __init__(self, load: Load, requests: Requests) -> None:
+    def __init__(self, load: Load, requests: Requests, clock: Callable[[], float] = time.perf_counter) -> None:
         self._load = load
+        self._clock = clock
         self._requests = requests
-        self._count = min(load.count, len(requests))
+        self._count = min(load.count, len(requests) - load.skip)
         self._statuses: list[int] = []
         self._latencies: list[float] = []
         self._epoll = select.epoll()
@@ -134,11 +136,11 @@ class Driver:
         gc.collect()
         gc.disable()
         began_cpu = time.process_time()
-        began = last_answer = time.perf_counter()
+        began = last_answer = self._clock()
         end = began + self._load.seconds
         in_flight = 0
         while True:
-            now = time.perf_counter()
+            now = self._clock()
             in_flight += self._send_due(began, now, end)
             is_over = len(self._statuses) >= self._count or now >= end
             if (is_over and not in_flight) or now > end + DRAIN_SECONDS:
@@ -146,7 +148,7 @@ class Driver:
             for fd in self._wait(began, now, end):
                 if self._receive(self._by_fd[fd]):
                     in_flight -= 1
-                    last_answer = time.perf_counter()
+                    last_answer = self._clock()
         cpu_seconds = time.process_time() - began_cpu
         gc.enable()
         for connection in self._by_fd.values():
@@ -166,13 +168,13 @@ class Driver:
             connection.index, connection.due = index, due
             self._statuses.append(NO_ANSWER)
             try:
-                connection.send(self._requests[index])
+                connection.send(self._requests[self._load.skip + index])
             except OSError:
                 self._replace(connection)
                 continue
             number += 1
             if not rate:
-                now = time.perf_counter()
+                now = self._clock()
         return number
 
     def _wait(self, began: float, now: float, end: float) -> list[int]:
@@ -194,7 +196,7 @@ class Driver:
             was_in_flight = connection.index >= 0
             self._replace(connection)
             return was_in_flight
-        self._latencies.append(time.perf_counter() - connection.due)
+        self._latencies.append(self._clock() - connection.due)
         self._statuses[connection.index] = status
         connection.index = -1
         self._free.append(connection)
@@ -221,13 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--count", type=int, default=sys.maxsize, help="requests at most")
+    parser.add_argument("--skip", type=int, default=0, help="requests of the file that are left out")
     parser.add_argument("--seconds", type=float, default=10.0, help="time to send in, at most")
     parser.add_argument("--rate", type=float, help="requests a second, whatever the answers do")
     options = parser.parse_args(arguments)
     targets = [(host, int(port)) for host, _, port in (text.rpartition(":") for text in options.target)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, options.connections + 64)), hard))
-    load = Load(targets, options.connections, options.count, options.seconds, options.rate)
+    load = Load(targets, options.connections, options.count, options.seconds, options.rate, options.skip)
     report = Driver(load, Requests(options.requests)).run()
     print(json.dumps(report.to_json()))
     return 0

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +19,16 @@ DRIVER_GRACE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How hard to push: connections, the longest time, the largest number of requests; rate None is closed loop."""
+    """How hard to push: connections, the longest time, the largest number of requests; rate None is closed loop.
+
+    `skip`: how many of the requests were sent before.
+    """
 
     connections: int
     seconds: float
     count: int = sys.maxsize
     rate: float | None = None
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Driven:
     on_reset: Callable[[], None] = lambda: None
     on_verify: Callable[[Report], list[str]] = lambda _report: []
     program: str = "benchmarks.driver"
-    environment: Mapping[str, str] = field(default_factory=dict)
+    ready_seconds: float = 0.0
 
     def reset(self) -> None:
         """Empties its tables."""
@@ -89,6 +93,7 @@ def drive(program: str, requests: Path, targets: Iterable[tuple[str, int]], load
     for host, port in targets:
         command += ["--target", f"{host}:{port}"]
     command += ["--connections", str(load.connections), "--count", str(load.count), "--seconds", str(load.seconds)]
+    command += ["--skip", str(load.skip)]
     if load.rate:
         command += ["--rate", str(load.rate)]
     done = subprocess.run(

@@ -1,6 +1,6 @@
 """Looking at rows and emptying tables: by SQL where there is a server, through the Data API where there is PGlite."""
 
-from typing import Any, LiteralString, Protocol, cast
+from typing import Any, Protocol, cast
 
 import httpx
 import psycopg
@@ -15,10 +15,10 @@ ANSWER_SECONDS = 60.0
 class Rows(Protocol):
     """A database behind a peer. The text of queries is always this package's own."""
 
-    def query(self, query: LiteralString) -> list[Row]:
+    def query(self, query: str) -> list[Row]:
         """The rows of a select."""
 
-    def execute(self, statement: LiteralString) -> None:
+    def execute(self, statement: str) -> None:
         """Any other statement."""
 
 
@@ -28,12 +28,12 @@ class ServerRows:
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
 
-    def query(self, query: LiteralString) -> list[Row]:
+    def query(self, query: str) -> list[Row]:
         """The rows of a select."""
         with psycopg.connect(self.dsn, autocommit=True, row_factory=dict_row) as connection:
             return connection.execute(query).fetchall()
 
-    def execute(self, statement: LiteralString) -> None:
+    def execute(self, statement: str) -> None:
         """Any other statement."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement)
@@ -46,11 +46,11 @@ class DataApiRows:
         self._url = url
         self._headers = {"apikey": secret_key, "authorization": f"Bearer {secret_key}"}
 
-    def query(self, query: LiteralString) -> list[Row]:
+    def query(self, query: str) -> list[Row]:
         """The rows of a select, as JSON tells them."""
         return cast("list[Row]", self._call("benchmark_query", {"query": query}))
 
-    def execute(self, statement: LiteralString) -> None:
+    def execute(self, statement: str) -> None:
         """Any other statement."""
         self._call("benchmark_execute", {"statement": statement})
 

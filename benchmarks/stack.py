@@ -75,8 +75,9 @@ class Project:
 class Stack:
     """Starts parts on demand, ends them all at the end, and keeps logs until then."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm_up_calls: int = WARM_UP_CALLS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="supatoss-bench-"))
+        self._warm_up_calls = warm_up_calls
         self._running = ExitStack()
         self._postgres: LocalPostgres | None = None
         self._projects: dict[tuple[Backend, Schema], Project] = {}
@@ -135,8 +136,8 @@ class Stack:
         body = json.dumps({"query": "select 1 as one"}).encode()
         call = render("/rest/v1/rpc/benchmark_query", body, {"apikey": SUPABASE_KEY})
         requests = self.folder / "warm-up.requests"
-        write_requests(requests, [call] * WARM_UP_CALLS)
-        for connections, count in ((1, WARM_UP_CALLS // 10), (8, WARM_UP_CALLS)):
+        write_requests(requests, [call] * self._warm_up_calls)
+        for connections, count in ((1, max(1, self._warm_up_calls // 10)), (8, self._warm_up_calls)):
             drive("benchmarks.driver", requests, [(LOOPBACK, lite.port)], Load(connections, 60.0, count))
 
     def _migrations(self, schema: Schema) -> Path:

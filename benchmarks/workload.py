@@ -60,6 +60,20 @@ def plan(
     return tuple(sendings)
 
 
+def orders_of(seed: int) -> tuple[str, str]:
+    """The range of order ids of a seed: the first, and what comes after the last."""
+    return f"bench-{seed:04d}", f"bench-{seed + 1:04d}"
+
+
+def four_events(seed: int) -> tuple[Sending, ...]:
+    """One order that is paid and then cancelled in three parts: a template for large tables."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    payment = _payment(0, 30_000, FIRST_APPROVAL, seed, rng)
+    cancels = [_cancelled(payment, [10_000] * parts, FIRST_APPROVAL, rng) for parts in (1, 2, 3)]
+    sent_at = FIRST_APPROVAL.isoformat(timespec="seconds")
+    return tuple(Sending(_bytes(event), sent_at, 0) for event in (_event(payment, FIRST_APPROVAL), *cancels))
+
+
 def _bytes(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 

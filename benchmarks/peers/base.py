@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Server:
 
     child: Child
     port: int
-    ready_seconds: float = 0.0
+    ready_seconds: float
 
     @property
     def address(self) -> tuple[str, int]:
@@ -54,6 +55,7 @@ def servers(
         started = []
         for number, command in enumerate(commands):
             port = free_port()
+            began = time.perf_counter()
             child = Child(
                 name,
                 command,
@@ -63,7 +65,7 @@ def servers(
             )
             running.callback(child.stop)
             child.wait_until(lambda port=port: _answers(port, ready_path), READY_SECONDS)  # type: ignore[misc]
-            started.append(Server(child, port))
+            started.append(Server(child, port, round(time.perf_counter() - began, 2)))
         yield started
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.explain import argument_types
 from benchmarks.latency import Report, summarise
 from benchmarks.measure import Load, Running
 from benchmarks.peers.capture import Call, capture_calls
@@ -180,13 +181,7 @@ def recording_script(call: Call, sending: Sending, dsn: str) -> str:
     data = json.loads(sending.body)["data"]
     arguments: dict[str, Any] = json.loads(call.body)
     with psycopg.connect(dsn) as connection:
-        row = connection.execute(
-            "select proargnames, proargtypes::oid[]::regtype[]::text[] from pg_proc where proname = %s",
-            [call.function],
-        ).fetchone()
-    if row is None:
-        raise StackError(f"the database has no function {call.function}")
-    types = dict(zip(row[0], row[1], strict=False))
+        types = argument_types(connection, call.function)
     keys = {data["paymentKey"], data["orderId"], data["secret"], *_event_keys(arguments)}
     given = [f"{name} => {_argument(value, types[name], keys)}" for name, value in arguments.items()]
     return f"{_COUNTER}select public.{call.function}({', '.join(given)});\n"

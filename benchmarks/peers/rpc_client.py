@@ -22,8 +22,8 @@ TIMEOUT_SECONDS = 12.0
 async def run(options: argparse.Namespace) -> Report:
     """Calls until the requests or the time are over."""
     requests = Requests(options.requests)
-    count = min(options.count, len(requests))
-    calls = [read_call(requests[index]) for index in range(count)]
+    count = min(options.count, len(requests) - options.skip)
+    calls = [read_call(requests[options.skip + index]) for index in range(count)]
     client = await open_client(f"http://{options.target[0]}", calls[0][2], options.connections)
     statuses: list[int] = []
     latencies: list[float] = []
@@ -75,6 +75,7 @@ def main() -> int:
     parser.add_argument("--target", action="append", required=True)
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--count", type=int, default=sys.maxsize)
+    parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=10.0)
     print(json.dumps(uvloop.run(run(parser.parse_args())).to_json()))
     return 0

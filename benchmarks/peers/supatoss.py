@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.measure import Driven, Running
+from benchmarks.measure import Driven
 from benchmarks.oracle import verify
 from benchmarks.peers.base import python, servers
 from benchmarks.requests import toss_request, write_requests
@@ -47,7 +47,7 @@ class Supatoss:
         return f"{', '.join(parts)} ({self.backend})"
 
     @contextmanager
-    def start(self, stack: Stack, sendings: Sequence[Sending]) -> Iterator[Running]:
+    def start(self, stack: Stack, sendings: Sequence[Sending]) -> Iterator[Driven]:
         """Runs it, ready to be driven with these deliveries."""
         project = stack.project(self.backend)
         requests = stack.folder / "supatoss.requests"
@@ -64,4 +64,5 @@ class Supatoss:
                 },
                 on_reset=lambda: empty(project),
                 on_verify=lambda report: verify(project.rows, sendings[: report.sent], report.unacknowledged),
+                ready_seconds=max(server.ready_seconds for server in started),
             )

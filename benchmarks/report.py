@@ -1,0 +1,68 @@
+"""docs/performance.md and its chart, from the newest full run: figures are written by the run, not by hand."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from benchmarks.chart import bars, draw
+from benchmarks.comparison import reference
+from benchmarks.latency import Report
+from benchmarks.matrix import Cell
+from benchmarks.measure import Load, Measurement
+from benchmarks.results import newest
+from benchmarks.table import medians, to_markdown
+from scripts.local_stack import ROOT, StackError
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+CHART = ROOT / "docs" / "performance.svg"
+BEGIN, END = "<!-- figures: make bench BENCH=report -->", "<!-- end of figures -->"
+
+
+def write_report() -> Path:
+    """Puts the newest full run's table into the document and its chart beside it; returns the document."""
+    file = newest("full")
+    cells = read_cells(file)
+    table = to_markdown(medians(cells), reference)
+    DOCUMENT.write_text(with_figures(DOCUMENT.read_text(encoding="utf-8"), f"{_run(file, cells)}\n\n{table}"), "utf-8")
+    CHART.write_text(draw(bars(cells)), encoding="utf-8")
+    return DOCUMENT
+
+
+def with_figures(text: str, figures: str) -> str:
+    """The document with other figures between its marks. StackError when it has no marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise StackError(f"{DOCUMENT} has no place for figures: {BEGIN} … {END}")
+    return f"{before}{begin}\n{figures}\n{end}{after}"
+
+
+def read_cells(file: Path) -> list[Cell]:
+    """The measurements of a run as it kept them."""
+    return [_cell(item) for item in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def _cell(item: dict[str, Any]) -> Cell:
+    measurement = item["measurement"]
+    return Cell(
+        item["peer"],
+        item["round"],
+        Measurement(
+            Load(**measurement["load"]),
+            Report(**measurement["report"]),
+            measurement["cores"],
+            measurement["resident_mib"],
+            measurement["problems"],
+        ),
+    )
+
+
+def _run(file: Path, cells: list[Cell]) -> str:
+    """When and on what it was measured."""
+    rounds = max(cell.round for cell in cells)
+    moment = file.stem.rpartition("-")[2]
+    day = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}"
+    machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores for everything"
+    return f"Measured on {day}, {machine}; medians of {rounds} rounds."
