@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
+import msgspec
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
@@ -17,7 +18,7 @@ from service.errors import StoreError, StoreRefused, StoreUnavailable
 from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from service.telemetry import STORE_CALLS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """supatoss_schema_version() of the newest migration that this release relies on."""
 
 MAX_CONNECTIONS = 32
@@ -29,6 +30,7 @@ CONNECT_TIMEOUT_SECONDS = 2.0
 TRIES = 2
 """Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
 
+_encode = msgspec.json.Encoder().encode
 _SQLSTATE_LENGTH = 5
 _TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
 """Connection, serialization and deadlock, resources (disk full, too many connections), locks, operator, system."""
@@ -132,13 +134,13 @@ class Store:
 
         Raises StoreUnavailable or StoreRefused; then nothing is known to be stored, and recording again is safe.
         """
-        rows = await self._call("record_webhook_events_v1", {"events": list(records)})
-        with _expecting("record_webhook_events_v1"):
+        rows = await self._call("record_webhook_events_v2", {"events": _encode(records).decode()})
+        with _expecting("record_webhook_events_v2"):
             recorded = [
                 RecordedEvent(row["id"], row["event_key"], row["outcome"], row["status"], row["reason"]) for row in rows
             ]
         if [event.event_key for event in recorded] != [record["event_key"] for record in records]:
-            raise StoreRefused("record_webhook_events_v1 answered for other events than were sent")
+            raise StoreRefused("record_webhook_events_v2 answered for other events than were sent")
         return recorded
 
     async def read_vouchers(

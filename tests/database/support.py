@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from service.inbox.changes import interpret
 from service.inbox.meaning import NewEvent, Proof
@@ -64,7 +63,7 @@ class Database:
         return self.record_records([record_of(body) for body in bodies])
 
     def record_records(self, records: Sequence[Row]) -> list[Row]:
-        answer = self.call("select record_webhook_events_v1(%s::jsonb[])", [Jsonb(record) for record in records])
+        answer = self.call("select record_webhook_events_v2(%s)", json.dumps(list(records), ensure_ascii=False))
         return cast("list[Row]", answer)
 
     def call(self, query: str, *parameters: Any) -> Any:

@@ -18,6 +18,7 @@ from tests.integration.test_main_job import payment
 TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions")
 FUNCTIONS: dict[str, dict[str, Any]] = {
     "record_webhook_events_v1": {"events": []},
+    "record_webhook_events_v2": {"events": "[]"},
     "supatoss_schema_version": {},
     "find_webhook_events_v1": {"query": "{}"},
     "replay_webhook_events_v1": {"readings": "[]", "actor": "a", "is_rehearsal": True},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from service.store import SCHEMA_VERSION
 from service.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
 from tests.integration.conftest import Stack
 from tests.support import (
@@ -246,7 +247,7 @@ def test_other_methods_are_not_allowed(stack: Stack, method: str) -> None:
 
 def test_health(stack: Stack) -> None:
     assert stack.http.get(f"{stack.service_url}/healthz").json() == {"status": "ok"}
-    assert stack.http.get(f"{stack.service_url}/readyz").json() == {"status": "ready", "schema_version": 2}
+    assert stack.http.get(f"{stack.service_url}/readyz").json() == {"status": "ready", "schema_version": SCHEMA_VERSION}
 
 
 def test_the_transmission_time_orders_events_that_tell_no_time(stack: Stack) -> None:
