@@ -13,6 +13,9 @@ from service import __version__
 from service.cli.events import events
 from service.cli.output import ExitStatus, exit_status, print_problem
 from service.cli.serve import serve
+from service.cli.sign import sign
+from service.cli.trigger import trigger
+from service.cli.verify import verify
 from service.cli.worker import worker
 from service.errors import SupatossError
 
@@ -56,6 +59,9 @@ def supatoss(
 app.command()(serve)
 app.command()(worker)
 app.add_typer(events, name="events")
+app.command()(trigger)
+app.command()(sign)
+app.command()(verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
