@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from service import __version__
 from service.cli.events import events
+from service.cli.doctor import doctor
 from service.cli.output import ExitStatus, exit_status, print_problem
 from service.cli.serve import serve
 from service.cli.sign import sign
@@ -62,6 +63,7 @@ app.add_typer(events, name="events")
 app.command()(trigger)
 app.command()(sign)
 app.command()(verify)
+app.command()(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
