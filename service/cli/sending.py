@@ -1,8 +1,8 @@
 """Sending deliveries as Toss does, and what came back."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from service.toss.addresses import is_loopback
 if TYPE_CHECKING:
     import httpx
 
-PATH = "/webhooks/toss"
+WEBHOOK_PATH = "/webhooks/toss"
 ANSWER_SECONDS = 10.0
 """Toss gives up on an answer after 10 s; whoever needs longer fails here too."""
 
@@ -52,16 +52,16 @@ class Answer:
 class Sender:
     """Posts deliveries to one URL, without redirects and without the environment's proxies."""
 
-    def __init__(self, url: str, client: "httpx.Client") -> None:
+    def __init__(self, url: str, client: "httpx.AsyncClient") -> None:
         self.url = url
         self._client = client
 
-    def send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """One delivery and its answer; failures of the network are answers too."""
         import httpx
 
         try:
-            response = self._client.post(self.url, content=body, headers=dict(headers))
+            response = await self._client.post(self.url, content=body, headers=dict(headers))
         except httpx.TimeoutException:
             return Answer(None, problem=f"no answer from {self.url} within {ANSWER_SECONDS:g} seconds")
         except httpx.HTTPError as error:
@@ -72,12 +72,12 @@ class Sender:
             return Answer(response.status_code, response.text[:SHOWN_CHARACTERS])
 
 
-@contextmanager
-def open_sender(url: str) -> Iterator[Sender]:
+@asynccontextmanager
+async def open_sender(url: str) -> AsyncIterator[Sender]:
     """A sender to a URL, until the end of the block."""
     import httpx
 
-    with httpx.Client(trust_env=False, timeout=ANSWER_SECONDS, follow_redirects=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS, follow_redirects=False) as client:
         yield Sender(url, client)
 
 
@@ -90,7 +90,7 @@ def target(to: str | None) -> str:
         return check_target("--to", to)
     url = os.environ.get("WEBHOOK_URL", "").strip()
     if not url:
-        return f"http://127.0.0.1:{os.environ.get('PORT', '').strip() or '8080'}{PATH}"
+        return f"http://127.0.0.1:{os.environ.get('PORT', '').strip() or '8080'}{WEBHOOK_PATH}"
     if not is_loopback(urlsplit(check_target("WEBHOOK_URL", url)).hostname or ""):
         raise ConfigurationError([f"WEBHOOK_URL is {url}, which is not this machine. To send there: --to {url}"])
     return url
@@ -105,7 +105,7 @@ def check_target(name: str, url: str) -> str:
         host = None
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError([f"{name} should be a URL such as http://127.0.0.1:8080{PATH}, not {url!r}."])
+        raise ConfigurationError([f"{name} should be a URL such as http://127.0.0.1:8080{WEBHOOK_PATH}, not {url!r}."])
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError([f"{name} should begin with https:// unless the host is this machine."])
     return url.strip()

@@ -35,7 +35,12 @@ class SigningKeys:
     @property
     def is_live(self) -> bool:
         """Whether a key of the live environment is among them."""
-        return any(key.startswith("live_") for key in self.secret_keys)
+        return any(kind_of(key) == "live" for key in self.secret_keys)
+
+    @property
+    def kind(self) -> str:
+        """Environment of the newest secret key: test, live, or unknown."""
+        return kind_of(self.secret_keys[0]) if self.secret_keys else "unknown"
 
     def form_for(self, event_type: str) -> Form:
         """How an event is signed unless told otherwise: v1 where Toss signs it so and the key is there, else hex."""
@@ -76,6 +81,12 @@ def delivery_headers(
 def now_with_offset() -> str:
     """This moment as Toss writes a transmission time."""
     return dt.datetime.now(SEOUL).isoformat(timespec="seconds")
+
+
+def kind_of(secret_key: str) -> str:
+    """Environment of a key: test, live, or unknown, as its prefix says."""
+    prefix = secret_key.partition("_")[0]
+    return prefix if prefix in ("test", "live") else "unknown"
 
 
 def _keys_in(name: str) -> tuple[str, ...]:

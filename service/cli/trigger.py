@@ -1,5 +1,6 @@
 """`supatoss trigger`: sends made-up events as Toss would, like the command of this name in other payment CLIs."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def trigger(
     if is_list:
         _show_catalogue(json=json)
         return
-    from service.cli.sending import open_sender, target
+    from service.cli.sending import target
     from service.cli.signing import SigningKeys
 
     keys = SigningKeys.read()
@@ -85,14 +86,21 @@ def trigger(
     if is_dry:
         _show(queue, keys, json=json)
         return
+    raise typer.Exit(asyncio.run(_deliver(target(to), queue, keys, json=json)))
+
+
+async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:
+    """Sends one after the other; where nothing answers, the rest is not tried."""
+    from service.cli.sending import open_sender
+
     worst = ExitStatus.OK
-    with open_sender(target(to)) as sender:
+    async with open_sender(url) as sender:
         for shipment in queue:
-            answer = _send(sender, shipment, keys, json=json)
+            answer = await _send(sender, shipment, keys, json=json)
             worst = max(worst, answer.exit_status)
             if answer.status is None:
                 break
-    raise typer.Exit(worst)
+    return worst
 
 
 def _pack(
@@ -135,8 +143,8 @@ def _headers(shipment: Shipment, keys: "SigningKeys") -> dict[str, str]:
     )
 
 
-def _send(sender: "Sender", shipment: Shipment, keys: "SigningKeys", *, json: bool) -> "Answer":
-    answer = sender.send(shipment.body, _headers(shipment, keys))
+async def _send(sender: "Sender", shipment: Shipment, keys: "SigningKeys", *, json: bool) -> "Answer":
+    answer = await sender.send(shipment.body, _headers(shipment, keys))
     if json:
         print_json(
             {**_described(shipment), "http_status": answer.status, "answer": answer.content, "problem": answer.problem}

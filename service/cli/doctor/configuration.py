@@ -1,6 +1,7 @@
 """Whether the settings make sense together."""
 
 from service.cli.doctor.verdict import Verdict, ok, warning
+from service.cli.signing import kind_of
 from service.settings import Settings
 
 NAME = "settings"
@@ -35,9 +36,3 @@ async def check_settings(settings: Settings) -> list[Verdict]:
             )
         )
     return found or [ok(NAME, "complete")]
-
-
-def kind_of(secret_key: str) -> str:
-    """test, live, or unknown: what the key itself says."""
-    prefix = secret_key.partition("_")[0]
-    return prefix if prefix in ("test", "live") else "unknown"

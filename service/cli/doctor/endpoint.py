@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from service.cli.doctor.verdict import Verdict, failed, ok, warning
+from service.cli.sending import WEBHOOK_PATH
 from service.settings import Settings
 from service.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 
-WEBHOOK_PATH = "/webhooks/toss"
 ADDRESS = "public address"
 READY = "public /readyz"
 WEBHOOK = "public webhook"

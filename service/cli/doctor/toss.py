@@ -2,8 +2,8 @@
 
 import secrets
 
-from service.cli.doctor.configuration import kind_of
 from service.cli.doctor.verdict import Verdict, failed, ok, warning
+from service.cli.signing import kind_of
 from service.errors import TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from service.settings import Settings
 from service.toss.api import TossApi
