@@ -10,9 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 from service import __version__
-from service.cli.events import events
 from service.cli.doctor import doctor
+from service.cli.events import events
+from service.cli.forward import forward
 from service.cli.output import ExitStatus, exit_status, print_problem
+from service.cli.register import register
 from service.cli.serve import serve
 from service.cli.sign import sign
 from service.cli.trigger import trigger
@@ -63,6 +65,8 @@ app.add_typer(events, name="events")
 app.command()(trigger)
 app.command()(sign)
 app.command()(verify)
+app.command()(forward)
+app.command()(register)
 app.command()(doctor)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from service.cli.output import ExitStatus
-from service.errors import ConfigurationError
+from service.errors import NotAllowed
 from service.toss.addresses import is_loopback
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def open_sender(url: str) -> AsyncIterator[Sender]:
 def target(to: str | None) -> str:
     """Where deliveries go: the URL that was asked for, else this machine's service.
 
-    WEBHOOK_URL (`make run` writes it) or the port of PORT says where that is. Raises ConfigurationError.
+    WEBHOOK_URL (`make run` writes it) or the port of PORT says where that is. Raises NotAllowed.
     """
     if to:
         return check_target("--to", to)
@@ -92,12 +92,12 @@ def target(to: str | None) -> str:
     if not url:
         return f"http://127.0.0.1:{os.environ.get('PORT', '').strip() or '8080'}{WEBHOOK_PATH}"
     if not is_loopback(urlsplit(check_target("WEBHOOK_URL", url)).hostname or ""):
-        raise ConfigurationError([f"WEBHOOK_URL is {url}, which is not this machine. To send there: --to {url}"])
+        raise NotAllowed(f"WEBHOOK_URL is {url}, which is not this machine. To send there: --to {url}")
     return url
 
 
 def check_target(name: str, url: str) -> str:
-    """A URL that deliveries can go to: https, or plain http on this machine. Raises ConfigurationError."""
+    """A URL that deliveries can go to: https, or plain http on this machine. Raises NotAllowed."""
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port
@@ -105,7 +105,7 @@ def check_target(name: str, url: str) -> str:
         host = None
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
-        raise ConfigurationError([f"{name} should be a URL such as http://127.0.0.1:8080{WEBHOOK_PATH}, not {url!r}."])
+        raise NotAllowed(f"{name} should be a URL such as http://127.0.0.1:8080{WEBHOOK_PATH}, not {url!r}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError([f"{name} should begin with https:// unless the host is this machine."])
+        raise NotAllowed(f"{name} should begin with https:// unless the host is this machine")
     return url.strip()

@@ -46,6 +46,10 @@ class SigningKeys:
         """How an event is signed unless told otherwise: v1 where Toss signs it so and the key is there, else hex."""
         return Form.V1 if event_type in SIGNED_BY_TOSS and self.security_keys else Form.HEX
 
+    def check(self, form: Form) -> None:
+        """Raises ConfigurationError where the key of a form is missing."""
+        self.signature(form, b"", "")
+
     def signature(self, form: Form, body: bytes, sent_at: str) -> str | None:
         """The value of the signature header. Raises ConfigurationError where the key is missing."""
         match form:

@@ -14,7 +14,7 @@ from service.settings import Settings
 
 NAME = "public key"
 
-TABLES = ("webhook_events", "payments", "payment_secrets", "subscriptions", "settlements")
+TABLES = ("webhook_events", "payments", "payment_secrets", "subscriptions", "settlements", "operator_actions")
 """Every table of ours. A test compares them with the migrations."""
 
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -25,6 +25,9 @@ FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
         "claim_webhook_events_v1": {"max_events": 0, "lease_seconds": 1},
         "settle_webhook_event_v1": {"settlement": "{}"},
+        "find_webhook_events_v1": {"query": '{"ids": []}'},
+        "replay_webhook_events_v1": {"readings": "[]", "actor": "doctor", "is_rehearsal": True},
+        "ignore_webhook_events_v1": {"event_ids": "[]", "reason": "doctor", "actor": "doctor", "is_rehearsal": True},
         "supatoss_overdue_accounts": {"max_accounts": 0},
         "supatoss_schema_version": {},
     }

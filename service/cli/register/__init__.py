@@ -29,7 +29,7 @@ def register(
     ] = None,
     is_checked: Annotated[bool, typer.Option("--check", help="Look whether a delivery arrived (--since).")] = False,
     since: Annotated[
-        str, typer.Option("--since", metavar="WHEN", help="For --check: 30m, 2h, 3d ago, or a time with its offset.")
+        str, typer.Option("--since", metavar="WHEN", help="For --check: 2h (ago), 2026-03-14, …T09:00 (KST).")
     ] = "1d",
     is_awaited: Annotated[bool, typer.Option("--wait", help="Wait for the next delivery.")] = False,
     timeout_seconds: Annotated[
@@ -38,13 +38,10 @@ def register(
     json: JsonOption = False,
 ) -> None:
     """Print the fields and check-lists for registering the webhook at Toss, and see whether deliveries arrive."""
-    from service.cli.moments import parse_moment
+    from service.cli.moments import read_moment
     from service.cli.session import run_session
 
-    try:
-        moment = parse_moment(since, dt.datetime.now(dt.UTC))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
+    moment = read_moment(since, dt.datetime.now(dt.UTC))
     if is_checked and is_awaited:
         raise typer.BadParameter("either look (--check) or wait (--wait)", param_hint="--check")
     _print_sheet(_webhook_url(url), language or _language_of_the_shell(), json=json)
