@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from service.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
 from service.cli.doctor.alerts import check_alerts
@@ -32,10 +34,15 @@ SETTINGS = Settings.load(
 REFUSAL = httpx.Response(401, json={"code": "42501", "message": "permission denied"})
 
 
-def run(check: Callable[..., Any], answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> list[Verdict]:
+def run(
+    check: Callable[..., Any],
+    answer: Callable[[httpx.Request], httpx.Response],
+    settings: object = SETTINGS,
+    **options: Any,
+) -> list[Verdict]:
     async def inside() -> list[Verdict]:
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-            verdicts: list[Verdict] = await check(SETTINGS, http, **options)
+            verdicts: list[Verdict] = await check(settings, http, **options)
             return verdicts
 
     return asyncio.run(inside())
@@ -154,9 +161,45 @@ def test_a_service_that_is_not_ready_says_why() -> None:
     assert (verdict.level, verdict.message) == (Level.FAILED, f"not ready: {problem}")
 
 
-def test_no_alert_is_sent_unless_told_to() -> None:
-    def answer(_request: httpx.Request) -> httpx.Response:
-        raise AssertionError("nothing is to be sent")
+TARGET = SimpleNamespace(alert_webhook_url=SecretStr("https://hooks.example.com/T0/secret"))
 
-    (verdict,) = run(check_alerts, answer, sends=False)
-    assert verdict.level is Level.WARNING
+
+def unsendable(_request: httpx.Request) -> httpx.Response:
+    raise AssertionError("nothing is to be sent")
+
+
+@pytest.mark.parametrize(("settings", "level"), [(SETTINGS, Level.WARNING), (TARGET, Level.OK)])
+def test_no_alert_is_sent_unless_told_to(settings: object, level: Level) -> None:
+    (verdict,) = run(check_alerts, unsendable, settings, sends=False)
+    assert verdict.level is level
+
+
+def refuse_connection(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("https://hooks.example.com/T0/secret", request=request)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "message"),
+    [
+        (lambda _request: httpx.Response(200), Level.OK, "the target took a test message"),
+        (lambda _request: httpx.Response(404), Level.FAILED, "the target answers HTTP 404"),
+        (refuse_connection, Level.FAILED, "the target cannot be reached: ConnectError"),
+    ],
+)
+def test_a_test_alert_says_what_became_of_it_and_hides_the_target(
+    answer: Callable[[httpx.Request], httpx.Response], level: Level, message: str
+) -> None:
+    (verdict,) = run(check_alerts, answer, TARGET, sends=True)
+    assert (verdict.level, verdict.message) == (level, message)
+    assert "secret" not in repr(verdict)
+
+
+def test_a_test_alert_is_one_that_slack_and_discord_take() -> None:
+    sent: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(204)
+
+    run(check_alerts, answer, TARGET, sends=True)
+    assert [set(body) for body in sent] == [{"text", "content"}]
