@@ -24,15 +24,16 @@ FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             ("order_id", "payment_key", "billing_key", "cancel_key", "cancel_request")
         ),
         "claim_webhook_events_v1": {"max_events": 0, "lease_seconds": 1},
-        "settle_webhook_event_v1": {"settlement": "{}"},
-        "find_webhook_events_v1": {"query": '{"ids": []}'},
-        "replay_webhook_events_v1": {"readings": "[]", "actor": "doctor", "is_rehearsal": True},
-        "ignore_webhook_events_v1": {"event_ids": "[]", "reason": "doctor", "actor": "doctor", "is_rehearsal": True},
+        "settle_webhook_event_v1": {"settlement": "-"},
+        "find_webhook_events_v1": {"query": "-"},
+        "replay_webhook_events_v1": {"readings": "-", "actor": "doctor", "is_rehearsal": True},
+        "ignore_webhook_events_v1": {"event_ids": "-", "reason": "doctor", "actor": "doctor", "is_rehearsal": True},
         "supatoss_overdue_accounts": {"max_accounts": 0},
         "supatoss_schema_version": {},
     }
 )
-"""Every function of ours in the Data API, with arguments that change nothing if the call is let through."""
+"""Every function of ours in the Data API, with arguments that change nothing if a call is let through: "-" is no JSON,
+so a function that reads JSON ends there. A test compares them with the migrations."""
 
 _REFUSED = (401, 403)
 _CLOSE = (
