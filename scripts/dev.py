@@ -135,6 +135,7 @@ def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
         **toss,
         "WEBHOOK_URL": f"http://{LOOPBACK}:{ports.service}/webhooks/toss",
+        "PUBLIC_URL": f"http://{LOOPBACK}:{ports.service}",
     }
 
 

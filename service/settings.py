@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     )
     """Secret key of the project (sb_secret_…, or the older service_role key)."""
 
+    supabase_publishable_key: SecretStr | None = None
+    """Publishable key of the project (sb_publishable_…, or the older anon key): `supatoss doctor` alone uses it."""
+
     toss_secret_key: KeyList
     """Secret keys of Toss (live_sk_…, test_sk_…), newest first, with commas between: the hex signature."""
 
@@ -64,6 +67,9 @@ class Settings(BaseSettings):
 
     client_ip_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
     """Header in which a trusted proxy tells the sender's address (Fly.io: Fly-Client-IP); empty: the peer's own."""
+
+    public_url: str = ""
+    """Address under which Toss reaches the service, https://<app>.fly.dev; the paths of the webhook follow it."""
 
     worker: Literal["in-process", "off"] = "in-process"
     """Whether this process also finishes events that wait for Toss."""
@@ -109,6 +115,21 @@ class Settings(BaseSettings):
         if key.startswith("sb_publishable_"):
             raise ValueError("is a publishable key; should be the secret one (sb_secret_…)")
         return SecretStr(key)
+
+    @field_validator("supabase_publishable_key")
+    @classmethod
+    def _check_publishable_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        key = _checked_key(value)
+        if key.startswith("sb_secret_"):
+            raise ValueError("is a secret key; should be the publishable one (sb_publishable_…)")
+        return SecretStr(key)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        return check_url(value, "https://<app>.fly.dev") if value.strip() else ""
 
     @field_validator("toss_secret_key", "toss_security_key")
     @classmethod

@@ -10,9 +10,15 @@ import typer
 from typer.core import TyperGroup
 
 from service import __version__
+from service.cli.doctor import doctor
 from service.cli.events import events
+from service.cli.forward import forward
 from service.cli.output import ExitStatus, exit_status, print_problem
+from service.cli.register import register
 from service.cli.serve import serve
+from service.cli.sign import sign
+from service.cli.trigger import trigger
+from service.cli.verify import verify
 from service.cli.worker import worker
 from service.errors import SupatossError
 
@@ -56,6 +62,12 @@ def supatoss(
 app.command()(serve)
 app.command()(worker)
 app.add_typer(events, name="events")
+app.command()(trigger)
+app.command()(sign)
+app.command()(verify)
+app.command()(forward)
+app.command()(register)
+app.command()(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from service.inbox.meaning import Cause, Intent, Meaning, Proof
 from service.toss.delivery import read_body
 from service.toss.events import Event, parse_event
 
-_EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
+EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
 
 _VERDICTS = frozenset({"amount_mismatch", "double_charge"})
@@ -62,7 +62,7 @@ def read_again(event: StoredEvent) -> Reading | Refusal:
     if event.proof is None:
         # Written by somebody else, or before supatoss was here: nobody has vouched for it.
         return Refusal.NO_PROOF
-    if event.payload in _EMPTY_PAYLOADS:
+    if event.payload in EMPTY_PAYLOADS:
         return Refusal.PAYLOAD_EMPTIED
     if event.proof in (Proof.TOSS_API, Proof.OPERATOR):
         # Toss, or a person, vouched for the stored change. The body was only what somebody claimed.

@@ -34,7 +34,7 @@ class Inbox(MemoryStore):
     async def find_events(
         self, wanted: EventFilter, *, limit: int, after: Cursor | None = None, **more: Any
     ) -> EventPage:
-        assert more == {"is_ascending": True}
+        assert more == {"is_ascending": True, "with_payload": False}
         assert wanted.created_from is not None
         place = (after.created_at, after.id) if after else (wanted.created_from, "")
         found = sorted(

@@ -1,0 +1,126 @@
+"""`supatoss doctor` against the running stack, well and broken."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from scripts.local_stack import LOOPBACK
+from service.cli import app
+from tests.stories.conftest import SUPABASE_KEY, World
+from tests.support import SECRET_KEY, SECURITY_KEY
+
+NOBODY = f"http://{LOOPBACK}:9"
+
+
+def environment(world: World) -> dict[str, str | None]:
+    return {
+        "SUPABASE_URL": world.supabase.url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "SUPABASE_PUBLISHABLE_KEY": world.supabase.publishable_key,
+        "TOSS_SECRET_KEY": SECRET_KEY,
+        "TOSS_SECURITY_KEY": SECURITY_KEY,
+        "TOSS_API_URL": world.emulator_url,
+        "PUBLIC_URL": world.service_url,
+        "WEBHOOK_URL": f"{world.service_url}/webhooks/toss",
+        "ALERT_WEBHOOK_URL": None,
+    }
+
+
+def doctor(world: World, *arguments: str, **changes: str | None) -> Result:
+    return CliRunner().invoke(app, ["doctor", *arguments], env={**environment(world), **changes})
+
+
+def verdicts(result: Result) -> dict[str, dict[str, Any]]:
+    return {verdict["check"]: verdict for verdict in json.loads(result.stdout)["verdicts"]}
+
+
+def test_a_stack_that_works_has_no_failure(world: World) -> None:
+    assert CliRunner().invoke(app, ["trigger", "--all"], env=environment(world)).exit_code == 0
+    result = doctor(world, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["ok"] is True
+    found = verdicts(result)
+    warnings = {check: verdict["message"] for check, verdict in found.items() if verdict["level"] == "warning"}
+    assert {
+        check: message for check, message in warnings.items() if not message.endswith("nothing can be told yet")
+    } == {
+        "public address": f"{LOOPBACK} is reached from this machine or its network alone",
+        "alerts": "nobody is told: ALERT_WEBHOOK_URL is not set",
+    }
+    assert found["Toss key 1 of 1"]["message"] == "test key, accepted"
+    for table in ("webhook_events", "payments", "payment_secrets", "subscriptions", "settlements"):
+        assert found[f"anon reads {table}"]["level"] == "ok"
+    assert found["anon calls functions"]["message"].startswith("refused, all")
+    assert found["clock, Data API"]["message"] == found["clock, Toss"]["message"] == "within 5 s"
+    assert found["public webhook"]["message"].endswith("refuses what is unsigned or wrongly signed")
+    assert all(verdict["mend"] for verdict in found.values() if verdict["level"] != "ok")
+
+
+def test_it_stores_nothing(world: World) -> None:
+    before = world.rows("webhook_events?select=id&order=id")
+    doctor(world)
+    assert world.rows("webhook_events?select=id&order=id") == before
+
+
+def test_the_text_has_a_line_a_verdict_and_a_way_to_mend_it(world: World) -> None:
+    shown = doctor(world).stdout
+    assert "ok       schema: version " in shown
+    assert "warning  alerts: nobody is told: ALERT_WEBHOOK_URL is not set\n         → set ALERT_WEBHOOK_URL" in shown
+    assert " warning" in shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "message"),
+    [
+        ({"SUPABASE_SECRET_KEY": "sb_secret_of_another_project"}, "Data API", "the Data API refuses the call"),
+        ({"SUPABASE_URL": NOBODY}, "Data API", "no answer from the Data API: ConnectError"),
+        ({"TOSS_SECRET_KEY": "test_sk_revoked"}, "Toss key 1 of 1", "test key, not accepted: "),
+        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"}, "Toss key 2 of 2", "live key, not accepted: "),
+        ({"TOSS_API_URL": NOBODY}, "Toss key 1 of 1", "test key, could not be asked"),
+        ({"PUBLIC_URL": NOBODY}, "public /readyz", "no answer: ConnectError"),
+        ({"PUBLIC_URL": NOBODY}, "public webhook", "no answer: ConnectError"),
+        ({"PORT": "a lot"}, "settings", "PORT input should be a valid integer"),
+        ({"SUPABASE_SECRET_KEY": None}, "settings", "SUPABASE_SECRET_KEY is missing"),
+        ({"SUPABASE_PUBLISHABLE_KEY": SUPABASE_KEY}, "settings", "SUPABASE_PUBLISHABLE_KEY is a secret key"),
+        ({"PUBLIC_URL": "https://app.fly.dev/webhooks/toss"}, "settings", "PUBLIC_URL should be an address such as"),
+    ],
+)
+def test_what_is_broken_is_named(world: World, changes: dict[str, str | None], check: str, message: str) -> None:
+    result = doctor(world, "--json", **changes)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["ok"] is False
+    verdict = verdicts(result)[check]
+    assert (verdict["level"], verdict["message"].startswith(message)) == ("failed", True), verdict
+    assert verdict["mend"]
+
+
+def test_another_service_at_the_public_address_is_seen(world: World) -> None:
+    found = verdicts(doctor(world, "--json", PUBLIC_URL=world.emulator_url))
+    assert found["public /readyz"]["level"] == found["public webhook"]["level"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"TOSS_UNSIGNED": "reject"}, "TOSS_UNSIGNED=reject refuses every payment event"),
+        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"}, "holds keys of test and of live"),
+        ({"TOSS_ALLOWED_IPS": "13.124.18.147"}, "behind a proxy that is the proxy's"),
+    ],
+)
+def test_settings_that_somebody_should_know_about(world: World, changes: dict[str, str], message: str) -> None:
+    verdict = verdicts(doctor(world, "--json", **changes))["settings"]
+    assert verdict["level"] == "warning"
+    assert message in verdict["message"]
+
+
+def test_what_was_not_looked_at_is_said(world: World) -> None:
+    found = verdicts(doctor(world, "--json", PUBLIC_URL=None, SUPABASE_PUBLISHABLE_KEY=None))
+    assert found["public address"]["message"] == "not looked at: PUBLIC_URL is not set"
+    assert "was not looked at" in found["public key"]["message"]
+
+
+def test_no_key_is_shown(world: World) -> None:
+    for shown in (doctor(world).output, doctor(world, "--json", SUPABASE_URL=NOBODY, TOSS_API_URL=NOBODY).output):
+        assert not any(key in shown for key in (SUPABASE_KEY, SECRET_KEY, SECURITY_KEY, world.supabase.publishable_key))

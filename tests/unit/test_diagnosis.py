@@ -1,0 +1,113 @@
+"""Why a signature is not valid: each damage that integrations report is found, and nothing damaged is called valid."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.toss.damages import Damage
+from service.toss.delivery import Delivery
+from service.toss.diagnosis import Finding, diagnose
+from service.toss.signature import Keys, SignatureCheck, check_signature, sign_hex, sign_v1
+from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, vectors
+
+SENT_AT = "2026-05-06T10:00:05+09:00"
+BODY = '{"eventType":"payout.changed","entityBody":{"amount":{"value":5000.0},"name":"5월/정산"}}'.encode()
+KEYS = Keys(("test_sk_newest", SECRET_KEY), (SECURITY_KEY, OLDER_SECURITY_KEY))
+HEX = Delivery(BODY, sign_hex(BODY, SENT_AT, SECRET_KEY).encode(), SENT_AT.encode())
+V1 = Delivery(BODY, sign_v1(BODY, SENT_AT, OLDER_SECURITY_KEY).encode(), SENT_AT.encode())
+
+
+def rewritten(write: Callable[[Any], str]) -> bytes:
+    return write(json.loads(BODY)).encode()
+
+
+@pytest.mark.parametrize(
+    ("delivery", "check", "number"),
+    [(HEX, SignatureCheck.HEX, 2), (V1, SignatureCheck.V1_TEXT_KEY, 2)],
+)
+def test_a_valid_one_says_its_form_and_its_key(delivery: Delivery, check: SignatureCheck, number: int) -> None:
+    found = diagnose(delivery, KEYS)
+    assert (found.finding, found.check, found.key_number, found.damages) == (Finding.VALID, check, number, ())
+
+
+@pytest.mark.parametrize("vector", [vector for vector in vectors() if vector.expected_valid], ids=lambda v: v.name)
+def test_the_vectors_of_both_derivations_are_valid(vector: Any) -> None:
+    delivery = Delivery(
+        vector.raw_body_utf8.encode(), vector.signature_header.encode(), vector.transmission_time.encode()
+    )
+    assert diagnose(delivery, Keys((), vector.security_keys_hex)).is_valid
+
+
+@pytest.mark.parametrize(
+    ("altered", "damages"),
+    [
+        ({"body": rewritten(json.dumps)}, {Damage.JSON}),
+        ({"body": rewritten(lambda value: json.dumps(value, indent=2))}, {Damage.JSON}),
+        ({"body": BODY.replace(b"5000.0", b"5000")}, {Damage.JSON}),
+        ({"body": BODY + b"\n"}, {Damage.LINE_ENDS}),
+        ({"body": b"\xef\xbb\xbf" + BODY}, {Damage.LINE_ENDS}),
+        ({"transmission_time": b"2026-05-06T01:00:05Z"}, {Damage.TIME}),
+        ({"transmission_time": b"2026-05-06T10:00:05 09:00"}, {Damage.TIME}),
+        ({"transmission_time": b"2026-05-06T10:00:05.000+09:00"}, {Damage.TIME}),
+        ({"signature": (HEX.signature or b"").upper()}, {Damage.UPPER_CASE}),
+        ({"body": BODY + b"\r\n", "transmission_time": b"2026-05-06T01:00:05Z"}, {Damage.LINE_ENDS, Damage.TIME}),
+        ({"signature": sign_hex(BODY, SENT_AT, SECURITY_KEY).encode()}, {Damage.KIND_OF_KEY}),
+        ({"signature": sign_v1(BODY, SENT_AT, SECRET_KEY).encode()}, {Damage.KIND_OF_KEY}),
+    ],
+)
+def test_a_damage_is_named_and_no_other(altered: dict[str, Any], damages: set[Damage]) -> None:
+    delivery = replace(HEX, **altered)
+    found = diagnose(delivery, KEYS)
+    assert not check_signature(delivery, KEYS).is_valid
+    assert (found.finding, set(found.damages)) == (Finding.DAMAGED, damages)
+    assert not found.is_valid
+
+
+def test_a_v1_value_that_went_through_a_url_is_named() -> None:
+    body = next(
+        body
+        for number in range(100)
+        if b"+" in sign_v1(body := b'{"n":%d}' % number, SENT_AT, SECURITY_KEY).encode().removeprefix(b"v1:")
+    )
+    signature = sign_v1(body, SENT_AT, SECURITY_KEY).replace("+", " ").encode()
+    found = diagnose(Delivery(body, signature, SENT_AT.encode()), KEYS)
+    assert found.damages == (Damage.BASE64,)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "keys", "finding"),
+    [
+        (replace(HEX, signature=None), KEYS, Finding.NO_SIGNATURE),
+        (replace(HEX, transmission_time=None), KEYS, Finding.NO_TIME),
+        (replace(HEX, signature=b"sha256=abc"), KEYS, Finding.UNKNOWN_FORM),
+        (HEX, Keys(()), Finding.NO_KEY),
+        (V1, Keys(("test_sk_other",)), Finding.NO_KEY),
+        (HEX, Keys(("test_sk_other",)), Finding.NO_MATCH),
+        (replace(HEX, body=BODY.replace(b"5000", b"6000")), KEYS, Finding.NO_MATCH),
+    ],
+)
+def test_what_no_damage_explains_says_what_is_missing(delivery: Delivery, keys: Keys, finding: Finding) -> None:
+    assert diagnose(delivery, keys).finding is finding
+
+
+def test_explanations_name_no_key_and_no_signature() -> None:
+    for delivery in (HEX, V1, replace(HEX, body=BODY + b"\n"), replace(HEX, body=b"{}")):
+        explanation = diagnose(delivery, KEYS).explanation
+        assert not any(key in explanation for key in (*KEYS.secret_keys, *KEYS.security_keys))
+        assert (delivery.signature or b"-").decode() not in explanation
+
+
+@pytest.mark.parametrize("body", [b"[NaN, 1e999]", b"[" * 100_000, b"\xff\xfe", b"", b"null", b'{"a":1e999}'])
+def test_any_body_has_a_finding(body: bytes) -> None:
+    assert diagnose(replace(HEX, body=body), KEYS).finding is Finding.NO_MATCH
+
+
+@given(body=st.binary(max_size=60), signature=st.binary(max_size=80), sent_at=st.binary(max_size=40))
+def test_it_agrees_with_the_endpoint_whatever_the_bytes(body: bytes, signature: bytes, sent_at: bytes) -> None:
+    delivery = Delivery(body, signature, sent_at)
+    assert diagnose(delivery, KEYS).is_valid == check_signature(delivery, KEYS).is_valid

@@ -1,0 +1,205 @@
+"""The doctor's judgements where the running stack shows only one of the cases."""
+
+import asyncio
+import base64
+import datetime as dt
+import json
+import re
+from collections.abc import Callable
+from email.utils import format_datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from service.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
+from service.cli.doctor.alerts import check_alerts
+from service.cli.doctor.clock import judge
+from service.cli.doctor.endpoint import check_endpoint
+from service.cli.doctor.verdict import Level, Verdict
+from service.settings import Settings
+
+MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
+NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)
+SETTINGS = Settings.load(
+    supabase_url="http://127.0.0.1:1",
+    supabase_secret_key="sb_secret_x",
+    supabase_publishable_key="sb_publishable_x",
+    toss_secret_key=("test_sk_x",),
+    public_url="https://127.0.0.1:2",
+)
+REFUSAL = httpx.Response(401, json={"code": "42501", "message": "permission denied"})
+
+
+def run(
+    check: Callable[..., Any],
+    answer: Callable[[httpx.Request], httpx.Response],
+    settings: object = SETTINGS,
+    **options: Any,
+) -> list[Verdict]:
+    async def inside() -> list[Verdict]:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            verdicts: list[Verdict] = await check(settings, http, **options)
+            return verdicts
+
+    return asyncio.run(inside())
+
+
+def by_name(verdicts: list[Verdict]) -> dict[str, Verdict]:
+    return {verdict.check: verdict for verdict in verdicts}
+
+
+def names(pattern: str) -> set[str]:
+    return {
+        name for file in MIGRATIONS for name in re.findall(pattern, file.read_text(encoding="utf-8"), re.IGNORECASE)
+    }
+
+
+def test_every_table_of_ours_is_looked_at() -> None:
+    assert set(TABLES) == names(r"create table (?:if not exists )?public\.(\w+)")
+
+
+def test_every_function_of_ours_is_called() -> None:
+    assert set(FUNCTIONS) == names(r"create (?:or replace )?function public\.(\w+)")
+
+
+def test_everything_refused_is_what_is_wanted() -> None:
+    verdicts = run(check_access, lambda _request: REFUSAL)
+    assert {verdict.level for verdict in verdicts} == {Level.OK}
+    assert len(verdicts) == len(TABLES) + 1
+
+
+def test_rows_that_the_public_key_reads_are_a_failure_and_not_shown() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=[{"secret": "ps_1"}]) if "/payment_secrets" in request.url.path else REFUSAL
+
+    verdict = by_name(run(check_access, answer))["anon reads payment_secrets"]
+    assert verdict.level is Level.FAILED
+    assert "enable row level security" in (verdict.mend or "")
+    assert "ps_1" not in repr(verdict)
+
+
+@pytest.mark.parametrize(("rows", "level"), [([{"id": 1}], Level.OK), ([], Level.WARNING)])
+def test_an_empty_answer_proves_something_only_where_there_are_rows(rows: list[Any], level: Level) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=rows if request.headers["apikey"] == "sb_secret_x" else [])
+
+    assert by_name(run(check_access, answer))["anon reads webhook_events"].level is level
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 500])
+def test_a_function_that_is_not_refused_is_a_failure_however_it_ends(status: int) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_claim = request.url.path.endswith("/rpc/claim_webhook_events_v1")
+        return httpx.Response(status, json={"code": "22000"}) if is_claim else REFUSAL
+
+    verdict = by_name(run(check_access, answer))["anon calls functions"]
+    assert verdict.level is Level.FAILED
+    assert verdict.message == "it may call claim_webhook_events_v1"
+
+
+def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
+    verdicts = run(check_access, lambda _request: httpx.Response(401, json={"message": "Invalid API key"}))
+    assert by_name(verdicts)["anon reads payments"].level is Level.WARNING
+
+
+def test_the_older_service_key_is_recognised() -> None:
+    payload = base64.urlsafe_b64encode(json.dumps({"role": "service_role"}).encode()).decode().rstrip("=")
+    assert role_of(f"eyJhbGciOiJIUzI1NiJ9.{payload}.x") == "service_role"
+    assert role_of("sb_publishable_x") is role_of("a.b.c") is role_of("a.bnVsbA.c") is None
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "level", "message"),
+    [
+        (0, Level.OK, "within 5 s"),
+        (-20, Level.WARNING, "this machine is 20 s behind"),
+        (20, Level.WARNING, "this machine is 20 s ahead"),
+        (3600, Level.FAILED, "this machine is 3600 s ahead"),
+    ],
+)
+def test_clocks(ahead_seconds: int, level: Level, message: str) -> None:
+    theirs = NOW - dt.timedelta(seconds=ahead_seconds)
+    verdict = judge("clock", format_datetime(theirs, usegmt=True), NOW + dt.timedelta(seconds=0.5))
+    assert (verdict.level, verdict.message) == (level, message)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday"])
+def test_an_answer_without_a_date(date: str) -> None:
+    assert judge("clock", date, NOW).level is Level.WARNING
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (httpx.Response(308, headers={"location": "https://www.x/"}), "redirects to https://www.x/"),
+        (httpx.Response(200, text="OK"), "believes a delivery that is unsigned"),
+        (httpx.Response(404), "answers HTTP 404 to what is unsigned, not 401"),
+        (httpx.Response(503), "answers HTTP 503 to what is unsigned, not 401"),
+    ],
+)
+def test_a_webhook_that_does_not_refuse(answer: httpx.Response, message: str) -> None:
+    verdict = by_name(run(check_endpoint, lambda _request: answer))["public webhook"]
+    assert (verdict.level, verdict.message) == (Level.FAILED, message)
+
+
+def test_a_webhook_that_believes_a_wrong_signature() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200 if "tosspayments-webhook-signature" in request.headers else 401)
+
+    verdict = by_name(run(check_endpoint, answer))["public webhook"]
+    assert verdict.message == "believes a delivery that is wrongly signed"
+
+
+def test_a_service_that_is_not_ready_says_why() -> None:
+    problem = "the database has schema version 1, this release needs 2: run the migrations"
+    answer = httpx.Response(503, json={"status": "not ready", "problem": problem})
+    verdict = by_name(run(check_endpoint, lambda _request: answer))["public /readyz"]
+    assert (verdict.level, verdict.message) == (Level.FAILED, f"not ready: {problem}")
+
+
+TARGET = SimpleNamespace(alert_webhook_url=SecretStr("https://hooks.example.com/T0/secret"))
+
+
+def unsendable(_request: httpx.Request) -> httpx.Response:
+    raise AssertionError("nothing is to be sent")
+
+
+@pytest.mark.parametrize(("settings", "level"), [(SETTINGS, Level.WARNING), (TARGET, Level.OK)])
+def test_no_alert_is_sent_unless_told_to(settings: object, level: Level) -> None:
+    (verdict,) = run(check_alerts, unsendable, settings, sends=False)
+    assert verdict.level is level
+
+
+def refuse_connection(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("https://hooks.example.com/T0/secret", request=request)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "message"),
+    [
+        (lambda _request: httpx.Response(200), Level.OK, "the target took a test message"),
+        (lambda _request: httpx.Response(404), Level.FAILED, "the target answers HTTP 404"),
+        (refuse_connection, Level.FAILED, "the target cannot be reached: ConnectError"),
+    ],
+)
+def test_a_test_alert_says_what_became_of_it_and_hides_the_target(
+    answer: Callable[[httpx.Request], httpx.Response], level: Level, message: str
+) -> None:
+    (verdict,) = run(check_alerts, answer, TARGET, sends=True)
+    assert (verdict.level, verdict.message) == (level, message)
+    assert "secret" not in repr(verdict)
+
+
+def test_a_test_alert_is_one_that_slack_and_discord_take() -> None:
+    sent: list[Any] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return httpx.Response(204)
+
+    run(check_alerts, answer, TARGET, sends=True)
+    assert [set(body) for body in sent] == [{"text", "content"}]
