@@ -7,6 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from benchmarks import growth, memory
 from benchmarks.bulk import Size
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "memory":
                 problems = memory.run(options.minutes, options.rate, _tell)
             case "report":
-                print(write_report())
+                print(write_report(options.run))
                 return 0
             case _:
                 problems = _compare(options)
@@ -76,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("memory", help="resident memory at a fixed rate")
     command.add_argument("--minutes", type=float, default=30.0)
     command.add_argument("--rate", type=float, default=200.0, help="deliveries a second")
-    commands.add_parser("report", help="the table and the chart of docs/, from the newest full run")
+    command = commands.add_parser("report", help="the table and the chart of docs/")
+    command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser
 
 

@@ -49,7 +49,7 @@ def draw(shown: list[Bar]) -> str:
     bottom = _TOP + len(shown) * _ROW_HEIGHT
     width = _LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH
     size = f'width="{width}" height="{bottom + 34}"'
-    title = f"Stored deliveries a second at {CONNECTIONS} connections, everything on one machine"
+    title = f"Deliveries answered a second at {CONNECTIONS} connections, everything on one machine"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + 34}" {size} {_FONT}>',
         f"<title>{title}</title>",

@@ -1,6 +1,8 @@
 """The plans of the recording path, as PostgreSQL ran it: auto_explain looks into our function."""
 
 import json
+import re
+from collections.abc import Iterable
 
 import psycopg
 from psycopg import sql
@@ -8,6 +10,7 @@ from psycopg import sql
 from benchmarks.peers.capture import Call
 from scripts.local_stack import StackError
 
+_SEQ_SCAN = re.compile(r"Seq Scan on (\w+)")
 _SETTINGS = (
     "load 'auto_explain'",
     "set auto_explain.log_min_duration = 0",
@@ -28,6 +31,11 @@ def explain(dsn: str, call: Call) -> list[str]:
         connection.execute(query_of(connection, call))
         connection.rollback()
     return plans
+
+
+def scanned_tables(plans: Iterable[str]) -> list[str]:
+    """The tables of which a plan reads every row: none, where every path is by an index."""
+    return sorted({table for plan in plans for table in _SEQ_SCAN.findall(plan)})
 
 
 def query_of(connection: psycopg.Connection, call: Call) -> str:

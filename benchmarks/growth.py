@@ -5,11 +5,11 @@ from dataclasses import asdict
 from itertools import product
 
 from benchmarks.bulk import Size, fill
-from benchmarks.explain import explain
+from benchmarks.explain import explain, scanned_tables
 from benchmarks.measure import Load, Measurement
 from benchmarks.peers.capture import capture_calls
 from benchmarks.peers.supatoss import empty
-from benchmarks.results import keep
+from benchmarks.results import FOLDER, keep
 from benchmarks.rows import Rows, ServerRows
 from benchmarks.stack import Backend, Stack
 from benchmarks.steady import HEADER, Steady, SteadyRun, count_problems, row
@@ -48,7 +48,11 @@ def run(size: Size, seconds: float, tell: Callable[[str], None]) -> int:
     print(f"\n{size.events:,} webhook_events, {size.payments:,} payments ({sizes})\n\n{_table(steadies, after)}\n")
     for steady, (small, _), (large, _) in zip(steadies, before, after, strict=True):
         print(f"{steady.name}: {large.report.rate / small.report.rate:.0%} of the rate on empty tables")
-    print("\n" + "\n\n".join(plans))
+    scans = scanned_tables(plans)
+    plans_file = FOLDER / "growth-plans.txt"
+    plans_file.parent.mkdir(parents=True, exist_ok=True)
+    plans_file.write_text("\n\n".join(plans) + "\n", encoding="utf-8")
+    print(f"\na recording call reads whole tables: {', '.join(scans) or 'none'}; its plans: {plans_file}")
     phases = {"empty": before, "grown": after}
     file = keep(
         "growth",
@@ -59,7 +63,7 @@ def run(size: Size, seconds: float, tell: Callable[[str], None]) -> int:
         ],
     )
     print(f"\nfigures: {file}")
-    return count_problems([measurement for measured in phases.values() for measurement, _ in measured])
+    return len(scans) + count_problems([measurement for measured in phases.values() for measurement, _ in measured])
 
 
 def _measure(

@@ -18,6 +18,9 @@ SAMPLE_SECONDS = 5.0
 SETTLING_SHARE = 1 / 3
 """Part of the run that is left out of the slope: pools, caches and the allocator reach their size in it."""
 
+MIN_JUDGED_MINUTES = 10.0
+"""In a shorter run a single page more is a steep slope: it is printed and not judged."""
+
 MAX_SLOPE_MIB_AN_HOUR = 6.0
 """A service that grows so slowly stays below 150 MiB for half a day; a leak of 100 bytes a delivery is steeper."""
 
@@ -78,7 +81,7 @@ def run(minutes: float, rate: float, tell: Callable[[str], None]) -> int:
     )
     print(f"slope after the first third: {slope:+.2f} MiB an hour (at most {MAX_SLOPE_MIB_AN_HOUR:g} is flat)")
     problems = list(measurement.problems)
-    if slope > MAX_SLOPE_MIB_AN_HOUR:
+    if minutes >= MIN_JUDGED_MINUTES and slope > MAX_SLOPE_MIB_AN_HOUR:
         problems.append(f"the service grows by {slope:.1f} MiB an hour")
     print(f"figures: {keep('memory', {'samples': sampler.samples, 'slope': slope, 'report': report.to_json()})}")
     for problem in problems:

@@ -20,9 +20,9 @@ CHART = ROOT / "docs" / "performance.svg"
 BEGIN, END = "<!-- figures: make bench BENCH=report -->", "<!-- end of figures -->"
 
 
-def write_report() -> Path:
-    """Puts the newest full run's table into the document and its chart beside it; returns the document."""
-    file = newest("full")
+def write_report(run: Path | None = None) -> Path:
+    """Puts the table of a run (the newest full one) into the document and its chart beside it; returns the document."""
+    file = run or newest("full")
     cells = read_cells(file)
     table = to_markdown(medians(cells), reference)
     DOCUMENT.write_text(with_figures(DOCUMENT.read_text(encoding="utf-8"), f"{_run(file, cells)}\n\n{table}"), "utf-8")
@@ -65,4 +65,4 @@ def _run(file: Path, cells: list[Cell]) -> str:
     moment = file.stem.rpartition("-")[2]
     day = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}"
     machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores for everything"
-    return f"Measured on {day}, {machine}; medians of {rounds} rounds."
+    return f"Measured on {day}, {machine}; {'one round' if rounds == 1 else f'medians of {rounds} rounds'}."

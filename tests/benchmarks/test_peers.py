@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.bulk import Size, fill
-from benchmarks.explain import explain
+from benchmarks.explain import explain, scanned_tables
 from benchmarks.matrix import Plan, run
 from benchmarks.measure import Load
 from benchmarks.oracle import verify
@@ -110,4 +110,9 @@ def test_the_plans_of_a_call_are_shown_and_nothing_is_kept(stack: Stack, rows: S
     plans = explain(rows.dsn, call)
 
     assert any("Insert on webhook_events" in text for text in plans)
+    assert scanned_tables(plans) == []
+    assert scanned_tables(["Seq Scan on payments p  (cost=…)", "Parallel Seq Scan on webhook_events"]) == [
+        "payments",
+        "webhook_events",
+    ]
     assert rows.query("select id from webhook_events") == []
