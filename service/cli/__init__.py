@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from service import __version__
 from service.cli.events import events
 from service.cli.output import ExitStatus, exit_status, print_problem
+from service.cli.reconcile import reconcile
 from service.cli.serve import serve
 from service.cli.worker import worker
 from service.errors import SupatossError
@@ -53,6 +54,7 @@ def supatoss(
     """The webhook inbox for Toss Payments beside a Supabase project."""
 
 
+app.command()(reconcile)
 app.command()(serve)
 app.command()(worker)
 app.add_typer(events, name="events")

@@ -9,7 +9,17 @@ import pytest
 from tests.database.support import Database, payment_event
 
 OWNER = "11111111-1111-4111-8111-111111111111"
-TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions")
+TABLES = (
+    "payments",
+    "payment_secrets",
+    "subscriptions",
+    "webhook_events",
+    "settlements",
+    "operator_actions",
+    "reconciliations",
+    "reconciliation_transactions",
+    "reconciliation_findings",
+)
 DENIED = psycopg.errors.InsufficientPrivilege
 
 
