@@ -71,7 +71,18 @@ def is_suspect(subject: Subject, window: Window) -> bool:
         )
     if row.is_moved != bool(moves) and subject.listed:
         return True
+    if row.is_moved and not _is_sound(row):
+        return True
     return not all(_bears_out(row, item) for item in moves) or _has_more(row, subject.listed, window)
+
+
+def _is_sound(row: Held) -> bool:
+    """Whether the row's own parts bear each other out: its status, its cancels and what they leave."""
+    if (row.status == PaymentStatus.DONE) == bool(row.cancels):
+        return False
+    canceled = [item.amount for item in row.cancels.values()]
+    left = row.amount - sum((amount for amount in canceled if amount is not None), Decimal(0))
+    return row.balance is None or None in canceled or row.balance == left
 
 
 def _bears_out(row: Held, item: Listed) -> bool:
@@ -80,10 +91,8 @@ def _bears_out(row: Held, item: Listed) -> bool:
         return False
     if not item.is_cancel:
         return row.is_moved and amount in (None, row.amount) and _same_time(row.approved_at, item.transaction_at)
-    if held := row.cancels.get(item.transaction_key):
-        return held.amount is None or amount in (None, held.amount)
-    # The guide's form of an event has no cancels.
-    return row.status == PaymentStatus.CANCELED and not row.cancels and amount in (None, row.amount)
+    held = row.cancels.get(item.transaction_key)
+    return held is not None and (held.amount is None or amount in (None, held.amount))
 
 
 def _has_more(row: Held, listed: Sequence[Listed], window: Window) -> bool:
