@@ -99,7 +99,7 @@ class PaymentComparison:
         return finding.ended(Outcome.NEEDS_PERSON, _cause(repaired.reason), repaired.event_id)
 
     async def _repair_by_order(self, finding: Finding, answer: PaymentAnswer) -> Finding:
-        """Of a key that Toss does not know, in the row of an order that it does: the order's payment takes its place."""
+        """A key that Toss does not know, in the row of an order that it does: the order's payment takes its place."""
         if answer.payment.status not in MOVED:
             return finding.ended(Outcome.NEEDS_PERSON, Cause.UNKNOWN_TO_TOSS)
         repaired = await self._table.repair_payment(_repair_of(answer))

@@ -68,22 +68,23 @@ class SettlementComparison:
 
 def _meaning(row: SettlementRow) -> Meaning:
     """What the row means, by the same reading as a SETTLEMENT_COMPLETED."""
-    return interpret(
-        SettlementCompleted(
-            event_type=SettlementCompleted.TYPE,
-            data=Settlement(
-                transaction_key=row.transaction_key,
-                payment_key=row.payment_key,
-                order_id=row.order_id,
-                currency=row.currency,
-                amount=row.amount,
-                pay_out_amount=row.pay_out_amount,
-                fee=_fee(row),
-                sold_date=row.sold_date,
-                paid_out_date=row.paid_out_date,
-            ),
-        )
-    )
+    fields = {
+        "transaction_key": row.transaction_key,
+        "payment_key": row.payment_key,
+        "order_id": row.order_id,
+        "currency": row.currency,
+        "amount": row.amount,
+        "pay_out_amount": row.pay_out_amount,
+        "fee": _fee(row),
+        "sold_date": row.sold_date and row.sold_date.isoformat(),
+        "paid_out_date": row.paid_out_date and row.paid_out_date.isoformat(),
+    }
+    return _read(fields)
+
+
+def _read(fields: Mapping[str, Any]) -> Meaning:
+    settlement = Settlement.model_validate(fields)
+    return interpret(SettlementCompleted(event_type=SettlementCompleted.TYPE, data=settlement))
 
 
 def _fee(row: SettlementRow) -> Decimal | None:
@@ -96,9 +97,7 @@ def _event(change: Mapping[str, Any]) -> NewEvent:
     now = dt.datetime.now(dt.UTC)
     body = {"eventType": EVENT_TYPE, "data": dict(change)}
     read = read_body(json.dumps(body, ensure_ascii=False).encode())
-    row = Settlement.model_validate(change)
-    meaning = interpret(SettlementCompleted(event_type=SettlementCompleted.TYPE, data=row))
-    meaning = replace(meaning, change=change, observed_at=now)
+    meaning = replace(_read(change), change=change, observed_at=now)
     return NewEvent(UnknownEvent(event_type=EVENT_TYPE), read, meaning, Proof.TOSS_API, now)
 
 

@@ -45,6 +45,7 @@ create table if not exists public.reconciliation_transactions (
   amount numeric,
   currency text,
   transaction_at timestamptz,
+  created_at timestamptz not null default now(),
   primary key (reconciliation_id, transaction_key)
 );
 create index if not exists reconciliation_transactions_subject_idx

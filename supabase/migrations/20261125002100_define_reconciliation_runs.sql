@@ -38,6 +38,11 @@ begin
   elsif v_run.lease_until > now() then
     v_outcome := 'busy';
   end if;
+  if v_outcome = 'resumed' then
+    -- What Toss was silent about when the run broke off is asked again.
+    update public.reconciliation_findings f set outcome = 'found', reason = null, updated_at = now()
+    where f.reconciliation_id = v_run.id and f.outcome = 'needs_person' and f.reason = 'not_answered';
+  end if;
   if v_outcome in ('opened', 'resumed') then
     update public.reconciliations r
     set lease_token = gen_random_uuid(), updated_at = now(),
