@@ -23,7 +23,10 @@ from service.toss.resources import PaymentAnswer, Transaction
 EVENT_TYPE = "supatoss.payment_reconciled"
 
 PAGE_SIZE = 1000
-"""Transactions that Toss gives at once, and payments that are compared at once."""
+"""Transactions that Toss gives at once."""
+
+STEP_SIZE = 250
+"""Transactions kept, and payments compared, in one call of the Data API: well below a second of it."""
 
 TOGETHER = 8
 """Look-ups at once; the client has no more in flight."""
@@ -39,16 +42,18 @@ class PaymentComparison:
         self._page_size = page_size
 
     async def listed(self, window: Window, position: str | None) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """Pages of what Toss lists for a window: the key to go on after, and the rows to keep."""
+        """Parts of what Toss lists for a window: the key to go on after, and the rows to keep."""
         pages = self._toss.transactions(window.start, window.end, starting_after=position, page_size=self._page_size)
         async for page in pages:
-            # Toss takes whole seconds and includes the end; what is outside belongs to the day beside.
-            kept = [row for row in page if row.transaction_at is None or window.has(row.transaction_at)]
-            yield page[-1].transaction_key, [_kept(row) for row in kept]
+            for first in range(0, len(page), STEP_SIZE):
+                part = page[first : first + STEP_SIZE]
+                # Toss takes whole seconds and includes the end; what is outside belongs to the day beside.
+                kept = [row for row in part if row.transaction_at is None or window.has(row.transaction_at)]
+                yield part[-1].transaction_key, [_kept(row) for row in kept]
 
     async def page(self, run: Run, window: Window) -> tuple[list[Subject], list[Finding]]:
         """The next payments after the run's position, and what differs among them."""
-        subjects = await self._table.read_page(run, window, self._page_size)
+        subjects = await self._table.read_page(run, window, min(self._page_size, STEP_SIZE))
         suspects = [subject for subject in subjects if is_suspect(subject, window)]
         findings = [_missing(subject, run.day) for subject in suspects if _is_plain(subject)]
         asked = [subject for subject in suspects if not _is_plain(subject)]

@@ -4,6 +4,7 @@ create function supatoss.payment_standing_v1(p_payment_key text, p_order_id text
 returns jsonb
 language sql stable
 set search_path = ''
+set enable_seqscan = off  -- a thousand times a page: every path is by an index, whatever is known of the tables' size
 as $$
   select jsonb_build_object(
     'row', r.row,
@@ -43,6 +44,7 @@ create function public.supatoss_read_reconciliation_page_v1(
 returns jsonb
 language sql stable
 set search_path = ''
+set enable_seqscan = off
 as $$
   with theirs as materialized (
     select t.subject, min(t.payment_key) as payment_key, min(t.order_id) as order_id,
@@ -69,20 +71,23 @@ as $$
       where supatoss.parse_time(c.item ->> 'canceledAt') >= $2::timestamptz
         and supatoss.parse_time(c.item ->> 'canceledAt') < $3::timestamptz)
   ),
-  page as (
-    select t.subject from theirs t
-    union
-    select o.subject from ours o where after_subject is null or o.subject > after_subject
-    order by 1
+  both_sides as (
+    select t.subject, t.payment_key, t.order_id, t.transactions from theirs t
+    union all
+    select o.subject, o.subject, null, null from ours o where after_subject is null or o.subject > after_subject
+  ),
+  page as materialized (
+    select b.subject, min(b.payment_key) as payment_key, min(b.order_id) as order_id,
+           coalesce((array_agg(b.transactions) filter (where b.transactions is not null))[1], '[]'::jsonb) as transactions
+    from both_sides b
+    group by b.subject
+    order by b.subject
     limit max_subjects
   )
   select coalesce(jsonb_agg(jsonb_build_object(
-           'subject', g.subject, 'payment_key', coalesce(t.payment_key, case when t.subject is null then g.subject end),
-           'order_id', t.order_id, 'transactions', coalesce(t.transactions, '[]'::jsonb),
-           'standing', supatoss.payment_standing_v1(
-             coalesce(t.payment_key, case when t.subject is null then g.subject end), t.order_id))
-         order by g.subject), '[]'::jsonb)
-  from page g left join theirs t using (subject)
+           'subject', g.subject, 'payment_key', g.payment_key, 'order_id', g.order_id, 'transactions', g.transactions,
+           'standing', supatoss.payment_standing_v1(g.payment_key, g.order_id)) order by g.subject), '[]'::jsonb)
+  from page g
 $$;
 
 -- Makes an order's row what Toss says of one of its payments. repair: {payment_key, order_id, price, event}, event as in

@@ -27,6 +27,8 @@ from tests.support import raw_body
 
 SUPABASE_KEY = "sb_secret_for_reconciliation_01"
 LIVE_KEY = "live_sk_made_up_for_reconciliation"
+"""A live one: Toss limits the calls of test keys to 100 a minute, and so does the client."""
+
 TOSS_URL = "https://toss.test"
 TABLES = ("reconciliations", "webhook_events", "payments", "settlements", "payment_secrets")
 
@@ -70,12 +72,7 @@ class Project:
 
     async def hear(self, body: dict[str, Any]) -> str:
         """A webhook about a Payment object: the status of its event."""
-        created_at = dt.datetime.now(SEOUL).strftime("%Y-%m-%dT%H:%M:%S.%f")
-        event_body = {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": created_at, "data": body}
-        read = read_body(raw_body(event_body))
-        event = parse_event(read.fields)
-        new = NewEvent(event, read, interpret(event), Proof.SIGNATURE, dt.datetime.now(dt.UTC))
-        (recorded,) = await self.store.record_webhook_events([new.to_record()])
+        (recorded,) = await self.store.record_webhook_events([webhook(body)])
         return recorded.status
 
     async def clear(self) -> None:
@@ -86,6 +83,14 @@ class Project:
         response = await self.http.request(method, f"{self.supabase.url}/rest/v1/{path}", **options)
         assert response.is_success, response.text
         return response
+
+
+def webhook(payment: dict[str, Any]) -> dict[str, Any]:
+    """The record of a webhook about a Payment object, created now."""
+    created_at = dt.datetime.now(SEOUL).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    read = read_body(raw_body({"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": created_at, "data": payment}))
+    event = parse_event(read.fields)
+    return NewEvent(event, read, interpret(event), Proof.SIGNATURE, dt.datetime.now(dt.UTC)).to_record()
 
 
 @pytest.fixture(scope="session", params=["pglite", "postgres"])

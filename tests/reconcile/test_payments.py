@@ -8,7 +8,11 @@ import pytest
 from service.reconcile.findings import Cause, Finding, Kind, Outcome
 from tests.reconcile.conftest import Play, Project
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # What both drivers make of the functions' arguments and answers shows in the other files.
+    pytest.mark.parametrize("supabase", ["postgres"], indirect=True, scope="session"),
+]
 
 
 def kinds(findings: list[Finding]) -> dict[str | None, Kind]:

@@ -126,12 +126,7 @@ def world(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def run_world(
-    lite: LocalSupabase,
-    folder: Path,
-    *,
-    requests_per_minute: int = 0,
-    minute_seconds: str = MINUTE_SECONDS,
-    secret_key: str = SECRET_KEY,
+    lite: LocalSupabase, folder: Path, *, requests_per_minute: int = 0, minute_seconds: str = MINUTE_SECONDS
 ) -> Iterator[World]:
     """The emulator and the service in front of a project, until the end of a fixture."""
     port, toss_port = free_port(), free_port()
@@ -140,7 +135,7 @@ def run_world(
         "the Toss emulator",
         [
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(toss_port), "--seed", "1"),
-            *("--secret-key", secret_key, "--security-key", SECURITY_KEY, "--security-key", OLDER_SECURITY_KEY),
+            *("--secret-key", SECRET_KEY, "--security-key", SECURITY_KEY, "--security-key", OLDER_SECURITY_KEY),
             *("--webhook-url", f"{service_url}/webhooks/toss", "--minute-seconds", minute_seconds),
             *("--requests-per-minute", str(requests_per_minute)),
         ],
@@ -154,7 +149,7 @@ def run_world(
             "SUPABASE_URL": lite.url,
             "SUPABASE_SECRET_KEY": SUPABASE_KEY,
             "TOSS_API_URL": toss_url,
-            "TOSS_SECRET_KEY": secret_key,
+            "TOSS_SECRET_KEY": SECRET_KEY,
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_TIMEOUT_SECONDS": "1",
         }

@@ -1,26 +1,26 @@
 """A day of 1,000 payments through the real processes: lost webhooks and tampered rows are all found, and repaired."""
 
+import asyncio
 import datetime as dt
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 
-from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
+from service.store import Store
 from service.toss.times import SEOUL
-from tests.stories.conftest import SUPABASE_KEY, World, run_world
-
-LIVE_KEY = "live_sk_made_up_for_the_emulator"
-"""Toss limits the calls of test keys to 100 a minute, and so does the client."""
+from tests.reconcile.conftest import LIVE_KEY, SUPABASE_KEY, webhook
 
 PAYMENTS, LOST = 1000, 50
 TAMPERED: list[tuple[dict[str, Any], str]] = [
@@ -31,23 +31,80 @@ TAMPERED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@dataclass(frozen=True)
+class World:
+    """A project, and the emulator as a process of its own."""
+
+    supabase_url: str
+    toss_url: str
+    http: httpx.Client
+
+    def play(self, path: str, **body: Any) -> dict[str, Any]:
+        """One step at the emulator: the state after it."""
+        response = self.http.post(f"{self.toss_url}/emulator/{path}", json=body)
+        assert response.is_success, response.text
+        return cast("dict[str, Any]", response.json())
+
+    def pay(self, order: str, **more: Any) -> dict[str, Any]:
+        """A payment for an order, approved. Its webhook goes nowhere."""
+        key = self.play("payments", orderId=order, amount=10_000, **more)["paymentKey"]
+        return self.play(f"payments/{key}/approve")
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        response = self.http.get(f"{self.supabase_url}/rest/v1/{path}", headers={"apikey": SUPABASE_KEY})
+        response.raise_for_status()
+        return cast("list[dict[str, Any]]", response.json())
+
+    def write(self, path: str, **columns: Any) -> None:
+        """What somebody does in the SQL editor."""
+        headers = {"apikey": SUPABASE_KEY}
+        self.http.patch(f"{self.supabase_url}/rest/v1/{path}", headers=headers, json=columns).raise_for_status()
+
+    def calls(self) -> int:
+        """How often Toss was asked for transactions."""
+        response = self.http.get(f"{self.toss_url}/emulator/calls", params={"path_prefix": "/v1/transactions"})
+        return int(response.json()["count"])
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A project of its own: a reconciliation looks at all payments of a day."""
-    keys = ("sb_publishable_for_stories_0002", SUPABASE_KEY)
-    with LocalSupabase(tmp_path_factory.mktemp("supabase"), free_port(), *keys) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
-        yield from run_world(lite, tmp_path_factory.mktemp("processes"), secret_key=LIVE_KEY)
+    keys = ("sb_publishable_for_a_thousand", SUPABASE_KEY)
+    port = free_port()
+    emulator = Child(
+        "the Toss emulator",
+        [sys.executable, "-m", "scripts.toss_emulator", "--port", str(port), "--secret-key", LIVE_KEY],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        log=tmp_path_factory.mktemp("emulator") / "emulator.log",
+    )
+    try:
+        emulator.wait_until(lambda: is_taken(port), 30)
+        with (
+            LocalSupabase(tmp_path_factory.mktemp("supabase"), free_port(), *keys) as lite,
+            httpx.Client(trust_env=False, timeout=20.0) as http,
+        ):
+            lite.migrate()
+            lite.start()
+            lite.wait_ready()
+            yield World(lite.url, f"http://{LOOPBACK}:{port}", http)
+    finally:
+        emulator.stop()
+
+
+async def record(world: World, payments: list[dict[str, Any]]) -> None:
+    """What the webhooks about these payments lead to, through the service's own recording."""
+    store = await Store.open(world.supabase_url, SUPABASE_KEY, 8.0)
+    for first in range(0, len(payments), 50):
+        await store.record_webhook_events([webhook(payment) for payment in payments[first : first + 50]])
+    await store.close()
 
 
 def environment(world: World) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
-        "SUPABASE_URL": world.supabase.url,
+        "SUPABASE_URL": world.supabase_url,
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-        "TOSS_API_URL": world.emulator_url,
+        "TOSS_API_URL": world.toss_url,
         "TOSS_SECRET_KEY": LIVE_KEY,
     }
 
@@ -84,21 +141,14 @@ def all_payments(world: World) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def tampered(world: World) -> dict[str, str]:
-    """What is to be found: the kind of difference of each order. All webhooks that were sent have been answered."""
+    """What is to be found: the kind of difference of each order."""
     orders = [f"order-{number:04d}" for number in range(PAYMENTS)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(world.pay, orders[LOST:]))
-    world.until_sent()
-    world.play("webhooks/suppress", count=LOST)
-    for order in orders[:LOST]:
-        world.pay(order)
-    chosen = random.Random(5).sample(orders[LOST:], len(TAMPERED))
+    with ThreadPoolExecutor(4) as pool:
+        payments = list(pool.map(world.pay, orders))
+    asyncio.run(record(world, payments[LOST:]))
+    chosen = orders[LOST :: (PAYMENTS - LOST) // len(TAMPERED)][: len(TAMPERED)]
     for order, (columns, _) in zip(chosen, TAMPERED, strict=True):
-        world.http.patch(
-            f"{world.supabase.url}/rest/v1/payments?order_id=eq.{order}",
-            headers={"apikey": SUPABASE_KEY},
-            json=columns,
-        ).raise_for_status()
+        world.write(f"payments?order_id=eq.{order}", **columns)
     kinds = {order: kind for order, (_, kind) in zip(chosen, TAMPERED, strict=True)}
     return kinds | dict.fromkeys(orders[:LOST], "missing")
 
@@ -133,8 +183,8 @@ def test_all_differences_are_found_and_repaired_and_a_dry_run_changes_nothing(
     assert len(repairs) == 60
 
 
-def test_a_table_for_people(world: World, tampered: dict[str, str]) -> None:
-    world.play("webhooks/suppress", count=1)
+def test_a_table_for_people(world: World) -> None:
+    reconcile(world, *two_days(), "--apply")
     world.pay("order-for-people", orderName="머그컵 외 1건")
     result = reconcile(world, *two_days())
     assert (result.returncode, result.stderr) == (1, "")
@@ -146,13 +196,14 @@ def test_a_table_for_people(world: World, tampered: dict[str, str]) -> None:
     assert "1 repaired" in result.stdout
 
 
-def test_ctrl_c_says_how_to_go_on(world: World, tampered: dict[str, str], tmp_path: Path) -> None:
-    world.fault(path_prefix="/v1/transactions", delay_seconds=60)
-    calls = world.calls("/v1/transactions")
+def test_ctrl_c_says_how_to_go_on(world: World, tmp_path: Path) -> None:
+    reconcile(world, *two_days(), "--apply")
+    world.play("faults", path_prefix="/v1/transactions", delay_seconds=60)
+    calls = world.calls()
     log = tmp_path / "reconcile.log"
     child = Child("reconcile", [*COMMAND, *two_days()], cwd=ROOT, env=environment(world), log=log)
     try:
-        world.until(lambda: world.calls("/v1/transactions") > calls)
+        child.wait_until(lambda: world.calls() > calls, 30)
         os.kill(child.pid, signal.SIGINT)
         assert child.wait(15) == 130
     finally:
@@ -173,7 +224,7 @@ def test_toss_or_the_database_away_is_said_in_one_line(world: World) -> None:
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr.startswith("supatoss: no answer from the Data API")
     world.http.patch(
-        f"{world.supabase.url}/rest/v1/reconciliations?status=eq.running",
+        f"{world.supabase_url}/rest/v1/reconciliations?status=eq.running",
         headers={"apikey": SUPABASE_KEY},
         json={"lease_token": "6f6e6c79-0000-4000-8000-000000000000", "lease_until": "2999-01-01T00:00:00Z"},
     ).raise_for_status()
