@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from service.errors import TossUnavailable
 from service.inbox.retention import Retention
-from service.reconcile import timetable as timetable_module
 from service.reconcile.asking import Asking
 from service.reconcile.run import Reconciliation
 from service.reconcile.table import ReconciliationTable
 from service.reconcile.timetable import Timetable
+from service.telemetry import RECONCILIATION_DIFFERENCES
 from service.toss.api import TossApi
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, no_sleep
@@ -97,7 +97,7 @@ async def test_of_two_processes_one_reconciles_and_both_know_the_result(project:
     assert len(book.listings()) == 1
     assert [line["event"] for line in lines] == ["reconciled"]
     assert len(await project.rows("reconciliations")) == 1
-    timetable_module.RECONCILIATION_DIFFERENCES.clear()  # as in a process that has just started
+    RECONCILIATION_DIFFERENCES.clear()  # as in a process that has just started
     async with open_book(book) as toss:
         await make(project, toss, clock).look()
     assert metric(DIFFERENCES, kind="missing") == 1
