@@ -18,8 +18,12 @@ from service.errors import ConfigurationError
 from service.health import Readiness, healthz
 from service.inbox.questions import Questions
 from service.inbox.recorder import Recorder
+from service.inbox.retention import Retention
 from service.inbox.verification import Verifier
 from service.inbox.worker import Worker
+from service.reconcile.run import Reconciliation
+from service.reconcile.table import ReconciliationTable
+from service.reconcile.timetable import Timetable
 from service.settings import Settings
 from service.store import Store
 from service.telemetry import TOSS_CALLS, configure_logging, log_lines
@@ -42,6 +46,7 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_store(settings) as store, open_toss(settings) as toss:
             worker = Worker(store, toss)
+            timetable = make_timetable(settings, store, toss)
             verifier = Verifier(
                 store,
                 Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
@@ -61,7 +66,8 @@ def create_app(settings: Settings) -> Starlette:
             structlog.get_logger("supatoss").info(
                 "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
             )
-            async with running(worker, is_wanted=settings.worker == "in-process"):
+            is_wanted = settings.worker == "in-process"
+            async with running(worker, is_wanted=is_wanted), running(timetable, is_wanted=is_wanted):
                 with log_lines.in_background():
                     yield
 
@@ -104,13 +110,23 @@ async def open_toss(settings: Settings) -> AsyncIterator[TossApi]:
         await toss.aclose()
 
 
+def make_timetable(settings: Settings, store: Store, toss: TossApi) -> Timetable:
+    """What is done by the clock, as the settings say."""
+    days = settings.payload_retention_days
+    return Timetable(
+        Reconciliation(ReconciliationTable(store), toss),
+        settings.reconcile_at,
+        Retention(store, days) if days else None,
+    )
+
+
 @asynccontextmanager
-async def running(worker: Worker, *, is_wanted: bool) -> AsyncIterator[None]:
-    """Runs the worker beside what is inside; at the end it settles what it has in hand, within its grace."""
+async def running(worker: Worker | Timetable, *, is_wanted: bool) -> AsyncIterator[None]:
+    """Runs a loop beside what is inside; at the end it settles what it has in hand, within its grace."""
     if not is_wanted:
         yield
         return
-    task = asyncio.create_task(worker.run(), name="worker")
+    task = asyncio.create_task(worker.run(), name=type(worker).__name__.lower())
     try:
         yield
     finally:

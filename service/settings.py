@@ -1,6 +1,8 @@
 """Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
 
+import datetime as dt
 import ipaddress
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -10,6 +12,9 @@ from service.errors import ConfigurationError
 from service.toss.addresses import TOSS_API_URL, check_url
 
 KIB = 1024
+
+MIN_RETENTION_DAYS = 30
+"""Toss re-sends for four days, and a month's books are closed with the payloads at hand."""
 
 
 def _split(value: object) -> object:
@@ -23,6 +28,16 @@ def _addresses(value: object) -> object:
         return tuple(ipaddress.ip_network(item.strip(), strict=True) for item in value.split(",") if item.strip())
     except ValueError:
         raise ValueError("should be IP addresses or networks with commas between, such as 13.124.18.147") from None
+
+
+def _time_of_day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value.strip()):
+        raise ValueError("should be a time of day in Korea such as 04:30, or empty")
+    return dt.time.fromisoformat(value.strip())
 
 
 AddressList = Annotated[
@@ -74,6 +89,12 @@ class Settings(BaseSettings):
     worker: Literal["in-process", "off"] = "in-process"
     """Whether this process also finishes events that wait for Toss."""
 
+    reconcile_at: Annotated[dt.time | None, BeforeValidator(_time_of_day)] = None
+    """Time of day in Korea, HH:MM, at which the worker compares yesterday with Toss; empty: never."""
+
+    payload_retention_days: int = Field(default=365, ge=0)
+    """Days after which the payloads of finished events are emptied, at least 30; 0: never."""
+
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
 
@@ -97,6 +118,13 @@ class Settings(BaseSettings):
 
     supabase_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
     """Longest wait for one call of the Data API; two tries fit into the deadline."""
+
+    @field_validator("payload_retention_days")
+    @classmethod
+    def _check_retention(cls, value: int) -> int:
+        if 0 < value < MIN_RETENTION_DAYS:
+            raise ValueError(f"should be at least {MIN_RETENTION_DAYS} days, or 0 to keep all payloads")
+        return value
 
     @field_validator("supabase_url")
     @classmethod

@@ -229,6 +229,10 @@ class Store:
             raise StoreRefused("supatoss_schema_version answered in an unexpected form")
         return version
 
+    async def call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
+        """What one of our functions answers, as it came. Raises StoreUnavailable or StoreRefused."""
+        return await self._call(function, arguments, tries)
+
     async def _call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
         for attempt in range(1, tries + 1):
             try:

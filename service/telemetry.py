@@ -10,7 +10,7 @@ from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from service.lines import Lines
 
@@ -48,6 +48,16 @@ TOSS_CALLS = Counter(
     "Requests to Toss by outcome: ok, not_found, refused, misconfigured or unavailable (our own limits included).",
     ["call", "outcome"],
 )
+RECONCILIATION_DIFFERENCES = Gauge(
+    "supatoss_reconciliation_differences",
+    "Differences between Toss's transactions and payments of the last day that the schedule reconciled, by kind.",
+    ["kind"],
+)
+RECONCILED_AT = Gauge(
+    "supatoss_reconciliation_last_success_timestamp_seconds",
+    "When the schedule last finished a reconciliation, whatever it found; 0 before the first one.",
+)
+PAYLOADS_EMPTIED = Counter("supatoss_payloads_emptied_total", "Payloads of old finished events that were emptied.")
 
 SECRET_FIELDS = frozenset(
     {"apikey", "authorization", "billing_key", "billingkey", "body", "change", "payload", "secret", "signature"}

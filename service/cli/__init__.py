@@ -14,6 +14,7 @@ from service.cli.doctor import doctor
 from service.cli.events import events
 from service.cli.forward import forward
 from service.cli.output import ExitStatus, exit_status, print_problem
+from service.cli.reconcile import reconcile
 from service.cli.register import register
 from service.cli.serve import serve
 from service.cli.sign import sign
@@ -59,6 +60,7 @@ def supatoss(
     """The webhook inbox for Toss Payments beside a Supabase project."""
 
 
+app.command()(reconcile)
 app.command()(serve)
 app.command()(worker)
 app.add_typer(events, name="events")

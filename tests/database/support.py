@@ -110,6 +110,6 @@ class Database:
 
     def clear(self) -> None:
         self.connection.execute(
-            """truncate payments, payment_secrets, subscriptions, settlements, webhook_events, operator_actions
-               restart identity"""
+            """truncate payments, payment_secrets, subscriptions, settlements, webhook_events, operator_actions,
+               reconciliations, reconciliation_transactions, reconciliation_findings restart identity"""
         )

@@ -9,7 +9,17 @@ import pytest
 from tests.database.support import Database, payment_event
 
 OWNER = "11111111-1111-4111-8111-111111111111"
-TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions")
+TABLES = (
+    "payments",
+    "payment_secrets",
+    "subscriptions",
+    "webhook_events",
+    "settlements",
+    "operator_actions",
+    "reconciliations",
+    "reconciliation_transactions",
+    "reconciliation_findings",
+)
 DENIED = psycopg.errors.InsufficientPrivilege
 
 
@@ -22,6 +32,16 @@ def rows(database: Database) -> Database:
         {"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "bk-1", "customerKey": "c-1"}},
         {"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "bk-2", "customerKey": "c-2"}},
         {"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "order-1"}},
+    )
+    database.connection.execute(
+        """with run as (
+             insert into reconciliations (kind, started_by, first_day, last_day, day, closes_at)
+             values ('payments', 'operator', '2026-11-16', '2026-11-16', '2026-11-16', now()) returning id),
+           listed as (
+             insert into reconciliation_transactions (reconciliation_id, transaction_key, subject)
+             select id, 'tx-1', 'key-1' from run)
+           insert into reconciliation_findings (reconciliation_id, subject, kind, day, ours, theirs)
+           select id, 'key-1', 'missing', '2026-11-16', '{}', '{}' from run"""
     )
     database.connection.execute("update payments set user_id = %s where order_id = 'order-1'", [OWNER])
     database.connection.execute("update subscriptions set user_id = %s where customer_key = 'c-1'", [OWNER])

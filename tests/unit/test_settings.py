@@ -1,3 +1,4 @@
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -116,6 +117,13 @@ class TestWhatStarts:
     ) -> None:
         assert load(monkeypatch, SUPABASE_URL=value).supabase_url == url
 
+    def test_a_time_of_day_and_the_days_of_retention(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert (load(monkeypatch).reconcile_at, load(monkeypatch).payload_retention_days) == (None, 365)
+        settings = load(monkeypatch, RECONCILE_AT=" 04:30 ", PAYLOAD_RETENTION_DAYS="30")
+        assert (settings.reconcile_at, settings.payload_retention_days) == (dt.time(4, 30), 30)
+        settings = load(monkeypatch, RECONCILE_AT="", PAYLOAD_RETENTION_DAYS="0")
+        assert (settings.reconcile_at, settings.payload_retention_days) == (None, 0)
+
 
 class TestWhatDoesNotStart:
     def test_nothing_set_names_all_that_is_missing(self) -> None:
@@ -130,6 +138,18 @@ class TestWhatDoesNotStart:
     @pytest.mark.parametrize(
         ("name", "value", "line"),
         [
+            *(
+                ("RECONCILE_AT", value, "RECONCILE_AT should be a time of day in Korea such as 04:30, or empty.")
+                for value in ("4:30", "24:00", "04:60", "04:30:00", "noon", "0430")
+            ),
+            *(
+                (
+                    "PAYLOAD_RETENTION_DAYS",
+                    value,
+                    "PAYLOAD_RETENTION_DAYS should be at least 30 days, or 0 to keep all payloads.",
+                )
+                for value in ("1", "29")
+            ),
             ("SUPABASE_URL", "", URL_SHOULD_BE),
             ("SUPABASE_URL", " ", URL_SHOULD_BE),
             ("SUPABASE_URL", "abcdefgh.supabase.co", URL_SHOULD_BE),

@@ -1,0 +1,197 @@
+"""The real SQL behind both drivers of Supabase Lite, and a Toss: the emulator's, or a book of days that are over."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from scripts.emulator.app import Emulator
+from scripts.emulator.options import Options
+from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
+from service.inbox.changes import interpret
+from service.inbox.meaning import NewEvent, Proof
+from service.reconcile.asking import Asking
+from service.reconcile.days import Days, today
+from service.reconcile.findings import Finding
+from service.reconcile.run import Reconciliation, Report
+from service.reconcile.table import ReconciliationTable, Subjects
+from service.store import Store
+from service.toss.api import TossApi
+from service.toss.delivery import read_body
+from service.toss.events import parse_event
+from service.toss.times import SEOUL
+from tests.support import raw_body
+
+SUPABASE_KEY = "sb_secret_for_reconciliation_01"
+LIVE_KEY = "live_sk_made_up_for_reconciliation"
+"""A live one: Toss limits the calls of test keys to 100 a minute, and so does the client."""
+
+TOSS_URL = "https://toss.test"
+TABLES = ("reconciliations", "webhook_events", "payments", "settlements", "payment_secrets")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Of the session, so that tests may share a store."""
+    return "asyncio"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Supabase project and the two ways into it: the service's store, and what the application does."""
+
+    supabase: LocalSupabase
+    store: Store
+    http: httpx.AsyncClient
+
+    async def rows(self, path: str) -> list[dict[str, Any]]:
+        response = await self._send("GET", path)
+        return cast("list[dict[str, Any]]", response.json())
+
+    async def row(self, path: str) -> dict[str, Any]:
+        (row,) = await self.rows(path)
+        return row
+
+    async def insert(self, table: str, **row: Any) -> None:
+        await self._send("POST", table, json=row)
+
+    async def update(self, path: str, **columns: Any) -> None:
+        """What somebody does in the SQL editor."""
+        await self._send("PATCH", path, json=columns)
+
+    async def payment(self, order: str) -> dict[str, Any]:
+        return await self.row(f"payments?order_id=eq.{order}")
+
+    async def order(self, order: str, amount: int = 10_000, **columns: Any) -> None:
+        """What an application does before it sends its customer to pay."""
+        row = {"payment_key": f"placeholder-{order}", "order_id": order, "order_name": "주문", "amount": amount}
+        await self.insert("payments", **{**row, "payment_status": "PENDING", **columns})
+
+    async def hear(self, body: dict[str, Any]) -> str:
+        """A webhook about a Payment object: the status of its event."""
+        (recorded,) = await self.store.record_webhook_events([webhook(body)])
+        return recorded.status
+
+    async def clear(self) -> None:
+        for table in TABLES:
+            await self._send("DELETE", f"{table}?created_at=gte.1970-01-01")
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        response = await self.http.request(method, f"{self.supabase.url}/rest/v1/{path}", **options)
+        assert response.is_success, response.text
+        return response
+
+
+def webhook(payment: dict[str, Any]) -> dict[str, Any]:
+    """The record of a webhook about a Payment object, created now."""
+    created_at = dt.datetime.now(SEOUL).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    read = read_body(raw_body({"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": created_at, "data": payment}))
+    event = parse_event(read.fields)
+    return NewEvent(event, read, interpret(event), Proof.SIGNATURE, dt.datetime.now(dt.UTC)).to_record()
+
+
+@pytest.fixture(scope="session", params=["pglite", "postgres"])
+def supabase(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
+    folder = tmp_path_factory.mktemp("supabase")
+    keys = ("sb_publishable_for_reconciliation", SUPABASE_KEY)
+    if request.param == "pglite":
+        with LocalSupabase(folder, free_port(), *keys) as lite:
+            yield _ready(lite)
+        return
+    with LocalPostgres() as server, LocalSupabase(folder, free_port(), *keys, database_url=server.dsn()) as lite:
+        yield _ready(lite)
+
+
+def _ready(lite: LocalSupabase) -> LocalSupabase:
+    lite.migrate()
+    lite.start()
+    lite.wait_ready()
+    return lite
+
+
+@pytest.fixture(scope="session")
+async def opened(supabase: LocalSupabase) -> AsyncIterator[Project]:
+    store = await Store.open(supabase.url, SUPABASE_KEY, 8.0)
+    headers = {"apikey": SUPABASE_KEY}
+    async with httpx.AsyncClient(trust_env=False, timeout=20.0, headers=headers) as http:
+        yield Project(supabase, store, http)
+    await store.close()
+
+
+@pytest.fixture
+async def project(opened: Project) -> Project:
+    """A project without rows."""
+    await opened.clear()
+    return opened
+
+
+async def no_sleep(_seconds: float) -> None:
+    """Toss is asked again at once."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """The emulator in this process, whose webhooks go nowhere, and a client of its API."""
+
+    http: httpx.AsyncClient
+    toss: TossApi
+    project: Project
+
+    async def do(self, path: str, **body: Any) -> dict[str, Any]:
+        response = await self.http.post(f"/emulator/{path}", json=body)
+        assert response.is_success, response.text
+        return cast("dict[str, Any]", response.json())
+
+    async def pay(self, order: str, amount: int = 10_000, *, heard: bool = True, **more: Any) -> str:
+        """A payment of an order, approved: its key."""
+        key = str((await self.do("payments", orderId=order, amount=amount, **more))["paymentKey"])
+        await self.step(key, "approve", heard=heard, force=True)
+        return key
+
+    async def step(self, key: str, name: str, *, heard: bool = True, **body: Any) -> dict[str, Any]:
+        """A step of a payment, and the webhook about it, unless it gets lost."""
+        payment = await self.do(f"payments/{key}/{name}", **body)
+        if heard:
+            await self.project.hear(payment)
+        return payment
+
+    async def reconcile(
+        self, *, applies: bool = False, subjects: Subjects = Subjects.PAYMENTS
+    ) -> tuple[Report, list[Finding]]:
+        """Today, and yesterday for tests that run over midnight in Korea."""
+        now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
+        day = today(now)
+        days = Days(day - dt.timedelta(days=1), day)
+        return await reconcile(self.project, self.toss, days, now, applies=applies, subjects=subjects)
+
+
+async def reconcile(
+    project: Project,
+    toss: TossApi,
+    days: Days,
+    now: dt.datetime,
+    *,
+    applies: bool = False,
+    subjects: Subjects = Subjects.PAYMENTS,
+    page_size: int = 1000,
+) -> tuple[Report, list[Finding]]:
+    reconciliation = Reconciliation(
+        ReconciliationTable(project.store), toss, asking=Asking(toss, no_sleep), page_size=page_size
+    )
+    report = await reconciliation.reconcile(subjects, days, now, applies=applies)
+    return report, [finding async for finding in reconciliation.findings(report.run)]
+
+
+@pytest.fixture
+async def play(project: Project) -> AsyncIterator[Play]:
+    emulator = Emulator(Options([LIVE_KEY]))
+    transport = httpx.ASGITransport(emulator.app)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url=TOSS_URL) as http,
+        TossApi(TOSS_URL, [LIVE_KEY], transport=transport) as toss,
+    ):
+        yield Play(http, toss, project)
+    await emulator.close()
