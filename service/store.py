@@ -13,6 +13,7 @@ import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
+from service.alertlog import AlertCalls
 from service.errors import StoreError, StoreRefused, StoreUnavailable
 from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from service.telemetry import STORE_CALLS
@@ -102,7 +103,7 @@ async def _remember_status(response: httpx.Response) -> None:
     _status.set(response.status_code)
 
 
-class Store:
+class Store(AlertCalls):
     """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
 
     def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
@@ -226,6 +227,11 @@ class Store:
         if not isinstance(version, int) or isinstance(version, bool):
             raise StoreRefused("supatoss_schema_version answered in an unexpected form")
         return version
+
+    async def _read(self, function: str, arguments: dict[str, Any], read: Any, tries: int = TRIES) -> Any:
+        answer = await self._call(function, arguments, tries)
+        with _expecting(function):
+            return read(answer)
 
     async def _call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
         for attempt in range(1, tries + 1):

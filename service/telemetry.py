@@ -10,7 +10,7 @@ from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from service.lines import Lines
 
@@ -42,6 +42,12 @@ EVENTS_SETTLED = Counter(
     "supatoss_events_settled_total",
     "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
+)
+ALERTS_OPEN = Gauge("supatoss_alerts_open", "Alerts that have started and not ended, as of the last look.", ["rule"])
+ALERTS_TOLD = Counter(
+    "supatoss_alerts_told_total",
+    "Starts and ends of alerts, by what became of telling the operators: ok, or failed and to be tried again.",
+    ["phase", "outcome"],
 )
 TOSS_CALLS = Counter(
     "supatoss_toss_calls_total",

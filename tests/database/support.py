@@ -111,6 +111,6 @@ class Database:
 
     def clear(self) -> None:
         self.connection.execute(
-            """truncate payments, payment_secrets, subscriptions, settlements, webhook_events, operator_actions
-               restart identity"""
+            """truncate payments, payment_secrets, subscriptions, settlements, webhook_events, operator_actions,
+               alerts restart identity"""
         )
