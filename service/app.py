@@ -14,8 +14,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from service import __version__
+from service.alerts.rules import Limits
+from service.alerts.target import ChatWebhook
+from service.alerts.watch import Watch, observer_name
 from service.errors import ConfigurationError
-from service.health import Readiness, healthz
+from service.health import Backlog, Readiness, healthz
 from service.inbox.questions import Questions
 from service.inbox.recorder import Recorder
 from service.inbox.retention import Retention
@@ -63,11 +66,16 @@ def create_app(settings: Settings) -> Starlette:
                 on_pending=worker.wake,
             )
             app.state.readiness = Readiness(store)
+            app.state.backlog = Backlog(store, settings.backlog_minutes)
             structlog.get_logger("supatoss").info(
                 "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
             )
             is_wanted = settings.worker == "in-process"
-            async with running(worker, is_wanted=is_wanted), running(timetable, is_wanted=is_wanted):
+            async with (
+                running(worker, is_wanted=is_wanted),
+                running(timetable, is_wanted=is_wanted),
+                watching(store, settings),
+            ):
                 with log_lines.in_background():
                     yield
 
@@ -78,6 +86,7 @@ def create_app(settings: Settings) -> Starlette:
             *(Route(path, _Webhook(), methods=["POST"]) for path in paths),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
+            Route("/backlogz", _backlogz, methods=["GET"]),
         ],
         lifespan=lifespan,
     )
@@ -137,6 +146,28 @@ async def running(worker: Worker | Timetable, *, is_wanted: bool) -> AsyncIterat
             late.cancel()
 
 
+@asynccontextmanager
+async def watching(store: Store, settings: Settings) -> AsyncIterator[None]:
+    """Looks after alerts beside what is inside; at the end it finishes a look under way, within the worker's grace."""
+    url = settings.alert_webhook_url
+    watch = Watch(
+        store,
+        Limits(settings.backlog_minutes, settings.alert_silence_hours),
+        ChatWebhook(url.get_secret_value()) if url else None,
+        settings.alert_interval_seconds,
+        observer_name(),
+    )
+    task = asyncio.create_task(watch.run(), name="alerts")
+    try:
+        yield
+    finally:
+        watch.stop()
+        _, unfinished = await asyncio.wait({task}, timeout=WORKER_GRACE_SECONDS)
+        for late in unfinished:
+            # Its leases run out by themselves, and another process tells.
+            late.cancel()
+
+
 def reveal(keys: Iterable[SecretStr]) -> tuple[str, ...]:
     """The text of keys."""
     return tuple(key.get_secret_value() for key in keys)
@@ -161,6 +192,11 @@ class _Webhook:
 
 async def _readyz(request: Request) -> Response:
     response: Response = await request.app.state.readiness(request)
+    return response
+
+
+async def _backlogz(request: Request) -> Response:
+    response: Response = await request.app.state.backlog(request)
     return response
 
 

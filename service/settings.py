@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import ConfigurationError
-from service.toss.addresses import TOSS_API_URL, check_url
+from service.toss.addresses import TOSS_API_URL, check_secret_url, check_url
 
 KIB = 1024
 
@@ -95,6 +95,18 @@ class Settings(BaseSettings):
     payload_retention_days: int = Field(default=365, ge=0)
     """Days after which the payloads of finished events are emptied, at least 30; 0: never."""
 
+    backlog_minutes: float = Field(default=10.0, gt=0, le=1440)
+    """Age from which an event that waits for Toss is an alert, and /backlogz answers 503."""
+
+    alert_webhook_url: SecretStr | None = None
+    """Where alerts are sent (an incoming webhook of Slack or Discord); none: to the log and the metrics only."""
+
+    alert_interval_seconds: float = Field(default=60.0, ge=5, le=3600)
+    """Between two looks at what the alerts are about."""
+
+    alert_silence_hours: float = Field(default=0.0, ge=0, le=720)
+    """Hours without any delivery after which a project that has them regularly is an alert; 0 means never."""
+
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
 
@@ -135,6 +147,12 @@ class Settings(BaseSettings):
     @classmethod
     def _check_toss_url(cls, value: str) -> str:
         return check_url(value, TOSS_API_URL)
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _check_alert_url(cls, value: SecretStr | None) -> SecretStr | None:
+        address = value.get_secret_value().strip() if value else ""
+        return SecretStr(check_secret_url(address)) if address else None
 
     @field_validator("supabase_secret_key")
     @classmethod

@@ -14,6 +14,7 @@ import msgspec
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions, create_async_client
 
+from service.alertlog import AlertCalls
 from service.errors import StoreError, StoreRefused, StoreUnavailable
 from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from service.telemetry import STORE_CALLS
@@ -104,7 +105,7 @@ async def _remember_status(response: httpx.Response) -> None:
     _status.set(response.status_code)
 
 
-class Store:
+class Store(AlertCalls):
     """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
 
     def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
@@ -232,6 +233,11 @@ class Store:
     async def call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
         """What one of our functions answers, as it came. Raises StoreUnavailable or StoreRefused."""
         return await self._call(function, arguments, tries)
+
+    async def _read(self, function: str, arguments: dict[str, Any], read: Any, tries: int = TRIES) -> Any:
+        answer = await self._call(function, arguments, tries)
+        with _expecting(function):
+            return read(answer)
 
     async def _call(self, function: str, arguments: dict[str, Any], tries: int = TRIES) -> Any:
         for attempt in range(1, tries + 1):

@@ -43,6 +43,12 @@ EVENTS_SETTLED = Counter(
     "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
 )
+ALERTS_OPEN = Gauge("supatoss_alerts_open", "Alerts that have started and not ended, as of the last look.", ["rule"])
+ALERTS_TOLD = Counter(
+    "supatoss_alerts_told_total",
+    "Starts and ends of alerts, by what became of telling the operators: ok, or failed and to be tried again.",
+    ["phase", "outcome"],
+)
 TOSS_CALLS = Counter(
     "supatoss_toss_calls_total",
     "Requests to Toss by outcome: ok, not_found, refused, misconfigured or unavailable (our own limits included).",

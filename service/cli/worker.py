@@ -22,7 +22,7 @@ async def _work(settings: "Settings") -> None:
     import structlog
 
     from service import __version__
-    from service.app import make_timetable, open_store, open_toss, running
+    from service.app import make_timetable, open_store, open_toss, running, watching
     from service.inbox.worker import Worker
 
     async with open_store(settings) as store, open_toss(settings) as toss:
@@ -33,6 +33,6 @@ async def _work(settings: "Settings") -> None:
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
         # What is in hand when it is told to stop is settled; the process manager's own limit ends it otherwise.
-        async with running(make_timetable(settings, store, toss), is_wanted=True):
+        async with running(make_timetable(settings, store, toss), is_wanted=True), watching(store, settings):
             await worker.run()
         log.info("worker stopped")

@@ -27,6 +27,24 @@ def check_url(value: str, example: str) -> str:
     return value
 
 
+def check_secret_url(value: str) -> str:
+    """An address whose path is itself a secret, such as an incoming webhook's: https unless it is this machine.
+
+    Raises ValueError with what it should be; the message never shows the address.
+    """
+    expected = "should be an https:// address, such as an incoming webhook of Slack or Discord"
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if not host or "@" in url.netloc or re.search(r"[\s\x00-\x1f]", value):
+        raise ValueError(expected)
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
+        raise ValueError(expected)
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine."""
     if host == "localhost":

@@ -53,6 +53,7 @@ begin
         order_id = coalesce(p_reading ->> 'order_id', w.order_id),
         occurred_at = coalesce((p_reading ->> 'occurred_at')::timestamptz, w.occurred_at),
         attempts = 0,
+        waiting_since = now(),
         next_attempt_at = case when v_status = 'pending' then now() end,
         lease_token = null, lease_until = null
     where w.id = v_before.id;

@@ -111,5 +111,5 @@ class Database:
     def clear(self) -> None:
         self.connection.execute(
             """truncate payments, payment_secrets, subscriptions, settlements, webhook_events, operator_actions,
-               reconciliations, reconciliation_transactions, reconciliation_findings restart identity"""
+               reconciliations, reconciliation_transactions, reconciliation_findings, alerts restart identity"""
         )

@@ -19,6 +19,7 @@ TABLES = (
     "reconciliations",
     "reconciliation_transactions",
     "reconciliation_findings",
+    "alerts",
 )
 DENIED = psycopg.errors.InsufficientPrivilege
 
@@ -46,6 +47,9 @@ def rows(database: Database) -> Database:
     database.connection.execute("update payments set user_id = %s where order_id = 'order-1'", [OWNER])
     database.connection.execute("update subscriptions set user_id = %s where customer_key = 'c-1'", [OWNER])
     database.call("insert into operator_actions (actor, action) values ('a', 'ignore') returning null")
+    database.call(
+        "insert into alerts (rule, subject, started_at, seen_at) values ('a', '', now(), now()) returning null"
+    )
     return database
 
 
@@ -80,7 +84,7 @@ def test_nobody_but_the_service_writes(rows: Database, role: str, table: str, st
         *(("anon", table) for table in TABLES),
         *(
             ("authenticated", table)
-            for table in ("payment_secrets", "webhook_events", "settlements", "operator_actions")
+            for table in ("payment_secrets", "webhook_events", "settlements", "operator_actions", "alerts")
         ),
     ],
 )

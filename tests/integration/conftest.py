@@ -66,6 +66,7 @@ def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> 
         "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
         "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
         "TOSS_UNSIGNED": "reject",
+        "ALERT_INTERVAL_SECONDS": "3600",  # tests look themselves
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
     }
     log = tmp_path_factory.mktemp("service") / "service.log"

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack
 from tests.integration.test_main_job import payment
 
-TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions")
+TABLES = ("payments", "payment_secrets", "subscriptions", "webhook_events", "settlements", "operator_actions", "alerts")
 FUNCTIONS: dict[str, dict[str, Any]] = {
     "record_webhook_events_v1": {"events": []},
     "record_webhook_events_v2": {"events": "[]"},
@@ -23,6 +23,11 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "find_webhook_events_v1": {"query": "{}"},
     "replay_webhook_events_v1": {"readings": "[]", "actor": "a", "is_rehearsal": True},
     "ignore_webhook_events_v1": {"event_ids": "[]", "reason": "r", "actor": "a", "is_rehearsal": True},
+    "supatoss_oldest_waiting_seconds": {},
+    "supatoss_read_alert_facts_v1": {"max_items": 20},
+    "supatoss_note_alerts_v1": {"look": "{}"},
+    "supatoss_claim_alerts_v1": {"max_alerts": 1, "lease_seconds": 1},
+    "supatoss_confirm_alerts_v1": {"tokens": "[]"},
 }
 OWNER = "11111111-1111-4111-8111-111111111111"
 STRANGER = "22222222-2222-4222-8222-222222222222"
@@ -43,6 +48,10 @@ def rows(stack: Stack) -> None:
     stack.data_api("PATCH", "payments?order_id=eq.owned", json={"user_id": OWNER}).raise_for_status()
     stack.data_api("PATCH", "subscriptions?customer_key=eq.owned", json={"user_id": OWNER}).raise_for_status()
     stack.data_api("POST", "operator_actions", json={"actor": "a", "action": "ignore"}).raise_for_status()
+    now = dt.datetime.now(dt.UTC).isoformat()
+    alert = {"rule": "silence", "subject": "made up", "started_at": now, "seen_at": now, "ended_at": now}
+    told = {"start_told_at": now, "end_told_at": now}
+    stack.data_api("POST", "alerts", json={**alert, **told}).raise_for_status()
     assert stack.row("payment_secrets?order_id=eq.owned")["secret"] == "ps_of_owned"
 
 
@@ -72,7 +81,7 @@ def test_nobody_but_the_service_writes(stack: Stack, role: str, table: str) -> N
         *(("anon", table) for table in TABLES),
         *(
             ("authenticated", table)
-            for table in ("payment_secrets", "webhook_events", "settlements", "operator_actions")
+            for table in ("payment_secrets", "webhook_events", "settlements", "operator_actions", "alerts")
         ),
     ],
 )

@@ -1,9 +1,11 @@
-"""What operators do, through the real Data API: find, replay, ignore."""
+"""What operators do and hear of, through the real Data API: find, replay, ignore, alerts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from service.alerts.rules import Limits
+from service.alerts.watch import Watch
 from service.eventlog import EventFilter, EventPage
 from service.inbox.replay import ignore, replay, select
 from service.store import Store
@@ -84,3 +86,29 @@ def test_pages_hold_every_event_once_in_both_directions(stack: Stack) -> None:
         assert backwards == list(reversed(await all_ids(store, is_ascending=True)))
 
     with_store(stack, work)
+
+
+def test_an_alert_starts_and_ends(stack: Stack) -> None:
+    mismatch(stack, "alerted-1")
+    event = stack.row("webhook_events?order_id=eq.alerted-1")
+
+    async def look(store: Store) -> None:
+        await Watch(store, Limits(10), None, 60, "tests:1").look()
+
+    with_store(stack, look)
+    alert = stack.row(f"alerts?subject=eq.{event['id']}")
+    assert (alert["rule"], alert["ended_at"], alert["details"]["order_id"]) == ("amount_mismatch", None, "alerted-1")
+    assert alert["start_told_at"] is not None
+    amount = event["change"]["amount"]
+    stack.data_api("PATCH", "payments?order_id=eq.alerted-1", json={"amount": amount}).raise_for_status()
+    assert stack.post(payment("alerted-1")).json()["event_status"] == "processed"
+    with_store(stack, look)
+    alert = stack.row(f"alerts?subject=eq.{event['id']}")
+    assert alert["ended_at"] is not None
+    assert alert["end_told_at"] is not None
+
+
+def test_the_backlog_is_answered_for(stack: Stack) -> None:
+    answer = stack.http.get(f"{stack.service_url}/backlogz")
+    assert answer.json()["limit_seconds"] == 600
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")

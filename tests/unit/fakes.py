@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from service.app import create_app
 from service.errors import TossUnavailable
-from service.health import Readiness
+from service.health import Backlog, Readiness
 from service.inbox.questions import Questions
 from service.inbox.recorder import Recorder
 from service.inbox.verification import Verifier
@@ -70,6 +70,8 @@ class MemoryStore(Store):
         self.hangs = False
         self.version = SCHEMA_VERSION
         self.asked_for_version = 0
+        self.oldest_waiting: float | None = None
+        self.asked_for_backlog = 0
 
     async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
         await self._misbehave()
@@ -83,6 +85,11 @@ class MemoryStore(Store):
         self.asked_for_version += 1
         await self._misbehave()
         return self.version
+
+    async def oldest_waiting_seconds(self) -> float | None:
+        self.asked_for_backlog += 1
+        await self._misbehave()
+        return self.oldest_waiting
 
     async def _misbehave(self) -> None:
         if self.hangs:
@@ -125,6 +132,7 @@ class Service:
             on_pending=self._wake,
         )
         self.app.state.readiness = Readiness(self.store)
+        self.app.state.backlog = Backlog(self.store, 10)
 
     def _wake(self) -> None:
         self.woken += 1

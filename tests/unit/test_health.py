@@ -97,9 +97,48 @@ async def test_checks_at_the_same_time_ask_once(service: Service, clock: Clock) 
     assert clock.now == 1000
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/backlogz"])
 async def test_only_reading_is_allowed(service: Service, path: str) -> None:
     response = await service.send(path=path, method="POST")
     assert response.status_code == 405
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
     assert (await service.send(path=path, method="HEAD")).status_code == 200
+
+
+async def backlog(service: Service) -> tuple[int, dict[str, object]]:
+    response = await service.send(path="/backlogz", method="GET")
+    return response.status_code, response.json()
+
+
+@pytest.mark.parametrize(
+    ("oldest", "status", "word", "shown"),
+    [(None, 200, "ok", None), (0.04, 200, "ok", 0.0), (600.0, 200, "ok", 600.0), (600.3, 503, "behind", 600.3)],
+)
+async def test_backlog(service: Service, oldest: float | None, status: int, word: str, shown: float | None) -> None:
+    service.store.oldest_waiting = oldest
+    assert await backlog(service) == (
+        status,
+        {"status": word, "oldest_waiting_seconds": shown, "limit_seconds": 600},
+    )
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("it is away"), StoreRefused("it refuses")])
+async def test_a_backlog_that_cannot_be_seen_is_not_well(service: Service, trouble: Exception) -> None:
+    service.store.trouble = trouble
+    assert await backlog(service) == (503, {"status": "unknown", "problem": str(trouble)})
+
+
+async def test_a_backlog_that_nobody_tells_of_is_not_well(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "READY_SECONDS", 0.01)
+    service.store.hangs = True
+    problem = "the Data API did not answer within 0.01 seconds"
+    assert await backlog(service) == (503, {"status": "unknown", "problem": problem})
+
+
+async def test_the_backlog_is_asked_for_once_a_second(service: Service, clock: Clock) -> None:
+    await asyncio.gather(*(backlog(service) for _ in range(20)))
+    assert service.store.asked_for_backlog == 1
+    clock.now += 1.01
+    service.store.oldest_waiting = 601.0
+    assert (await backlog(service))[0] == 503
+    assert service.store.asked_for_backlog == 2

@@ -21,6 +21,18 @@ COMPLETE = {
 }
 URL_SHOULD_BE = "SUPABASE_URL should be an address such as https://<project-ref>.supabase.co."
 NO_SPACES = "should be a key of printable ASCII characters without spaces."
+ALERT_URL_SHOULD_BE = (
+    "ALERT_WEBHOOK_URL should be an https:// address, such as an incoming webhook of Slack or Discord."
+)
+ALERT_URLS_REFUSED = (
+    "http://hooks.example.com/hidden",
+    "hooks.example.com/hidden",
+    "https:///hidden",
+    "https://user:hidden@hooks.example.com/",
+    "https://hooks.example.com/hid den",
+    "https://hooks.example.com:99999/hidden",
+    "file:///hidden",
+)
 MISSING = [
     "SUPABASE_URL is missing; it should be the address of the Supabase project, https://<project-ref>.supabase.co.",
     "SUPABASE_SECRET_KEY is missing; it should be the secret key of the Supabase project (sb_secret_…).",
@@ -210,6 +222,10 @@ class TestWhatDoesNotStart:
             ("TOSS_SECURITY_KEY", "", "TOSS_SECURITY_KEY is empty; should be a key."),
             ("TOSS_SECURITY_KEY", "hidden,", "TOSS_SECURITY_KEY is empty; should be a key."),
             ("TOSS_SECURITY_KEY", "hidden 키", f"TOSS_SECURITY_KEY {NO_SPACES}"),
+            *(("ALERT_WEBHOOK_URL", value, ALERT_URL_SHOULD_BE) for value in ALERT_URLS_REFUSED),
+            ("BACKLOG_MINUTES", "0", "BACKLOG_MINUTES input should be greater than 0."),
+            ("ALERT_INTERVAL_SECONDS", "1", "ALERT_INTERVAL_SECONDS input should be greater than or equal to 5."),
+            ("ALERT_SILENCE_HOURS", "-1", "ALERT_SILENCE_HOURS input should be greater than or equal to 0."),
             ("PORT", "", "PORT input should be a valid integer, unable to parse string as an integer."),
             ("PORT", "http", "PORT input should be a valid integer, unable to parse string as an integer."),
             ("PORT", "0", "PORT input should be greater than or equal to 1."),
@@ -246,6 +262,20 @@ def test_settings_do_not_show_keys_in_their_repr(monkeypatch: pytest.MonkeyPatch
     assert "hidden" not in repr(settings)
     assert "hidden" not in str(settings)
     assert "hidden" not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "value", ["https://hooks.example.com/services/T0/hidden?wait=true", " http://127.0.0.1:9/hidden\n"]
+)
+def test_where_alerts_go_is_a_secret(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    settings = load(monkeypatch, ALERT_WEBHOOK_URL=value)
+    assert settings.alert_webhook_url is not None
+    assert settings.alert_webhook_url.get_secret_value() == value.strip()
+    assert "hidden" not in repr(settings)
+
+
+def test_an_empty_address_means_that_alerts_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, ALERT_WEBHOOK_URL="").alert_webhook_url is None
 
 
 def test_an_error_of_the_settings_does_not_show_their_values(monkeypatch: pytest.MonkeyPatch) -> None:

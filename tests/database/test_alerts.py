@@ -1,0 +1,297 @@
+"""Alerts on a real PostgreSQL: facts, one start and one end whoever looks, leases, stale looks, plans."""
+
+import asyncio
+import datetime as dt
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import psycopg
+import pytest
+
+from service.alertlog import AlertFacts
+from service.alerts.rules import OWN_RULES, Limits
+from service.alerts.target import ChatWebhook
+from service.alerts.watch import Watch
+from service.store import Store
+from tests.database.support import Database, Row, cancel, payment_event
+from tests.database.test_worker_functions import deposit
+
+
+class AlertStore(Store):
+    """The calls about alerts, over psycopg."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    async def _read(self, function: str, arguments: dict[str, Any], read: Any, tries: int = 2) -> Any:
+        marks = ", ".join(f"{name} => %s" for name in arguments)
+        return read(self.database.call(f"select {function}({marks})", *arguments.values()))
+
+
+class Receiver:
+    """A chat's incoming webhook on loopback. `statuses` are answered in turn, then 200."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.statuses: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                status = receiver.statuses.pop(0) if receiver.statuses else 200
+                if status == 200:
+                    assert body["text"] == body["content"]
+                    receiver.texts.append(body["text"])
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/services/hidden"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(20)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def second(database: Database) -> Iterator[Database]:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        yield Database(connection, database.dsn)
+
+
+def look(database: Database, url: str | None = None, observer: str = "a:1") -> None:
+    """One look of a process that has just started."""
+    target = ChatWebhook(url) if url else None
+    asyncio.run(Watch(AlertStore(database), Limits(10), target, 60, observer).look())
+
+
+def read_facts(database: Database, max_items: int = 20) -> AlertFacts:
+    return asyncio.run(AlertStore(database).read_alert_facts(max_items))
+
+
+def note(database: Database, read_at: dt.datetime, *findings: tuple[str, str], observer: str = "a:1") -> dict[str, int]:
+    records = [{"rule": rule, "subject": subject, "details": {}} for rule, subject in findings]
+    return asyncio.run(AlertStore(database).note_alerts(read_at, observer, records, OWN_RULES))
+
+
+def alerts(database: Database) -> list[Row]:
+    return database.rows(
+        """select rule, ended_at is not null as is_ended, start_told_at is not null as start_told,
+                  end_told_at is not null as end_told from alerts order by started_at, rule"""
+    )
+
+
+def mismatch(database: Database, number: int = 1) -> None:
+    order = f"order-{number}"
+    database.insert_payment(order_id=order, payment_key=f"placeholder-{number}", amount=9900)
+    database.record(payment_event("DONE", 10, order=order, key=f"key-{number}"))
+
+
+def mend(database: Database) -> None:
+    database.connection.execute("update payments set amount = 10000")
+    database.record(*[payment_event("DONE", 10)])
+
+
+def test_no_facts_are_no_alerts(database: Database, receiver: Receiver) -> None:
+    facts = read_facts(database)
+    assert facts == AlertFacts(facts.read_at)
+    look(database, receiver.url)
+    assert alerts(database) == []
+    assert receiver.texts == []
+
+
+def test_facts(database: Database) -> None:
+    mismatch(database)
+    database.record(deposit(5), payment_event("DONE", 5, order="order-2", key="2a"))
+    database.record(payment_event("DONE", 6, order="order-2", key="2b"))
+    database.record({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"status": "DONE", "totalAmount": "x"}})
+    cancels = [cancel("t-1", 8000, 20), cancel("t-2", 8000, 30)]
+    database.record(payment_event("CANCELED", 30, order="order-3", key="key-3", cancels=cancels))
+    database.connection.execute("update payments set approved_at = null where order_id = 'order-2'")
+    database.connection.execute(
+        "update webhook_events set waiting_since = now() - interval '1 hour' where status = 'pending'"
+    )
+    facts = read_facts(database)
+    assert sorted(event.reason or "" for event in facts.failed) == ["amount_mismatch", "double_charge", "malformed"]
+    told = {event.reason: event.error for event in facts.failed}
+    assert told["amount_mismatch"] == "Toss reports 10000 KRW, the application stored 9900 KRW for this order"
+    assert told["malformed"] is None
+    assert 3600 <= (facts.oldest_waiting_seconds or 0) < 3700
+    assert facts.unapproved == ("order-2",)
+    assert [(item.order_id, item.amount, item.canceled) for item in facts.overcancelled] == [
+        ("order-3", "10000", "16000")
+    ]
+    assert facts.recent_events == 6
+    assert facts.newest_event_at is not None
+    assert not facts.has_more_failed
+
+
+def test_lists_are_cut_at_the_oldest_and_money_is_not_hidden_by_the_rest(database: Database) -> None:
+    for number in range(4):
+        database.record({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"n": number}})
+    for number in range(4):
+        mismatch(database, number)
+    facts = read_facts(database, 3)
+    assert [event.reason for event in facts.failed] == ["malformed"] * 3 + ["amount_mismatch"] * 3
+    assert facts.has_more_failed
+
+
+def test_an_old_event_that_is_replayed_is_no_old_backlog(database: Database) -> None:
+    database.record(deposit())
+    database.connection.execute(
+        "update webhook_events set created_at = '2026-01-01', waiting_since = '2026-01-01', status = 'failed'"
+    )
+    (row,) = database.rows("select id, status, reason from webhook_events")
+    reading = {"event": str(row["id"]), "seen_status": "failed", "seen_reason": row["reason"], "status": "pending"}
+    database.call("select replay_webhook_events_v1(%s, 'a', false)", json.dumps([reading]))
+    assert 0 <= (read_facts(database).oldest_waiting_seconds or -1) < 60
+
+
+def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Database, receiver: Receiver) -> None:
+    mismatch(database)
+    for observer in ("a:1", "b:2", "a:1", "a:3"):  # two processes, and one that was started anew
+        look(database, receiver.url, observer)
+    (started,) = receiver.texts
+    assert started.startswith("🚨 amount_mismatch: ")
+    assert "Toss reports 10000 KRW" in started
+    assert "결제 금액이 저장된 주문 금액과 다릅니다" in started
+    assert "supatoss events show" in started
+    mend(database)
+    for observer in ("b:2", "a:3", "b:2"):
+        look(database, receiver.url, observer)
+    assert [text.split(" ")[0] for text in receiver.texts] == ["🚨", "✅"]
+    assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": True, "start_told": True, "end_told": True}]
+    database.connection.execute("update payments set amount = 9900")
+    database.record(payment_event("PARTIAL_CANCELED", 20))
+    look(database, receiver.url)
+    assert len(receiver.texts) == 3
+
+
+def test_two_processes_that_look_at_once_tell_once(database: Database, second: Database, receiver: Receiver) -> None:
+    for number in range(5):
+        mismatch(database, number)
+    start = threading.Barrier(2)
+
+    def run(own: Database, observer: str) -> None:
+        start.wait(20)
+        for _ in range(5):
+            look(own, receiver.url, observer)
+
+    threads = [threading.Thread(target=run, args=item) for item in ((database, "a:1"), (second, "b:2"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert "".join(receiver.texts).count("🚨") == 5
+    assert [row["start_told"] for row in alerts(database)] == [True] * 5
+
+
+def test_what_could_not_be_sent_is_sent_later_and_not_by_others_meanwhile(
+    database: Database, receiver: Receiver
+) -> None:
+    mismatch(database)
+    receiver.statuses = [500]
+    look(database, receiver.url)
+    look(database, receiver.url, "b:2")
+    assert (receiver.texts, receiver.statuses) == ([], [])
+    assert [row["start_told"] for row in alerts(database)] == [False]
+    database.connection.execute("update alerts set telling_until = now()")  # a minute later
+    look(database, receiver.url, "b:2")
+    assert len(receiver.texts) == 1
+
+
+def test_an_alert_that_ended_before_it_could_be_sent_is_told_of_with_its_end(
+    database: Database, receiver: Receiver
+) -> None:
+    mismatch(database)
+    receiver.statuses = [500]
+    look(database, receiver.url)
+    mend(database)
+    database.connection.execute("update alerts set telling_until = now()")
+    look(database, receiver.url)
+    assert [text.split(" ")[0] for text in receiver.texts] == ["🚨", "✅"]
+
+
+def test_a_process_that_dies_after_claiming_leaves_the_alert_to_others(database: Database) -> None:
+    mismatch(database)
+    note(database, read_facts(database).read_at, ("amount_mismatch", "e"))
+    assert len(asyncio.run(AlertStore(database).claim_alerts(20, 60))) == 1
+    assert asyncio.run(AlertStore(database).claim_alerts(20, 60)) == []
+    database.connection.execute("update alerts set telling_until = now()")
+    (again,) = asyncio.run(AlertStore(database).claim_alerts(20, 60))
+    assert (again.phase, again.attempts) == ("start", 2)
+
+
+def test_without_a_target_alerts_are_kept_and_counted_as_told(database: Database) -> None:
+    mismatch(database)
+    look(database)
+    assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": False, "start_told": True, "end_told": False}]
+
+
+def test_a_look_at_older_facts_neither_ends_nor_starts(database: Database) -> None:
+    old, new, newer = (read_facts(database).read_at for _ in range(3))
+    assert note(database, new, ("silence", "")) == {"silence": 1}
+    assert note(database, old) == {"silence": 1}
+    assert note(database, newer) == {}
+    assert note(database, new, ("silence", "")) == {}
+    assert note(database, read_facts(database).read_at, ("silence", "")) == {"silence": 1}
+
+
+def test_a_process_s_own_alert_is_ended_by_it_or_after_its_silence(database: Database) -> None:
+    first = read_facts(database).read_at
+    minute = dt.timedelta(minutes=1)
+    note(database, first, ("rejected_share", "a:1"), observer="a:1")
+    assert note(database, first + minute, observer="b:2") == {"rejected_share": 1}
+    assert note(database, first + 2 * minute, observer="a:1") == {}
+    note(database, first + 3 * minute, ("rejected_share", "a:1"), observer="a:1")
+    note(database, dt.datetime.now(dt.UTC) + 4 * minute, ("rejected_share", "a:1"), observer="a:1")
+    later = dt.datetime.now(dt.UTC) + 20 * minute
+    assert note(database, later, observer="b:2") == {}
+
+
+FUNCTIONS = {
+    "supatoss_read_alert_facts_v1": {
+        "webhook_events_failed_money_idx",
+        "webhook_events_failed_other_idx",
+        "webhook_events_created_at_idx",
+        "payments_unapproved_idx",
+        "payments_cancelled_idx",
+    },
+    "supatoss_oldest_waiting_seconds": {"webhook_events_waiting_idx"},
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_facts_are_read_by_small_indexes_alone(database: Database, function: str) -> None:
+    (row,) = database.rows("select prosrc from pg_proc where proname = %s", function)
+    with database.connection.transaction(force_rollback=True):
+        # As on large tables, where these plans are the cheap ones anyway.
+        database.connection.execute("set local enable_seqscan = off")
+        (plan,) = database.rows("explain (format json) " + row["prosrc"].replace("max_items", "20").replace("%", "%%"))
+    nodes = list(plan_nodes(plan["QUERY PLAN"][0]["Plan"]))
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} >= FUNCTIONS[function]
+    scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+    assert not scanned & {"webhook_events", "payments"}
+
+
+def plan_nodes(node: Row) -> Iterator[Row]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from plan_nodes(child)

@@ -1,0 +1,86 @@
+"""The loop around the looks: failures, the window of deliveries, the end."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from service.alertlog import AlertFacts, UntoldAlert
+from service.alerts.rules import Deliveries, Limits
+from service.alerts.target import ChatWebhook, NotTold
+from service.alerts.watch import WINDOW_SECONDS, DeliveryWindow, Watch
+from service.errors import StoreUnavailable
+from service.telemetry import DELIVERIES
+from tests.unit.fakes import LogLines, MemoryStore
+
+pytestmark = pytest.mark.anyio
+
+
+class Silent(MemoryStore):
+    """Its looks fail in turn; the last one stops the watch."""
+
+    def __init__(self, *failures: Exception) -> None:
+        super().__init__()
+        self.failures = list(failures)
+        self.watch: Watch | None = None
+        self.looks = 0
+        self.looked = asyncio.Event()
+
+    async def read_alert_facts(self, max_items: int) -> AlertFacts:
+        self.looks += 1
+        self.looked.set()
+        if len(self.failures) == 1 and self.watch:
+            self.watch.stop()
+        raise self.failures.pop(0)
+
+    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UntoldAlert]:
+        raise AssertionError
+
+
+async def test_a_look_that_fails_does_not_end_the_watch_and_shows_no_secret() -> None:
+    lines = LogLines()
+    store = Silent(StoreUnavailable("away"), ValueError("hidden"), StoreUnavailable("away"))
+    store.watch = Watch(store, Limits(10), None, 0.001, "a:1")
+    await store.watch.run()
+    assert store.looks == 3
+    logged = lines()
+    assert [line["event"] for line in logged] == [
+        "alerts not looked at",
+        "look at alerts failed",
+        "alerts not looked at",
+    ]
+    assert "hidden" not in str(logged)
+
+
+async def test_a_watch_that_is_told_to_stop_ends_at_once() -> None:
+    store = Silent(StoreUnavailable("away"))
+    watch = Watch(store, Limits(10), None, 3600, "a:1")
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(20):
+        await store.looked.wait()
+        watch.stop()
+        await task
+
+
+def test_the_window_forgets_what_is_older() -> None:
+    now = 0.0
+    window = DeliveryWindow(lambda: now)
+    DELIVERIES.labels("rejected", "invalid_signature").inc(5)
+    DELIVERIES.labels("created", "").inc(2)
+    DELIVERIES.labels("failed", "deadline").inc(9)
+    now = 60.0
+    assert window.read() == Deliveries(2, 5)
+    DELIVERIES.labels("duplicate", "").inc()
+    now = WINDOW_SECONDS + 60.0
+    assert window.read() == Deliveries(1, 0)
+    now *= 3
+    assert window.read() == Deliveries(0, 0)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/services/hidden", "http://[::1", "http://127.0.0.1:1\x00/hidden"])
+async def test_a_target_that_cannot_be_reached_is_not_named(url: str) -> None:
+    with pytest.raises(NotTold) as caught:
+        await ChatWebhook(url).send("text")
+    shown: Any = str(caught.value)
+    assert "hidden" not in shown
+    assert caught.value.__suppress_context__
