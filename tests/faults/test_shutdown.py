@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, free_port
 from tests.faults.programs import Service
 from tests.faults.proxy import Mode, Proxy
-from tests.integration.conftest import PUBLISHABLE_KEY, SUPABASE_KEY
+from tests.faults.world import SUPABASE_KEY, World
 from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 GRACE_SECONDS = 18.0
@@ -23,18 +24,9 @@ GRACE_SECONDS = 18.0
 IN_FLIGHT = 6
 
 
-@pytest.fixture(scope="module")
-def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
-    with LocalSupabase(tmp_path_factory.mktemp("supabase"), free_port(), PUBLISHABLE_KEY, SUPABASE_KEY) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
-        yield lite
-
-
 @pytest.fixture
-def data_api(supabase: LocalSupabase) -> Iterator[Proxy]:
-    with Proxy(supabase.port) as proxy:
+def data_api(world: World) -> Iterator[Proxy]:
+    with Proxy(world.lite.port) as proxy:
         yield proxy
 
 
@@ -45,6 +37,7 @@ def service(data_api: Proxy, tmp_path: Path) -> Iterator[Service]:
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
         "TOSS_SECRET_KEY": SECRET_KEY,
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",
+        "ANSWER_DEADLINE_SECONDS": "5",
     }
     with Service(settings, tmp_path / "service.log") as running:
         running.wait_ready()
@@ -90,8 +83,10 @@ def wait_until(happened: Callable[[], bool], seconds: float = 10.0) -> None:
         timer.cancel()
 
 
-def is_stopping(service: Service) -> bool:
-    return '"event": "stopping"' in service.log.read_text()
+def logged(service: Service, event: str) -> dict[str, Any] | None:
+    """The line of an event, once it is there."""
+    lines = map(json.loads, service.log.read_text().splitlines())
+    return next((line for line in lines if line["event"] == event), None)
 
 
 def test_what_is_in_flight_is_finished_and_the_rest_is_refused(service: Service, data_api: Proxy) -> None:
@@ -102,7 +97,7 @@ def test_what_is_in_flight_is_finished_and_the_rest_is_refused(service: Service,
         waiting = [pool.submit(connection.deliver, f"busy-{number}") for number, connection in enumerate(busy)]
         wait_until(lambda: data_api.held >= 1)
         service.signal(signal.SIGTERM)
-        wait_until(lambda: is_stopping(service))
+        wait_until(lambda: logged(service, "stopping") is not None)
         status, headers, answer = kept.deliver("too-late")
         assert (status, headers["connection"]) == (503, "close")
         assert int(headers["retry-after"]) > 0
@@ -114,9 +109,10 @@ def test_what_is_in_flight_is_finished_and_the_rest_is_refused(service: Service,
             assert (status, headers["connection"]) == (200, "close")
             assert json.loads(answer)["status"] == "created"
     assert service.child.wait(GRACE_SECONDS) == 0
-    log = service.log.read_text()
-    assert '"refused": 2' in log
-    assert "Traceback" not in log
+    stopped = logged(service, "stopped")
+    assert stopped
+    assert stopped["refused"] == 2
+    assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -125,9 +121,8 @@ def test_an_idle_service_ends_at_once_with_status_0(service: Service, number: si
         assert kept.ask("GET", "/readyz")[0] == 200
         service.signal(number)
         assert service.child.wait(GRACE_SECONDS) == 0
-    log = service.log.read_text()
-    assert '"event": "stopped"' in log
-    assert "Traceback" not in log
+    assert logged(service, "stopped")
+    assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -140,7 +135,7 @@ def test_a_second_signal_answers_what_is_in_flight_and_ends(
         waiting = [pool.submit(connection.deliver, f"stuck-{number}") for connection in busy]
         wait_until(lambda: data_api.held >= 1)
         service.signal(number)
-        wait_until(lambda: is_stopping(service))
+        wait_until(lambda: logged(service, "stopping") is not None)
         service.signal(number)
         assert service.child.wait(GRACE_SECONDS) == 0
         for future in waiting:
