@@ -220,6 +220,13 @@ class Store:
         with _expecting("ignore_webhook_events_v1"):
             return [EventOutcome(**row) for row in rows]
 
+    async def read(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The JSON object that a reading function answers; nothing where it answers null. Raises StoreError."""
+        answer = await self._call(function, arguments)
+        if not isinstance(answer, dict | None):
+            raise StoreRefused(f"{function} answered in an unexpected form")
+        return answer or {}
+
     async def schema_version(self) -> int:
         """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
         version = await self._call("supatoss_schema_version", {}, tries=1)
