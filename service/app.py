@@ -20,6 +20,7 @@ from service.inbox.questions import Questions
 from service.inbox.recorder import Recorder
 from service.inbox.verification import Verifier
 from service.inbox.worker import Worker
+from service.ops import operators_page
 from service.settings import Settings
 from service.store import Store
 from service.telemetry import TOSS_CALLS, configure_logging, log_lines
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> Starlette:
                 on_pending=worker.wake,
             )
             app.state.readiness = Readiness(store)
+            app.state.store, app.state.wake_worker = store, worker.wake
             structlog.get_logger("supatoss").info(
                 "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
             )
@@ -72,6 +74,7 @@ def create_app(settings: Settings) -> Starlette:
             *(Route(path, _Webhook(), methods=["POST"]) for path in paths),
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
+            *operators_page(settings),
         ],
         lifespan=lifespan,
     )

@@ -48,6 +48,11 @@ TOSS_CALLS = Counter(
     "Requests to Toss by outcome: ok, not_found, refused, misconfigured or unavailable (our own limits included).",
     ["call", "outcome"],
 )
+OPS_SIGN_INS = Counter(
+    "supatoss_ops_sign_ins_total",
+    "Attempts to sign in to the operators' page: accepted, refused (wrong password) or throttled.",
+    ["outcome"],
+)
 
 SECRET_FIELDS = frozenset(
     {"apikey", "authorization", "billing_key", "billingkey", "body", "change", "payload", "secret", "signature"}
