@@ -28,12 +28,9 @@ class Shop:
     def deliver(self, body: object, times: int = 1, headers: dict[str, str] | None = None) -> dict[str, Any]:
         """One signed delivery, or several of the same; the answer to the last one."""
         raw = body if isinstance(body, bytes) else raw_body(body)
-        signed = signed_headers(raw, sent_at=f"{self.now:%Y-%m-%dT%H:%M:%S}+09:00")
-        for _ in range(times):
-            response = self.http.post(
-                f"{self.url}/webhooks/toss", content=raw, headers=signed if headers is None else headers
-            )
-        return cast("dict[str, Any]", response.json() if response.is_success else {"refused": response.status_code})
+        sent = headers if headers is not None else signed_headers(raw, sent_at=f"{self.now:%Y-%m-%dT%H:%M:%S}+09:00")
+        answers = [self.http.post(f"{self.url}/webhooks/toss", content=raw, headers=sent) for _ in range(times)]
+        return cast("dict[str, Any]", answers[-1].json()) if answers[-1].is_success else {}
 
     def api(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One call of the Data API, as the application or the SQL editor would make it."""
@@ -102,7 +99,11 @@ class Shop:
     def place(self, event: dict[str, Any], minutes_ago: float) -> None:
         """Moves the arrival of an event back, as if it had come then."""
         at = (self.now - dt.timedelta(minutes=minutes_ago)).isoformat()
-        self.api("PATCH", f"webhook_events?id=eq.{event['event']}", json={"created_at": at, "last_delivered_at": at})
+        self.api(
+            "PATCH",
+            f"webhook_events?id=eq.{event['event']}",
+            json=dict.fromkeys(("created_at", "last_delivered_at", "transmission_time"), at),
+        )
 
 
 def play_day(shop: Shop) -> None:
@@ -155,10 +156,10 @@ def _arrivals() -> Iterator[tuple[int, float]]:
 def _partly_cancelled(shop: Shop) -> None:
     order = "order-parts-0001"
     paid_at = f"{shop.now - dt.timedelta(minutes=540):%Y-%m-%dT%H:%M:%S}+09:00"
-    account = {"orderName": "캠핑 의자 외 2건", "totalAmount": 128_000}
+    account: dict[str, Any] = {"orderName": "캠핑 의자 외 2건", "totalAmount": 128_000}
     first = shop.cancel("C1", 30_000, 300, "1개 반품")
     second = shop.cancel("C2", 12_500, 45, "배송이 너무 늦어져서 구매자가 나머지 상품의 일부를 취소해 달라고 요청함")
-    story = (
+    story: tuple[tuple[int, str, dict[str, Any]], ...] = (
         (
             600,
             "WAITING_FOR_DEPOSIT",

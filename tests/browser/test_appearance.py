@@ -13,8 +13,6 @@ from tests.browser.scene import Shop
 LOOKS: dict[str, dict[str, Any]] = {
     "wide-light-en": {"viewport": WIDE, "color_scheme": "light", "locale": "en-US"},
     "narrow-dark-ko": {"viewport": NARROW, "color_scheme": "dark", "locale": "ko-KR"},
-    "narrow-light-en": {"viewport": NARROW, "color_scheme": "light", "locale": "en-US"},
-    "wide-dark-ko": {"viewport": WIDE, "color_scheme": "dark", "locale": "ko-KR"},
 }
 
 
@@ -49,8 +47,8 @@ def test_every_page_fits_and_axe_finds_nothing(operator_with: MakeOperator, shop
             operator.sign_in()
             page.wait_for_url("**/ops/")
             continue
-        for details in page.locator("details").all():
-            details.evaluate("element => { element.open = true }")
+        if name in ("overview", "events"):
+            page.locator("summary").click()
         operator.shot(f"{name}-{look}", is_whole=True)
         page.evaluate(axe)
         found[name] = _violations(page.evaluate("axe.run()"))

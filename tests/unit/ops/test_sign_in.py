@@ -1,6 +1,7 @@
 import html
 import json
 import re
+from typing import Any
 
 import httpx
 import pytest
@@ -125,7 +126,7 @@ async def test_the_token_from_before_signing_in_is_worth_nothing_after_it(office
         {"content": b""},
     ],
 )
-async def test_what_is_no_form_of_ours_is_refused(office: Office, request_options: dict[str, object]) -> None:
+async def test_what_is_no_form_of_ours_is_refused(office: Office, request_options: dict[str, Any]) -> None:
     await office.get("/ops/sign-in")
     response = await office.ask("POST", "/ops/sign-in", **request_options)
     assert response.status_code == 403
