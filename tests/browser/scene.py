@@ -11,7 +11,7 @@ from service.toss.times import SEOUL
 from tests.support import raw_body, signed_headers
 
 PRODUCTS = ("무선 이어폰", "봄 원피스", "원두 1kg", "온라인 강의 수강권", "캠핑 의자", "유기농 쌀 10kg")
-BUSY = (1, 0, 0, 1, 0, 2, 3, 4, 6, 5, 7, 9, 8, 6, 7, 8, 9, 11, 9, 7, 5, 4, 3, 2)
+BUSY = (1, 0, 0, 1, 0, 1, 2, 3, 4, 3, 4, 5, 4, 3, 4, 4, 5, 6, 5, 4, 3, 3, 2, 1)
 """Payments in each of the last 24 hours, oldest first."""
 
 

@@ -61,10 +61,10 @@ def test_both_work_without_javascript(operator_with: MakeOperator, shop: Shop) -
     operator = operator_with(java_script_enabled=False)
     page = operator.go(f"/ops/events/{event}")
     page.get_by_role("button", name="Replay").click()
-    expect(page.locator(".notice", has_text="Replayed")).to_contain_text("Status: Failed. Amount differs")
+    expect(page.get_by_role("status").filter(has_text="Replayed")).to_contain_text("Status: Failed. Amount differs")
     page.get_by_label("Why nothing is to be done").fill("a test order")
     page.get_by_role("button", name="Ignore").click()
-    expect(page.locator(".notice", has_text="Ignored")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="Ignored")).to_be_visible()
     assert shop.row(f"webhook_events?id=eq.{event}")["status"] == "ignored"
 
 

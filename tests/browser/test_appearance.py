@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from scripts.local import npm
+from scripts.local_stack import ROOT
 from tests.browser.conftest import NARROW, WIDE, MakeOperator
 from tests.browser.scene import Shop
 
@@ -123,3 +124,13 @@ def test_the_policy_holds_in_a_browser(operator_with: MakeOperator) -> None:
     )
     assert page.evaluate("window.ran") is None
     assert page.evaluate("getComputedStyle(document.getElementById('styled')).color") != "rgb(1, 2, 3)"
+
+
+@pytest.mark.parametrize("name", ["overview", "event-failed"])
+def test_the_readmes_pictures_are_small(operator_with: MakeOperator, shop: Shop, name: str) -> None:
+    """Copies of these are docs/images/ops-overview.png and ops-event.png."""
+    operator = operator_with(viewport={"width": 1120, "height": 800})
+    page = operator.go(_paths(shop)[name])
+    page.wait_for_load_state("networkidle")
+    assert operator.shot(f"readme-{name}").stat().st_size < 200_000
+    assert (ROOT / "docs" / "images" / f"ops-{name.removesuffix('-failed')}.png").stat().st_size < 200_000
