@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
@@ -20,6 +20,16 @@ PASSWORD = "correct horse battery"
 SCREENSHOTS = ROOT / ".local" / "screenshots"
 PATIENCE_MILLISECONDS = 15_000
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of the folder also waits for the whole stack, and for a shop's day to be delivered."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope="package")

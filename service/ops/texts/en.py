@@ -1,7 +1,6 @@
 """English."""
 
 TEXTS = {
-    # frame
     "frame.skip": "Skip to the content",
     "frame.nav": "Pages",
     "frame.crumbs": "Where you are",
@@ -10,7 +9,6 @@ TEXTS = {
     "frame.times": "All times are Korean time (KST, UTC+09:00).",
     "environment.test": "TEST",
     "environment.live": "LIVE",
-    # signing in
     "sign_in.title": "Sign in",
     "sign_in.lead": "For the people who look after the payments. Sessions end after 12 hours.",
     "sign_in.password": "Password",
@@ -19,12 +17,10 @@ TEXTS = {
     "sign_in.expired": "The form was too old. Enter the password once more.",
     "sign_in.throttled": "Too many attempts. Try again in {span}.",
     "notice.signed_out": "You are signed out",
-    # lengths of time
     "span.seconds": "{number} s",
     "span.minutes": "{number} min",
     "span.hours": "{number} h",
     "span.days": "{number} days",
-    # overview
     "overview.title": "Overview",
     "overview.as_of": "As of",
     "overview.range": "Period",
@@ -58,9 +54,9 @@ TEXTS = {
     "process.answered": "Deliveries answered",
     "process.latency": "Answered within",
     "process.within": "{share} %: {limit}",
-    "process.rejected": "Rejected deliveries",
-    "process.rejected_none": "No delivery was rejected.",
-    "process.note": "Counted in the memory of the process that made this page: other machines and earlier starts are not in it. Rejected deliveries are not stored anywhere.",
+    "process.rejected": "Rejected or not stored",
+    "process.rejected_none": "Every delivery was stored.",
+    "process.note": "Counted in the memory of the process that made this page: other machines and earlier starts are not in it. What was rejected is kept nowhere.",
     "reconciliation.title": "Last reconciliation",
     "reconciliation.none": "Payments have not been compared with Toss's records yet: supatoss reconcile",
     "reconciliation.days": "Days compared",
@@ -72,7 +68,6 @@ TEXTS = {
     "reconciliation_status.running": "Running",
     "reconciliation_status.finished": "Finished",
     "reconciliation_status.abandoned": "Given up",
-    # events
     "events.title": "Events",
     "events.lead": "One row is one event, however often Toss delivered it. Newest first.",
     "events.results": "Events found",
@@ -109,7 +104,6 @@ TEXTS = {
     "pages.title": "More pages",
     "pages.newest": "Newest",
     "pages.older": "Older events",
-    # one event
     "event.facts": "Event",
     "event.kst": "Times in KST",
     "event.payment_key": "Payment key",
@@ -157,7 +151,6 @@ TEXTS = {
     "links.developers": "Developer centre: webhook deliveries and re-sending",
     "links.dashboard": "Shop dashboard: payments and cancels",
     "links.note": "Search there by the order or the payment key.",
-    # what an action answered
     "done.replayed": "Replayed",
     "done.ignored": "Ignored",
     "done.rehearsed": "Nothing was changed: this is what a replay would do",
@@ -174,7 +167,6 @@ TEXTS = {
     "refusal.not_readable": "Its payload cannot be read.",
     "refusal.no_proof": "Nobody has vouched for it: it was written by something else than supatoss.",
     "refusal.status_not_asked_for": "Only failed and waiting events are replayed here.",
-    # a payment
     "payment.story": "The story of this order",
     "payment.story_note": "In the order in which it happened, KST",
     "payment.events": "Events of this order",
@@ -202,7 +194,6 @@ TEXTS = {
     "payment.delivered": "Delivered {number} times",
     "payment.other_event": "Another event",
     "payment.expired_here": "Asked Toss about the overdue account",
-    # statuses, from data
     "status.processed": "Processed",
     "status.ignored": "Ignored",
     "status.pending": "Waiting",
@@ -233,7 +224,6 @@ TEXTS = {
     "proof_note.billing_key": "It deletes a billing key that is stored here.",
     "proof_note.operator": "A person recorded it.",
     "proof_note.none": "It was not recorded by supatoss.",
-    # reasons of events, from data: the name, and what to do
     "reason.none": "No reason given",
     "reason.amount_mismatch": "Amount differs",
     "advice.amount_mismatch": "Toss reports another amount than the application stored for this order, so the order is not marked paid. Correct the stored amount and replay, or cancel the payment at Toss.",
@@ -273,7 +263,6 @@ TEXTS = {
     "advice.not_recorded_by_supatoss": "Another program wrote this row; supatoss leaves it alone.",
     "reason.operator": "Set aside by a person",
     "advice.operator": "Who did it and why is under “What people did”.",
-    # reasons of rejected deliveries, from the counters of the process
     "rejected.missing_signature": "No signature",
     "rejected.invalid_signature": "Wrong signature",
     "rejected.source_not_allowed": "Address not allowed",
@@ -293,8 +282,9 @@ TEXTS = {
     "rejected.store_unavailable": "Database away",
     "rejected.store_refused": "Database refused",
     "rejected.deadline": "Not stored in time",
+    "rejected.stopping": "Process stops",
+    "rejected.too_busy": "Too busy",
     "rejected.internal": "Internal error",
-    # problems
     "problem.back": "Back to the overview",
     "problem.again": "Try again",
     "problem.store_title": "The database does not answer",

@@ -1,7 +1,6 @@
 """한국어."""
 
 TEXTS = {
-    # frame
     "frame.skip": "본문으로 건너뛰기",
     "frame.nav": "메뉴",
     "frame.crumbs": "현재 위치",
@@ -10,7 +9,6 @@ TEXTS = {
     "frame.times": "모든 시각은 한국 시간(KST, UTC+09:00)입니다.",
     "environment.test": "테스트",
     "environment.live": "라이브",
-    # signing in
     "sign_in.title": "로그인",
     "sign_in.lead": "결제 운영 담당자용 화면입니다. 로그인은 12시간 동안 유지됩니다.",
     "sign_in.password": "비밀번호",
@@ -19,12 +17,10 @@ TEXTS = {
     "sign_in.expired": "입력 화면이 만료되었습니다. 비밀번호를 다시 입력해 주세요.",
     "sign_in.throttled": "시도 횟수가 너무 많습니다. {span} 뒤에 다시 시도해 주세요.",
     "notice.signed_out": "로그아웃되었습니다",
-    # lengths of time
     "span.seconds": "{number}초",
     "span.minutes": "{number}분",
     "span.hours": "{number}시간",
     "span.days": "{number}일",
-    # overview
     "overview.title": "현황",
     "overview.as_of": "기준 시각",
     "overview.range": "기간",
@@ -58,9 +54,9 @@ TEXTS = {
     "process.answered": "응답한 수신 건수",
     "process.latency": "응답 시간",
     "process.within": "{share}%: {limit}",
-    "process.rejected": "거절한 수신",
-    "process.rejected_none": "거절한 수신이 없습니다.",
-    "process.note": "이 화면을 만든 프로세스의 메모리에 있는 집계입니다. 다른 서버나 재시작 전의 건수는 들어 있지 않습니다. 거절한 수신은 저장하지 않습니다.",
+    "process.rejected": "거절하거나 저장하지 못한 수신",
+    "process.rejected_none": "모든 수신을 저장했습니다.",
+    "process.note": "이 화면을 만든 프로세스의 메모리에 있는 집계입니다. 다른 서버나 재시작 전의 건수는 들어 있지 않습니다. 거절한 수신은 어디에도 남지 않습니다.",
     "reconciliation.title": "최근 대사",
     "reconciliation.none": "아직 토스페이먼츠 거래 내역과 비교한 적이 없습니다: supatoss reconcile",
     "reconciliation.days": "대상 일자",
@@ -72,7 +68,6 @@ TEXTS = {
     "reconciliation_status.running": "진행 중",
     "reconciliation_status.finished": "완료",
     "reconciliation_status.abandoned": "중단",
-    # events
     "events.title": "이벤트",
     "events.lead": "여러 번 수신해도 같은 이벤트는 한 줄입니다. 최신순으로 표시합니다.",
     "events.results": "조회한 이벤트",
@@ -109,7 +104,6 @@ TEXTS = {
     "pages.title": "페이지 이동",
     "pages.newest": "최신",
     "pages.older": "이전 이벤트",
-    # one event
     "event.facts": "이벤트 정보",
     "event.kst": "시각은 KST",
     "event.payment_key": "결제 키",
@@ -157,7 +151,6 @@ TEXTS = {
     "links.developers": "개발자센터: 웹훅 전송 내역과 재전송",
     "links.dashboard": "상점관리자: 결제와 취소",
     "links.note": "주문번호나 결제 키로 검색하세요.",
-    # what an action answered
     "done.replayed": "재처리했습니다",
     "done.ignored": "무시했습니다",
     "done.rehearsed": "아무것도 바꾸지 않았습니다. 재처리하면 이렇게 됩니다",
@@ -174,7 +167,6 @@ TEXTS = {
     "refusal.not_readable": "본문을 읽을 수 없습니다.",
     "refusal.no_proof": "검증되지 않은 이벤트입니다. supatoss가 아닌 다른 곳에서 기록했습니다.",
     "refusal.status_not_asked_for": "실패하거나 대기 중인 이벤트만 재처리할 수 있습니다.",
-    # a payment
     "payment.story": "이 주문의 진행 과정",
     "payment.story_note": "일어난 순서대로, KST",
     "payment.events": "이 주문의 이벤트",
@@ -202,7 +194,6 @@ TEXTS = {
     "payment.delivered": "{number}회 수신",
     "payment.other_event": "그 밖의 이벤트",
     "payment.expired_here": "입금 기한이 지난 계좌를 토스에 조회함",
-    # statuses, from data
     "status.processed": "처리됨",
     "status.ignored": "무시됨",
     "status.pending": "대기 중",
@@ -233,7 +224,6 @@ TEXTS = {
     "proof_note.billing_key": "여기에 저장된 빌링키의 삭제 이벤트입니다.",
     "proof_note.operator": "담당자가 기록했습니다.",
     "proof_note.none": "supatoss가 기록한 이벤트가 아닙니다.",
-    # reasons of events, from data: the name, and what to do
     "reason.none": "사유 없음",
     "reason.amount_mismatch": "금액 불일치",
     "advice.amount_mismatch": "토스페이먼츠가 알려 준 금액이 애플리케이션이 저장한 주문 금액과 달라 결제 완료로 표시하지 않았습니다. 저장된 금액을 바로잡고 재처리하거나, 토스페이먼츠에서 결제를 취소하세요.",
@@ -273,7 +263,6 @@ TEXTS = {
     "advice.not_recorded_by_supatoss": "다른 프로그램이 쓴 행이므로 supatoss는 건드리지 않습니다.",
     "reason.operator": "담당자가 종결함",
     "advice.operator": "누가 왜 했는지는 ‘조치 이력’에 있습니다.",
-    # reasons of rejected deliveries, from the counters of the process
     "rejected.missing_signature": "서명 없음",
     "rejected.invalid_signature": "잘못된 서명",
     "rejected.source_not_allowed": "허용되지 않은 주소",
@@ -293,8 +282,9 @@ TEXTS = {
     "rejected.store_unavailable": "데이터베이스 연결 불가",
     "rejected.store_refused": "데이터베이스 거부",
     "rejected.deadline": "제때 저장하지 못함",
+    "rejected.stopping": "프로세스 종료 중",
+    "rejected.too_busy": "혼잡",
     "rejected.internal": "내부 오류",
-    # problems
     "problem.back": "현황으로 돌아가기",
     "problem.again": "다시 시도",
     "problem.store_title": "데이터베이스가 응답하지 않습니다",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
+from service.errors import ConfigurationError
 from service.ops.forms import MAX_FORM_BYTES
 from service.ops.throttle import ATTEMPTS_OF_ADDRESS
 from service.ops.visits import HOME, safe_path
@@ -29,6 +30,17 @@ def sign_ins(outcome: str) -> float:
 async def test_without_a_password_there_is_no_page(path: str) -> None:
     office = Office(ops_password=None)
     assert (await office.get(path)).status_code == 404
+
+
+def test_a_short_password_stops_the_start_without_being_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Office(ops_password="elevenchars")
+    assert caught.value.problems == ["OPS_PASSWORD should have at least 12 characters."]
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_an_empty_password_is_none(path: str) -> None:
+    assert (await Office(ops_password="").get(path)).status_code == 404
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -13,14 +13,34 @@ from service.ops.texts import CATALOGUES, Language, choose, named, say
 from service.toss.statuses import PaymentStatus
 
 OPS = Path(__file__).parents[3] / "service" / "ops"
-FOLD_REASONS = ("amount_mismatch", "double_charge", "refused_by_database", "unknown_order", "adopted", "operator")
+OTHER_REASONS = (
+    *(
+        "amount_mismatch",
+        "double_charge",
+        "refused_by_database",
+        "unknown_order",
+        "adopted",
+        "not_recorded_by_supatoss",
+    ),
+    *(
+        "approval_amount_mismatch",
+        "no_stored_amount",
+        "unavailable",
+        "not_found",
+        "refused",
+        "misconfigured",
+        "operator",
+    ),
+)
+"""Those that SQL and the worker give."""
+
 CODES = {
     "status": Intent,
     "proof": (*Proof, "none"),
     "proof_note": (*Proof, "none"),
     "payment": (*PaymentStatus, "PENDING"),
-    "reason": (*Cause, *FOLD_REASONS, "none"),
-    "advice": (*Cause, *FOLD_REASONS),
+    "reason": (*Cause, *OTHER_REASONS, "none"),
+    "advice": (*Cause, *OTHER_REASONS),
     "rejected": Reason,
     "refusal": Refusal,
     "span": ("seconds", "minutes", "hours", "days"),
@@ -67,7 +87,7 @@ def test_korean_is_korean() -> None:
 @pytest.mark.parametrize("kind", sorted(CODES))
 def test_every_code_has_a_name(language: Language, kind: str) -> None:
     missing = [code for code in CODES[kind] if f"{kind}.{code}" not in CATALOGUES[language]]
-    assert missing == []
+    assert missing == [], f"service/ops/texts/{language}.py has no text for these of {kind}"
 
 
 def test_every_text_is_used_and_every_one_that_is_used_is_there() -> None:
