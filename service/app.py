@@ -24,6 +24,7 @@ from service.inbox.recorder import Recorder
 from service.inbox.retention import Retention
 from service.inbox.verification import Verifier
 from service.inbox.worker import Worker
+from service.ops import operators_page
 from service.reconcile.run import Reconciliation
 from service.reconcile.table import ReconciliationTable
 from service.reconcile.timetable import Timetable
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> Starlette:
             )
             app.state.readiness = Readiness(store)
             app.state.backlog = Backlog(store, settings.backlog_minutes)
+            app.state.store, app.state.wake_worker = store, worker.wake
             structlog.get_logger("supatoss").info(
                 "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
             )
@@ -87,6 +89,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
             Route("/backlogz", _backlogz, methods=["GET"]),
+            *operators_page(settings),
         ],
         lifespan=lifespan,
     )

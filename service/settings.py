@@ -16,6 +16,9 @@ KIB = 1024
 MIN_RETENTION_DAYS = 30
 """Toss re-sends for four days, and a month's books are closed with the payloads at hand."""
 
+MIN_OPS_PASSWORD_CHARACTERS = 12
+"""With the throttle's 720 guesses an hour, even a plain phrase of this length outlives the shop."""
+
 
 def _split(value: object) -> object:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
@@ -107,6 +110,9 @@ class Settings(BaseSettings):
     alert_silence_hours: float = Field(default=0.0, ge=0, le=720)
     """Hours without any delivery after which a project that has them regularly is an alert; 0 means never."""
 
+    ops_password: SecretStr | None = None
+    """Password of the operators' page /ops, at least 12 characters; without one there is no such page."""
+
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
 
@@ -189,6 +195,15 @@ class Settings(BaseSettings):
             raise ValueError("should be a secret key of Toss, or several with commas between")
         if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
             raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
+        return value
+
+    @field_validator("ops_password")
+    @classmethod
+    def _check_ops_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < MIN_OPS_PASSWORD_CHARACTERS:
+            raise ValueError(f"should have at least {MIN_OPS_PASSWORD_CHARACTERS} characters")
         return value
 
     @classmethod

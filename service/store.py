@@ -19,7 +19,7 @@ from service.errors import StoreError, StoreRefused, StoreUnavailable
 from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from service.telemetry import STORE_CALLS
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """supatoss_schema_version() of the newest migration that this release relies on."""
 
 MAX_CONNECTIONS = 32
@@ -222,6 +222,13 @@ class Store(AlertCalls):
         rows = await self._call("ignore_webhook_events_v1", arguments, tries=1)
         with _expecting("ignore_webhook_events_v1"):
             return [EventOutcome(**row) for row in rows]
+
+    async def read(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The JSON object that a reading function answers; nothing where it answers null. Raises StoreError."""
+        answer = await self._call(function, arguments)
+        if not isinstance(answer, dict | None):
+            raise StoreRefused(f"{function} answered in an unexpected form")
+        return answer or {}
 
     async def schema_version(self) -> int:
         """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""

@@ -64,6 +64,11 @@ RECONCILED_AT = Gauge(
     "When the schedule last finished a reconciliation, whatever it found; 0 before the first one.",
 )
 PAYLOADS_EMPTIED = Counter("supatoss_payloads_emptied_total", "Payloads of old finished events that were emptied.")
+OPS_SIGN_INS = Counter(
+    "supatoss_ops_sign_ins_total",
+    "Attempts to sign in to the operators' page: accepted, refused (wrong password) or throttled.",
+    ["outcome"],
+)
 
 SECRET_FIELDS = frozenset(
     {"apikey", "authorization", "billing_key", "billingkey", "body", "change", "payload", "secret", "signature"}

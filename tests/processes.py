@@ -14,7 +14,9 @@ READY_SECONDS = 30.0
 
 
 @contextmanager
-def running_service(settings: Mapping[str, str], log: Path, port: int | None = None) -> Iterator[str]:
+def running_service(
+    settings: Mapping[str, str], log: Path, port: int | None = None, ready: str = "/readyz"
+) -> Iterator[str]:
     """The service with these settings and no others, until the end of the block: its address."""
     port = port or free_port()
     service = Child(
@@ -26,7 +28,7 @@ def running_service(settings: Mapping[str, str], log: Path, port: int | None = N
     )
     url = f"http://{LOOPBACK}:{port}"
     try:
-        service.wait_until(lambda: _is_ready(url), READY_SECONDS)
+        service.wait_until(lambda: _is_ready(url + ready), READY_SECONDS)
         yield url
     finally:
         service.stop()
@@ -34,6 +36,6 @@ def running_service(settings: Mapping[str, str], log: Path, port: int | None = N
 
 def _is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", trust_env=False, timeout=5.0).status_code == httpx.codes.OK
+        return httpx.get(url, trust_env=False, timeout=5.0).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

@@ -14,12 +14,24 @@ from service.settings import Settings
 
 NAME = "public key"
 
-TABLES = ("webhook_events", "payments", "payment_secrets", "subscriptions", "settlements", "operator_actions")
+TABLES = (
+    "webhook_events",
+    "payments",
+    "payment_secrets",
+    "subscriptions",
+    "settlements",
+    "operator_actions",
+    "alerts",
+    "reconciliations",
+    "reconciliation_findings",
+    "reconciliation_transactions",
+)
 """Every table of ours. A test compares them with the migrations."""
 
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "record_webhook_events_v1": {"events": []},
+        "record_webhook_events_v2": {"events": "-"},
         "read_webhook_event_vouchers_v1": dict.fromkeys(
             ("order_id", "payment_key", "billing_key", "cancel_key", "cancel_request")
         ),
@@ -30,6 +42,36 @@ FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "ignore_webhook_events_v1": {"event_ids": "-", "reason": "doctor", "actor": "doctor", "is_rehearsal": True},
         "supatoss_overdue_accounts": {"max_accounts": 0},
         "supatoss_schema_version": {},
+        "supatoss_claim_alerts_v1": {"max_alerts": 0, "lease_seconds": 1},
+        "supatoss_confirm_alerts_v1": {"tokens": "-"},
+        "supatoss_note_alerts_v1": {"look": "-"},
+        "supatoss_oldest_waiting_seconds": {},
+        "supatoss_read_alert_facts_v1": {"max_items": 0},
+        "supatoss_advance_reconciliation_v1": {"step": "-", "transactions": [], "findings": []},
+        "supatoss_count_reconciliation_findings_v1": {"reconciliation": "-"},
+        "supatoss_empty_payloads_v1": {"older_than_days": 36500, "max_events": 0},
+        "supatoss_open_reconciliation_v1": {"request": "-"},
+        "supatoss_read_payment_standing_v1": {"payment_key": None, "order_id": None},
+        "supatoss_read_reconciliation_findings_v1": {
+            "reconciliation": "-",
+            "after_subject": "",
+            "of_outcome": None,
+            "max_findings": 0,
+        },
+        "supatoss_read_reconciliation_page_v1": {
+            "reconciliation": "-",
+            "day_start": "-",
+            "day_end": "-",
+            "after_subject": "",
+            "max_subjects": 0,
+        },
+        "supatoss_read_settlements_v1": {"keys": "-"},
+        "supatoss_release_reconciliation_v1": {"reconciliation": "-", "lease": "-"},
+        "supatoss_repair_payment_v1": {"repair": "-"},
+        "supatoss_repair_settlement_v1": {"repair": "-"},
+        "supatoss_ops_overview_v1": {"p_hours": 1},
+        "supatoss_ops_payment_v1": {"p_order_id": "-"},
+        "supatoss_ops_rows_v1": {"p_event_id": "00000000-0000-0000-0000-000000000000"},
     }
 )
 """Every function of ours in the Data API, with arguments that change nothing if a call is let through: "-" is no JSON,

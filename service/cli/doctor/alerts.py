@@ -12,7 +12,7 @@ _TEXT = "supatoss: this is a test alert, sent by `supatoss doctor`. 테스트 �
 
 async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bool) -> list[Verdict]:
     """Whether there is a target; with `sends` also whether it takes a message. Its URL is a secret and not shown."""
-    target = getattr(settings, "alert_webhook_url", None)
+    target = settings.alert_webhook_url
     if target is None:
         mend = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
         return [warning(NAME, "nobody is told: ALERT_WEBHOOK_URL is not set", mend)]

@@ -1,0 +1,152 @@
+"""The page as an operator meets it: a real browser, a real service process, a day's events."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
+from tests.browser.chromium import running_chromium
+from tests.browser.scene import Shop, play_day
+from tests.processes import running_service
+from tests.support import SECRET_KEY, SECURITY_KEY
+
+SUPABASE_KEY = "sb_secret_for_browser_tests_0001"
+PASSWORD = "correct horse battery"
+SCREENSHOTS = ROOT / ".local" / "screenshots"
+PATIENCE_MILLISECONDS = 15_000
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test of the folder also waits for the whole stack, and for a shop's day to be delivered."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with running_chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="package")
+def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
+    folder = tmp_path_factory.mktemp("supabase")
+    with LocalSupabase(folder, free_port(), "sb_publishable_for_browser_tests", SUPABASE_KEY) as lite:
+        lite.migrate()
+        lite.start()
+        lite.wait_ready()
+        yield lite
+
+
+@pytest.fixture(scope="package")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False, timeout=20.0) as client:
+        yield client
+
+
+def settings_of(supabase: LocalSupabase) -> dict[str, str]:
+    return {
+        "SUPABASE_URL": supabase.url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": SECRET_KEY,
+        "TOSS_SECURITY_KEY": SECURITY_KEY,
+        "TOSS_UNSIGNED": "reject",
+        "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
+        "WORKER": "off",  # so that what waits keeps waiting
+        "OPS_PASSWORD": PASSWORD,
+    }
+
+
+@pytest.fixture(scope="package")
+def shop(supabase: LocalSupabase, http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    log = tmp_path_factory.mktemp("service") / "service.log"
+    with running_service(settings_of(supabase), log) as url:
+        day = Shop(url, supabase.url, SUPABASE_KEY, http)
+        play_day(day)
+        yield day
+
+
+@pytest.fixture
+def other_service(tmp_path: Path) -> Iterator[str]:
+    """A service of its own whose Supabase project is away."""
+    port = free_port()
+    settings = {
+        "SUPABASE_URL": f"http://{LOOPBACK}:{free_port()}",
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": SECRET_KEY,
+        "WORKER": "off",
+        "OPS_PASSWORD": PASSWORD,
+    }
+    with running_service(settings, tmp_path / "service.log", port, ready="/healthz") as url:
+        yield url
+
+
+@dataclass
+class Operator:
+    """A browser of its own, with what an operator does in it."""
+
+    page: Page
+    url: str
+
+    def go(self, path: str) -> Page:
+        self.page.goto(f"{self.url}{path}")
+        return self.page
+
+    def sign_in(self, password: str = PASSWORD) -> None:
+        self.page.locator("#password").fill(password)
+        self.page.locator("main form button").click()
+
+    def shot(self, name: str, *, is_whole: bool = False) -> Path:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.page.screenshot(path=path, full_page=is_whole)
+        return path
+
+
+MakeOperator = Callable[..., Operator]
+
+
+@pytest.fixture
+def operator_with(browser: Browser, shop: Shop) -> Iterator[MakeOperator]:
+    """Makes operators; signed in unless told otherwise. What the page says wrong in the console fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def make(*, is_signed_in: bool = True, url: str = "", hears_complaints: bool = True, **options: Any) -> Operator:
+        context = browser.new_context(
+            **{"viewport": WIDE, "locale": "en-US", "timezone_id": "America/New_York", **options}
+        )
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
+        contexts.append(context)
+        page = context.new_page()
+        if hears_complaints:
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+        operator = Operator(page, url or shop.url)
+        if is_signed_in:
+            operator.go("/ops/")
+            operator.sign_in()
+            page.wait_for_url("**/ops/")
+        return operator
+
+    yield make
+    for context in contexts:
+        context.close()
+    # The browser and htmx report answers of 4xx and 5xx, which tests ask for.
+    expected = ("Failed to load resource", "Response Status Error Code")
+    assert [text for text in complaints if not text.startswith(expected)] == []
+
+
+@pytest.fixture
+def operator(operator_with: MakeOperator) -> Operator:
+    return operator_with()

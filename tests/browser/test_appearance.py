@@ -1,0 +1,136 @@
+"""Narrow and wide, light and dark, by keyboard, without JavaScript, and for people who do not see the page."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from scripts.local import npm
+from scripts.local_stack import ROOT
+from tests.browser.conftest import NARROW, WIDE, MakeOperator
+from tests.browser.scene import Shop
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "wide-light-en": {"viewport": WIDE, "color_scheme": "light", "locale": "en-US"},
+    "narrow-dark-ko": {"viewport": NARROW, "color_scheme": "dark", "locale": "ko-KR"},
+}
+
+
+def _paths(shop: Shop) -> dict[str, str]:
+    failed = shop.row("webhook_events?order_id=eq.order-amount-0001")["id"]
+    done = shop.row("webhook_events?event_type=eq.SETTLEMENT_COMPLETED")["id"]
+    return {
+        "overview": "/ops/",
+        "week": "/ops/?hours=168",
+        "events": "/ops/events",
+        "nothing": "/ops/events?q=nobody",
+        "problem": "/ops/events?status=lost",
+        "event-failed": f"/ops/events/{failed}",
+        "event-done": f"/ops/events/{done}",
+        "payment": "/ops/payment?order=order-parts-0001",
+        "missing": "/ops/nowhere",
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_fits_and_axe_finds_nothing(operator_with: MakeOperator, shop: Shop, look: str) -> None:
+    # axe itself is a script that the page's policy would refuse; nothing else of the policy is tested here.
+    axe = (npm.install() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    operator = operator_with(is_signed_in=False, bypass_csp=True, **LOOKS[look])
+    pages = {"sign-in": "/ops/sign-in", **_paths(shop)}
+    found: dict[str, list[str]] = {}
+    for name, path in pages.items():
+        page = operator.go(path)
+        if name == "sign-in":
+            page.evaluate(axe)
+            found[name] = _violations(page.evaluate("axe.run()"))
+            operator.sign_in()
+            page.wait_for_url("**/ops/")
+            continue
+        if name in ("overview", "events"):
+            page.locator("summary").click()
+        operator.shot(f"{name}-{look}", is_whole=True)
+        page.evaluate(axe)
+        found[name] = _violations(page.evaluate("axe.run()"))
+        overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert overflow == 0, f"{name} is wider than the window"
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def _violations(report: dict[str, Any]) -> list[str]:
+    return [
+        f"{problem['id']}: {json.dumps(node['target'])} {node['failureSummary']}"
+        for problem in report["violations"]
+        for node in problem["nodes"]
+    ]
+
+
+def test_everything_can_be_read_without_javascript(operator_with: MakeOperator) -> None:
+    operator = operator_with(java_script_enabled=False)
+    page = operator.go("/ops/")
+    expect(page.locator(".chart")).to_be_hidden()
+    page.get_by_text("Show the numbers").click()
+    expect(page.locator("#hours tbody tr").first).to_be_visible()
+    operator.shot("overview-without-javascript", is_whole=True)
+    page = operator.go("/ops/events")
+    page.get_by_label("Status").select_option("failed")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**status=failed**")
+    page.locator("#results tbody tr").first.get_by_role("link").first.click()
+    expect(page.locator(".payload")).to_be_visible()
+
+
+def test_the_page_can_be_used_by_keyboard(operator_with: MakeOperator) -> None:
+    page = operator_with().go("/ops/events")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Order or payment key")).to_be_focused()
+    page.keyboard.type("order-parts-0001")
+    page.keyboard.press("Enter")
+    expect(page.locator("#results tbody tr")).to_have_count(5)
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.getAttribute('href') || document.activeElement.id"))
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none" or page.evaluate("document.activeElement === document.body")
+    event = page.locator("#results tbody tr").first.get_by_role("link").first.get_attribute("href")
+    assert event in reached
+    assert "status" in reached
+
+
+def test_dark_is_dark(operator_with: MakeOperator) -> None:
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        page = operator_with(color_scheme=scheme).go("/ops/")
+        backgrounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert backgrounds == ["rgb(246, 247, 249)", "rgb(16, 19, 23)"]
+
+
+def test_the_policy_holds_in_a_browser(operator_with: MakeOperator) -> None:
+    """A script or style that got into the page would not run; the browser complains of both."""
+    page = operator_with(hears_complaints=False).go("/ops/")
+    page.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = 'window.ran = true';
+            document.body.append(script);
+            document.body.insertAdjacentHTML('beforeend', '<p id="styled" style="color: rgb(1, 2, 3)">x</p>');
+        }"""
+    )
+    assert page.evaluate("window.ran") is None
+    assert page.evaluate("getComputedStyle(document.getElementById('styled')).color") != "rgb(1, 2, 3)"
+
+
+@pytest.mark.parametrize("name", ["overview", "event-failed"])
+def test_the_readmes_pictures_are_small(operator_with: MakeOperator, shop: Shop, name: str) -> None:
+    """Copies of these are docs/images/ops-overview.png and ops-event.png."""
+    operator = operator_with(viewport={"width": 1120, "height": 800})
+    page = operator.go(_paths(shop)[name])
+    page.wait_for_load_state("networkidle")
+    assert operator.shot(f"readme-{name}").stat().st_size < 200_000
+    assert (ROOT / "docs" / "images" / f"ops-{name.removesuffix('-failed')}.png").stat().st_size < 200_000

@@ -1,0 +1,164 @@
+"""The operators' page around a store in memory: real routes and templates, without sockets."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from service.app import create_app
+from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+from service.settings import Settings
+from service.store import Store
+from tests.support import SECRET_KEY
+
+PASSWORD = "a phrase for tests"
+ORIGIN = "https://shop.example"
+AT = dt.datetime(2026, 11, 25, 3, 30, tzinfo=dt.UTC)
+EVENT_ID = "5e9f2d5a-0000-4000-8000-000000000001"
+SECRET = "ps_a_secret_of_an_order"
+
+
+def stored_event(**changes: Any) -> StoredEvent:
+    """A failed event, as find_webhook_events_v1 gives it."""
+    fields: dict[str, Any] = {
+        "id": EVENT_ID,
+        "event_key": "sha256:0001",
+        "event_type": "PAYMENT_STATUS_CHANGED",
+        "status": "failed",
+        "reason": "amount_mismatch",
+        "proof": "signature",
+        "payment_key": "tpay0001",
+        "order_id": "order-0001",
+        "occurred_at": AT,
+        "created_at": AT,
+        "processed_at": None,
+        "attempts": 0,
+        "next_attempt_at": None,
+        "lease_until": None,
+        "last_error": "Toss reports 990 KRW, the application stored 9900 KRW for this order",
+        "delivery_count": 3,
+        "last_delivered_at": AT,
+        "payload": f'{{"eventType": "PAYMENT_STATUS_CHANGED", "data": {{"secret": "{SECRET}"}}}}',
+        "change": f'{{"kind": "payment", "status": "DONE", "amount": "990", "currency": "KRW", "secret": "{SECRET}"}}',
+        **changes,
+    }
+    return StoredEvent(**fields)
+
+
+class PaperStore(Store):
+    """Answers what it was given. `trouble` is raised instead."""
+
+    def __init__(self) -> None:
+        self.events: tuple[StoredEvent, ...] = (stored_event(),)
+        self.next: Cursor | None = None
+        self.trouble: Exception | None = None
+        self.searched: list[tuple[EventFilter, Cursor | None]] = []
+        self.did: list[tuple[str, Any]] = []
+        self.outcome = EventOutcome(EVENT_ID, "replayed", "processed", None)
+        self.answers: dict[str, dict[str, Any]] = {
+            "supatoss_ops_overview_v1": {
+                "now": "2026-11-25T03:30:00+00:00",
+                "since": "2026-11-24T04:00:00+00:00",
+                "hours": [],
+                "types": [],
+                "pending": {"events": 0, "oldest": None},
+                "failed": {"events": 0, "oldest": None, "reasons": []},
+                "reconciliation": None,
+            },
+            "supatoss_ops_rows_v1": {
+                "transmission": {"id": None, "time": None, "retried_count": None},
+                "payment": None,
+                "settlements": [],
+                "subscriptions": [],
+            },
+            "supatoss_ops_payment_v1": {"payment": None, "settlements": [], "events": [], "has_more": False},
+        }
+
+    async def read(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if self.trouble:
+            raise self.trouble
+        return self.answers[function]
+
+    async def find_events(
+        self,
+        wanted: EventFilter,
+        *,
+        limit: int,
+        after: Cursor | None = None,
+        is_ascending: bool = False,
+        with_payload: bool = False,
+    ) -> EventPage:
+        if self.trouble:
+            raise self.trouble
+        self.searched.append((wanted, after))
+        return EventPage(self.events, self.next)
+
+    async def replay_events(
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, is_rehearsal: bool
+    ) -> list[EventOutcome]:
+        self.did.append(("rehearse" if is_rehearsal else "replay", actor))
+        return [self.outcome]
+
+    async def ignore_events(
+        self, ids: Sequence[str], reason: str, *, actor: str, is_rehearsal: bool
+    ) -> list[EventOutcome]:
+        self.did.append(("ignore", reason))
+        return [EventOutcome(EVENT_ID, "ignored", "ignored", "operator")]
+
+
+class Office:
+    """The application with the page, and one browser in front of it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.store = PaperStore()
+        self.woken = 0
+        self.app = create_app(
+            Settings.load(
+                **{
+                    "supabase_url": "http://127.0.0.1:1",
+                    "SUPABASE_SECRET_KEY": "sb_secret_hidden",
+                    "toss_secret_key": SECRET_KEY,
+                    "ops_password": PASSWORD,
+                    **settings,
+                }
+            )
+        )
+        self.app.state.store = self.store
+        self.app.state.wake_worker = self._wake
+        self.cookies = httpx.Cookies()
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def ask(self, method: str, path: str, origin: str = ORIGIN, **options: Any) -> httpx.Response:
+        """One request with the cookies of the browser."""
+        transport = httpx.ASGITransport(self.app, client=("203.0.113.7", 1))
+        async with httpx.AsyncClient(transport=transport, base_url=origin, cookies=self.cookies) as client:
+            response = await client.request(method, path, **options)
+            self.cookies = client.cookies
+        return response
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.ask("GET", path, **options)
+
+    async def post(self, path: str, **fields: str) -> httpx.Response:
+        """Sends a form with the token that the pages of this browser carry."""
+        if "csrf" not in fields:
+            fields["csrf"] = token_of(await self.get("/ops/sign-in" if not self.is_signed_in else "/ops/events"))
+        return await self.ask("POST", path, data=fields)
+
+    @property
+    def is_signed_in(self) -> bool:
+        return "supatoss_ops" in self.cookies
+
+    async def sign_in(self, password: str = PASSWORD, **fields: str) -> httpx.Response:
+        return await self.post("/ops/sign-in", password=password, **fields)
+
+
+def token_of(page: httpx.Response) -> str:
+    """The token in the forms of a page."""
+    found = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
+    assert found, page.text
+    return found[1]

@@ -1,0 +1,270 @@
+import datetime as dt
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.errors import StoreUnavailable
+from service.eventlog import Action, Cursor, EventOutcome
+from service.ops.headers import HEADERS
+from tests.unit.fakes import LogLines
+from tests.unit.ops.office import AT, EVENT_ID, SECRET, Office, stored_event
+
+pytestmark = pytest.mark.anyio
+
+TEMPLATES = Path(__file__).parents[3] / "service" / "ops" / "templates"
+EVENT = f"/ops/events/{EVENT_ID}"
+
+
+@pytest.fixture
+async def office() -> Office:
+    signed_in = Office()
+    await signed_in.sign_in()
+    return signed_in
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/ops/", 200),
+        ("/ops/events", 200),
+        ("/ops/events?status=lost", 400),
+        (EVENT, 200),
+        ("/ops/payment?order=nobody-knows", 404),
+        ("/ops/nowhere", 404),
+        ("/ops/static/ops.css", 200),
+        ("/ops/static/nowhere.css", 404),
+        ("/ops/sign-in", 303),
+    ],
+)
+async def test_every_answer_has_the_security_headers(office: Office, path: str, status: int) -> None:
+    response = await office.get(path)
+    assert response.status_code == status
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    assert response.headers["cache-control"] == ("no-cache" if "/static/" in path else "no-store")
+
+
+async def test_the_policy_allows_no_inline_script_or_style_and_no_other_host() -> None:
+    policy = HEADERS["content-security-policy"]
+    assert "unsafe" not in policy
+    assert re.findall(r"'(\w+)'", policy).count("none") == 3
+    assert "http" not in policy
+
+
+@pytest.mark.parametrize("template", sorted(path.name for path in TEMPLATES.glob("*.html")))
+def test_templates_hold_no_inline_script_or_style(template: str) -> None:
+    text = (TEMPLATES / template).read_text(encoding="utf-8")
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|hx-on|<script(?![^>]*\ssrc=)", text)
+    assert "| safe" not in text
+
+
+async def test_what_data_hold_is_text_and_never_markup(office: Office) -> None:
+    office.store.events = (
+        stored_event(event_type="<script>alert(1)</script>", order_id='"><img src=x>', last_error="<b>bold</b>"),
+    )
+    for path in ("/ops/events", EVENT):
+        text = (await office.get(path)).text
+        assert "<script>alert" not in text
+        assert "<img" not in text
+        assert "<b>bold" not in text
+
+
+async def test_files_asked_for_by_their_digest_may_be_kept(office: Office) -> None:
+    page = await office.get("/ops/")
+    addresses = re.findall(r'(?:src|href)="(/ops/static/[^"]+)"', page.text)
+    assert len(addresses) == 6
+    for address in addresses:
+        response = await office.get(address)
+        assert response.status_code == 200
+        assert "immutable" in response.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/ops/static/../visits.py", "/ops/static/%2e%2e/visits.py", "/ops/static/..%2fvisits.py"]
+)
+async def test_only_static_files_are_served(office: Office, path: str) -> None:
+    assert (await office.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001"])
+async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
+    office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
+    response = await office.get(path, headers={"accept-language": "ko"})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "10")
+    assert "데이터베이스가 응답하지 않습니다" in response.text
+    assert "57P01" in response.text
+
+
+async def test_a_defect_is_logged_without_what_it_was_about(office: Office) -> None:
+    lines = LogLines()
+    office.store.trouble = RuntimeError(f"something about {SECRET}")
+    response = await office.get(EVENT)
+    assert response.status_code == 500
+    text = lines.text()
+    assert SECRET not in response.text + text
+    assert json.loads(text)["event"] == "page failed"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "title"),
+    [("ko-KR,ko;q=0.9", "ko", "이벤트"), ("en", "en", "Events"), ("", "en", "Events")],
+)
+async def test_the_language_is_the_browsers(office: Office, accepted: str, language: str, title: str) -> None:
+    text = (await office.get("/ops/events", headers={"accept-language": accepted})).text
+    assert f'<html lang="{language}">' in text
+    assert f"<h1>{title}</h1>" in text
+
+
+async def test_the_switch_of_languages_is_remembered_and_comes_back_to_the_page(office: Office) -> None:
+    response = await office.post("/ops/language", language="ko", next="/ops/events?status=failed")
+    assert response.headers["location"] == "/ops/events?status=failed"
+    assert '<html lang="ko">' in (await office.get("/ops/events", headers={"accept-language": "en"})).text
+
+
+async def test_an_unknown_language_changes_nothing(office: Office) -> None:
+    await office.post("/ops/language", language="<script>", next="/ops/")
+    assert '<html lang="en">' in (await office.get("/ops/")).text
+
+
+async def test_an_event_shows_no_secret(office: Office) -> None:
+    text = (await office.get(EVENT)).text
+    assert SECRET not in text
+    assert "[masked]" in text
+    assert "₩990" in text
+
+
+async def test_an_emptied_payload_is_said(office: Office) -> None:
+    office.store.events = (stored_event(payload="{}"),)
+    assert "emptied after its retention time" in (await office.get(EVENT)).text
+
+
+async def test_an_event_says_who_did_what_to_it(office: Office) -> None:
+    action = Action(AT, "kim@desk", "ignore", "테스트 주문이라 무시함", "failed", "ignored")
+    office.store.events = (stored_event(status="ignored", reason="operator", actions=(action,)),)
+    text = (await office.get(EVENT)).text
+    assert "kim@desk" in text
+    assert "테스트 주문이라 무시함" in text
+    assert "/replay" not in text
+
+
+async def test_an_event_that_is_not_there_is_not_found(office: Office) -> None:
+    office.store.events = ()
+    assert (await office.get(EVENT)).status_code == 404
+    assert (await office.get("/ops/events/not-an-id")).status_code == 404
+
+
+async def test_a_search_for_an_order_also_finds_a_payment(office: Office) -> None:
+    office.store.events = ()
+    response = await office.get("/ops/events?q=tpay0001")
+    assert [wanted.order_id or wanted.payment_key for wanted, _ in office.store.searched] == ["tpay0001", "tpay0001"]
+    assert "Nothing found" in response.text
+
+
+async def test_a_search_for_an_id_opens_the_event(office: Office) -> None:
+    assert (await office.get(f"/ops/events?q={EVENT_ID}")).headers["location"] == EVENT
+
+
+async def test_the_next_page_keeps_the_filter(office: Office) -> None:
+    office.store.next = Cursor(AT, EVENT_ID)
+    text = (await office.get("/ops/events?status=failed&from=2026-11-01T00:00")).text
+    found = re.search(r'rel="next" href="([^"]+)"', text)
+    assert found
+    await office.get(found[1].replace("&amp;", "&"))
+    wanted, after = office.store.searched[-1]
+    assert (wanted.statuses, after) == (("failed",), Cursor(AT, EVENT_ID))
+    assert wanted.created_from == dt.datetime(2026, 10, 31, 15, 0, tzinfo=dt.UTC)
+
+
+async def test_an_empty_inbox_says_what_to_do(office: Office) -> None:
+    office.store.events = ()
+    assert "supatoss trigger" in (await office.get("/ops/events")).text
+    assert "supatoss trigger" in (await office.get("/ops/")).text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "title", "text"),
+    [
+        (("replayed", "processed", None), "Replayed", "Status: Processed."),
+        (("replayed", "pending", "check_deposit"), "Replayed", "The worker asks Toss"),
+        (("replayed", "failed", "amount_mismatch"), "Replayed", "Status: Failed. Amount differs"),
+        (("unchanged", "processed", None), "its effect stands already", ""),
+        (("in_hand", "pending", None), "A worker has this event in hand", "Its lease ends"),
+        (("changed", "processed", None), "The event has changed meanwhile", "decide again"),
+        (("missing", None, None), "not there any more", ""),
+        (("refused", "failed", "payload_emptied"), "cannot be replayed", "emptied after the retention time"),
+    ],
+)
+async def test_a_replay_says_what_came_of_it_once(
+    office: Office, outcome: tuple[str, str | None, str | None], title: str, text: str
+) -> None:
+    office.store.outcome = EventOutcome(EVENT_ID, *outcome)
+    response = await office.post(f"{EVENT}/replay", mode="apply")
+    assert (response.status_code, response.headers["location"]) == (303, EVENT)
+    page = _notice(await office.get(EVENT))
+    assert title in page
+    assert text in page
+    assert _notice(await office.get(EVENT)) == ""
+    assert office.woken == (1 if outcome[1] == "pending" and outcome[0] == "replayed" else 0)
+
+
+async def test_trying_first_changes_nothing(office: Office) -> None:
+    await office.post(f"{EVENT}/replay", mode="rehearse")
+    assert office.store.did == [("rehearse", "operators' page, 203.0.113.7")]
+    assert "Nothing was changed" in _notice(await office.get(EVENT))
+
+
+async def test_a_replay_without_a_mode_is_a_rehearsal(office: Office) -> None:
+    await office.post(f"{EVENT}/replay")
+    assert office.store.did == [("rehearse", "operators' page, 203.0.113.7")]
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "\r\n", "가" * 501])
+async def test_ignoring_needs_a_reason(office: Office, reason: str) -> None:
+    response = await office.post(f"{EVENT}/ignore", reason=reason)
+    assert response.status_code == 422
+    assert "A reason of 1 to 500 characters is needed." in response.text
+    assert office.store.did == []
+
+
+async def test_ignoring_keeps_the_reason(office: Office) -> None:
+    reason = "줄이 나뉜\r\n이유 " + "가" * 480
+    await office.post(f"{EVENT}/ignore", reason=reason)
+    assert office.store.did == [("ignore", reason.replace("\r\n", "\n"))]
+    assert "Ignored" in _notice(await office.get(EVENT))
+
+
+async def test_the_overview_counts_what_the_database_tells(office: Office) -> None:
+    answer: dict[str, Any] = office.store.answers["supatoss_ops_overview_v1"]
+    answer["hours"] = [
+        {"hour": "2026-11-25T03:00:00+00:00", "status": "processed", "events": 1200, "deliveries": 1300},
+        {"hour": "2026-11-25T03:00:00+00:00", "status": "failed", "events": 2, "deliveries": 2},
+    ]
+    answer["failed"] = {"events": 1000, "oldest": None, "reasons": [{"reason": "double_charge", "events": 1000}]}
+    answer["pending"] = {"events": 3, "oldest": "2026-11-25T02:00:00+00:00"}
+    text = re.sub(r"\s+", " ", (await office.get("/ops/")).text)
+    assert ">1,000+</a>" in text
+    assert "Oldest: 90 min" in text
+    assert "<dt>Events</dt> <dd>1,202</dd>" in text
+    assert "<dt>Repeated deliveries</dt> <dd>100</dd>" in text
+    assert re.search(
+        r'data-label="11-25 12:00" data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"', text
+    )
+    assert len(re.findall("<tr data-time=", text)) == 24
+
+
+@pytest.mark.parametrize("hours", ["", "1", "-1", "٢٤", "168x", "9" * 50])
+async def test_an_unknown_period_is_a_day(office: Office, hours: str) -> None:
+    assert 'aria-current="true">Last 24 hours' in (await office.get("/ops/", params={"hours": hours})).text
+
+
+def _notice(page: httpx.Response) -> str:
+    found = re.search(r'<div class="notice .*?</div>', page.text, re.DOTALL)
+    return found[0] if found else ""

@@ -1,0 +1,134 @@
+"""Both languages say everything, and nothing that nobody asks for."""
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from service.errors import Reason
+from service.inbox.meaning import Cause, Intent, Proof
+from service.inbox.reading import Refusal
+from service.ops.texts import CATALOGUES, Language, choose, named, say
+from service.toss.statuses import PaymentStatus
+
+OPS = Path(__file__).parents[3] / "service" / "ops"
+OTHER_REASONS = (
+    *(
+        "amount_mismatch",
+        "double_charge",
+        "refused_by_database",
+        "unknown_order",
+        "adopted",
+        "not_recorded_by_supatoss",
+    ),
+    *(
+        "approval_amount_mismatch",
+        "no_stored_amount",
+        "unavailable",
+        "not_found",
+        "refused",
+        "misconfigured",
+        "operator",
+    ),
+)
+"""Those that SQL and the worker give."""
+
+CODES = {
+    "status": Intent,
+    "proof": (*Proof, "none"),
+    "proof_note": (*Proof, "none"),
+    "payment": (*PaymentStatus, "PENDING"),
+    "reason": (*Cause, *OTHER_REASONS, "none"),
+    "advice": (*Cause, *OTHER_REASONS),
+    "rejected": Reason,
+    "refusal": Refusal,
+    "span": ("seconds", "minutes", "hours", "days"),
+    "environment": ("test", "live"),
+    "overview": ("last_24", "last_168"),
+    "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
+    "links": ("receipt", "developers", "dashboard"),
+    "done_text": ("becomes", "in_hand", "changed", "pending"),
+    "done": ("replayed", "ignored", "rehearsed", "unchanged", "in_hand", "changed", "missing", "refused"),
+    "action": ("replay", "ignore"),
+    "problem": tuple(
+        f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")
+    ),
+}
+"""Names that are put together when a page is made: their kind, and the codes that data can hold."""
+
+
+def _sources() -> str:
+    files = [*OPS.glob("*.py"), *(OPS / "templates").glob("*.html")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+def _fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_catalogues_have_the_same_keys_and_the_same_values_to_fill_in() -> None:
+    english, korean = CATALOGUES[Language.EN], CATALOGUES[Language.KO]
+    assert english.keys() == korean.keys()
+    assert {key: _fields(text) for key, text in english.items()} == {key: _fields(text) for key, text in korean.items()}
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_no_text_is_empty(language: Language) -> None:
+    assert [key for key, text in CATALOGUES[language].items() if not text.strip() or text != text.strip()] == []
+
+
+def test_korean_is_korean() -> None:
+    same = {key for key, text in CATALOGUES[Language.KO].items() if text == CATALOGUES[Language.EN][key]}
+    assert same == {key for key in same if not re.search("[a-z]{4}", CATALOGUES[Language.KO][key])}
+
+
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("kind", sorted(CODES))
+def test_every_code_has_a_name(language: Language, kind: str) -> None:
+    missing = [code for code in CODES[kind] if f"{kind}.{code}" not in CATALOGUES[language]]
+    assert missing == [], f"service/ops/texts/{language}.py has no text for these of {kind}"
+
+
+def test_every_text_is_used_and_every_one_that_is_used_is_there() -> None:
+    sources = _sources()
+    used = set(re.findall(r"""\bt\(\s*["']([a-z_]+\.[a-z_0-9]+)["'][,)]""", sources))
+    used |= set(re.findall(r"""["']([a-z_]+\.[a-z_0-9]+)["']""", sources)) & CATALOGUES[Language.EN].keys()
+    assert used <= CATALOGUES[Language.EN].keys(), used - CATALOGUES[Language.EN].keys()
+    from_data = {f"{kind}.{code}" for kind, codes in CODES.items() for code in codes}
+    kinds_of_data = ("reason.", "advice.", "payment.", "subscription.", "reconciliation_", "problem.")
+    idle = {key for key in CATALOGUES[Language.EN].keys() - used - from_data if not key.startswith(kinds_of_data)}
+    assert idle == set()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        (None, "", Language.EN),
+        (None, "ko", Language.KO),
+        (None, "ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7", Language.KO),
+        (None, "en-US,en;q=0.9,ko;q=0.8", Language.EN),
+        (None, "fr, ko;q=0.3", Language.KO),
+        (None, "ko;q=0", Language.EN),
+        (None, "ko;q=x, en;q=0.1", Language.EN),
+        (None, "*", Language.EN),
+        (None, "KO-kr", Language.KO),
+        ("en", "ko", Language.EN),
+        ("ko", "en", Language.KO),
+        ("tlh", "ko", Language.KO),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_the_one_liked_best(
+    chosen: str | None, accepted: str, language: Language
+) -> None:
+    assert choose(chosen, accepted) == language
+
+
+def test_a_code_without_a_name_is_shown_as_it_is() -> None:
+    assert named(Language.KO, "reason", "new_in_a_later_release") == "new_in_a_later_release"
+    assert named(Language.KO, "reason", None) == "사유 없음"
+
+
+def test_a_text_that_is_not_there_is_a_defect() -> None:
+    with pytest.raises(KeyError):
+        say(Language.EN, "no.such_text")
