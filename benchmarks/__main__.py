@@ -1,13 +1,17 @@
 """Measures supatoss against what could stand in its place, prints tables, keeps the figures in `.local/bench/`.
 
-Exit status: 0 measured and everything right, 1 something lost, doubled, wrong or refused, 2 wrong arguments.
+Exit status: 0 measured and everything right, 1 something lost, doubled, wrong or refused, 2 wrong arguments,
+130 stopped by Ctrl-C or SIGTERM.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from benchmarks import growth, memory
 from benchmarks.bulk import Size
@@ -24,6 +28,7 @@ from scripts.local_stack import StackError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: servers are ended and their data, up to 20 GB, deleted
     try:
         match options.command:
             case "growth":
@@ -38,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StackError, FileNotFoundError) as error:
         print(f"the benchmark could not run: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     print(f"{problems} problems" if problems else "nothing lost, nothing doubled, nothing wrong")
     return 1 if problems else 0
 
@@ -80,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _tell(line: str) -> None:

@@ -89,7 +89,7 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._running.close()
-        if error is None:
+        if error is None or isinstance(error, KeyboardInterrupt):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             print(f"logs are kept in {self.folder}")
