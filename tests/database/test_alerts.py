@@ -266,8 +266,11 @@ def test_a_process_s_own_alert_is_ended_by_it_or_after_its_silence(database: Dat
     assert note(database, later, observer="b:2") == {}
 
 
-FUNCTIONS = {
+SMALL = {
     "supatoss_read_alert_facts_v1": {
+        "alerts_open_key",
+        "payments_order_id_key",
+        "webhook_events_unfinished_created_at_idx",
         "webhook_events_failed_money_idx",
         "webhook_events_failed_other_idx",
         "webhook_events_created_at_idx",
@@ -278,7 +281,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", SMALL)
 def test_the_facts_are_read_by_small_indexes_alone(database: Database, function: str) -> None:
     (row,) = database.rows("select prosrc from pg_proc where proname = %s", function)
     with database.connection.transaction(force_rollback=True):
@@ -286,7 +289,7 @@ def test_the_facts_are_read_by_small_indexes_alone(database: Database, function:
         database.connection.execute("set local enable_seqscan = off")
         (plan,) = database.rows("explain (format json) " + row["prosrc"].replace("max_items", "20").replace("%", "%%"))
     nodes = list(plan_nodes(plan["QUERY PLAN"][0]["Plan"]))
-    assert {node["Index Name"] for node in nodes if "Index Name" in node} >= FUNCTIONS[function]
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} <= SMALL[function]
     scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
     assert not scanned & {"webhook_events", "payments"}
 
