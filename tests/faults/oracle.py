@@ -7,7 +7,7 @@ hidden by what failed; of two paid attempts the first counts; an amount that dif
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,37 +33,34 @@ def expect(mix: Mix) -> Expected:
     """The tables after every event of a mix."""
     bodies: dict[str, Body] = {sent.name: json.loads(sent.raw) for sent in mix.events}
     expected = Expected(events=dict.fromkeys(bodies, ("processed", None)))
-    orders: defaultdict[str, list[tuple[str, Body]]] = defaultdict(list)
-    customers: defaultdict[str, list[Body]] = defaultdict(list)
-    owners = {
-        body["data"]["billingKey"]: body["data"]["customerKey"]
-        for body in bodies.values()
-        if body.get("eventType") == "BILLING_KEY_ISSUED"
-    }
-    for name, body in bodies.items():
-        match body.get("eventType", "DEPOSIT_CALLBACK"):
-            case "PAYMENT_STATUS_CHANGED" | "VIRTUAL_ACCOUNT_DEPOSIT":
-                orders[body["data"]["orderId"]].append((name, body))
-            case "DEPOSIT_CALLBACK":
-                pass  # it says nothing that the PAYMENT_STATUS_CHANGED beside it does not
-            case "BILLING_KEY_ISSUED" | "BILLING_DELETED":
-                customers[owners[body["data"]["billingKey"]]].append(body)
-            case "SETTLEMENT_COMPLETED" | "payout.changed":
-                key, row = _settlement(body)
-                expected.settlements[key] = row
-            case _:
-                expected.events[name] = ("ignored", "unknown_type")
     for order_id, amount in mix.stored_amounts.items():
         expected.payments[order_id] = _placeholder(order_id, amount)
-    for order_id, events in orders.items():
+    for order_id, events in _grouped(bodies, lambda data: data["orderId"], "PAYMENT_STATUS_CHANGED").items():
         _expect_order(expected, order_id, events, mix.stored_amounts.get(order_id))
-    for customer, steps in customers.items():
-        for key, row in _subscriptions(steps).items():
+    issued = [body["data"] for body in bodies.values() if body.get("eventType") == "BILLING_KEY_ISSUED"]
+    owners = {data["billingKey"]: data["customerKey"] for data in issued}
+    billing = _grouped(bodies, lambda data: owners[data["billingKey"]], "BILLING_KEY_ISSUED", "BILLING_DELETED")
+    for customer, steps in billing.items():
+        for key, row in _subscriptions([body for _, body in steps]).items():
             expected.subscriptions[customer, key] = row
-    for row in expected.settlements.values():
-        if row["order_id"] in expected.payments:
-            expected.payments[row["order_id"]]["settled_at"] = row["settled_at"]
+    for name, body in bodies.items():
+        if body.get("eventType") in ("SETTLEMENT_COMPLETED", "payout.changed"):
+            key, row = _settlement(body)
+            expected.settlements[key] = row
+            if row["order_id"] in expected.payments:
+                expected.payments[row["order_id"]]["settled_at"] = row["settled_at"]
+        elif body.get("eventType") == "SOMETHING_NEW":
+            expected.events[name] = ("ignored", "unknown_type")
     return expected
+
+
+def _grouped(bodies: dict[str, Body], subject: Callable[[Body], str], *types: str) -> dict[str, list[tuple[str, Body]]]:
+    """Names and bodies of these types by what they are about. A deposit says nothing that its payment does not."""
+    groups: defaultdict[str, list[tuple[str, Body]]] = defaultdict(list)
+    for name, body in bodies.items():
+        if body.get("eventType") in types:
+            groups[subject(body["data"])].append((name, body))
+    return groups
 
 
 def _expect_order(expected: Expected, order_id: str, events: list[tuple[str, Body]], stored: int | None) -> None:
@@ -118,7 +115,7 @@ def _attempt(bodies: Sequence[Body]) -> Row:
         "payment_status": status,
         "amount": next((body["data"]["totalAmount"] for body in told if "totalAmount" in body["data"]), None),
         "balance_amount": 0 if status == "CANCELED" else balance,
-        "approved_at": _time(data.get("approvedAt") or data.get("depositedAt")) if moved else None,
+        "approved_at": _time(data["approvedAt"]) if moved else None,
         "canceled_at": max(_time(item["canceledAt"]) for item in cancels.values()) if is_all_back else None,
         "failure_code": None if moved else (data.get("failure") or {}).get("code"),
         "cancels": len(cancels),
@@ -172,12 +169,12 @@ def _settlement(body: Body) -> tuple[str, Row]:
 
 
 def _status(body: Body) -> str:
-    return "DONE" if body["eventType"] == "VIRTUAL_ACCOUNT_DEPOSIT" else str(body["data"]["status"])
+    return str(body["data"]["status"])
 
 
 def _occurred(body: Body) -> dt.datetime:
     data = body.get("data", {})
-    own = (data.get(name) for name in ("approvedAt", "depositedAt", "issuedAt"))
+    own = (data.get(name) for name in ("approvedAt", "issuedAt"))
     return _time(body.get("createdAt") or next(moment for moment in own if moment))
 
 

@@ -1,6 +1,7 @@
 """A sender that behaves like Toss: each delivery again and again until it is answered 200, with shorter waits."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import random
 import time
@@ -54,7 +55,9 @@ class Sender:
         self._connections = connections
         self._clock_offset = clock_offset
         chance = random.Random(seed)  # noqa: S311 - test data
-        self._deliveries = [Delivery(event, f"whtrans_{event.name}_{copy}") for event in events for copy in range(COPIES)]
+        self._deliveries = [
+            Delivery(event, f"whtrans_{event.name}_{copy}") for event in events for copy in range(COPIES)
+        ]
         chance.shuffle(self._deliveries)
         self.total = len(self._deliveries)
         self.acknowledged: Counter[str] = Counter()
@@ -62,28 +65,29 @@ class Sender:
         self.sent_count = 0
         self.answers: Counter[int | str] = Counter()
         self.slowest_seconds = 0.0
+        self._is_over = False
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     async def run(self, timeout_seconds: float) -> None:
-        """Until every delivery is answered 200. Raises TimeoutError with what is left."""
+        """Until every delivery is answered 200, or the time is over."""
         self._queue: asyncio.Queue[Delivery] = asyncio.Queue()
         for delivery in self._deliveries:
             self._queue.put_nowait(delivery)
         connections = [asyncio.create_task(self._send_on(number)) for number in range(self._connections)]
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await self.until(lambda: self.acknowledged_count == self.total)
-        except TimeoutError:
-            left = self.total - self.acknowledged_count
-            raise TimeoutError(f"{left} of {self.total} deliveries are not acknowledged: {self.answers}") from None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_seconds):
+                    await self.until(lambda: self.acknowledged_count == self.total)
         finally:
+            self._is_over = True
+            self._look()
             for connection in connections:
                 connection.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
 
     async def until(self, happened: Callable[[], bool]) -> None:
-        """Waits until something is true; looks after every answer."""
-        if not happened():
+        """Waits until something is true, or everything is acknowledged; looks after every answer."""
+        if not happened() and not self._is_over:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((happened, future))
             await future
@@ -93,9 +97,9 @@ class Sender:
         await self.until(lambda: self.acknowledged_count >= share * self.total)
 
     async def until_more(self, status: int | str, count: int) -> None:
-        """Waits until an answer has come so many times more than now, or everything is acknowledged."""
+        """Waits until an answer has come so many times more than now."""
         goal = self.answers[status] + count
-        await self.until(lambda: self.answers[status] >= goal or self.acknowledged_count == self.total)
+        await self.until(lambda: self.answers[status] >= goal)
 
     async def _send_on(self, number: int) -> None:
         connection: _Connection | None = None
@@ -107,7 +111,8 @@ class Sender:
                 try:
                     async with asyncio.timeout(ANSWER_SECONDS):
                         if connection is None:
-                            connection = await _Connection.open(self._ports[(number + delivery.attempts) % len(self._ports)])
+                            port = self._ports[(number + delivery.attempts) % len(self._ports)]
+                            connection = await _Connection.open(port)
                         status, is_last = await connection.post(self._request(delivery))
                 except (OSError, EOFError, TimeoutError, ValueError) as problem:
                     answer: int | str = type(problem).__name__
@@ -132,7 +137,11 @@ class Sender:
         else:
             wait = min(FIRST_WAIT_SECONDS * 2**delivery.attempts, LONGEST_WAIT_SECONDS)
             asyncio.get_running_loop().call_later(wait, self._queue.put_nowait, delivery)
-        for waiting in [waiting for waiting in self._waiting if waiting[0]()]:
+        self._look()
+
+    def _look(self) -> None:
+        self._is_over = self._is_over or self.acknowledged_count == self.total
+        for waiting in [waiting for waiting in self._waiting if self._is_over or waiting[0]()]:
             self._waiting.remove(waiting)
             if not waiting[1].done():
                 waiting[1].set_result(None)

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, free_port
 from tests.faults.programs import Service
 from tests.faults.proxy import Mode, Proxy
-from tests.integration.conftest import PUBLISHABLE_KEY, SUPABASE_KEY
+from tests.faults.world import SUPABASE_KEY, World
 from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 TOSS_SECONDS = 10.0
@@ -29,17 +29,8 @@ HANGING = (Mode.REFUSE, Mode.SWALLOW, Mode.HEADERS, Mode.TRICKLE)
 
 
 @pytest.fixture(scope="module")
-def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
-    with LocalSupabase(tmp_path_factory.mktemp("supabase"), free_port(), PUBLISHABLE_KEY, SUPABASE_KEY) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
-        yield lite
-
-
-@pytest.fixture(scope="module")
-def data_api(supabase: LocalSupabase) -> Iterator[Proxy]:
-    with Proxy(supabase.port) as proxy:
+def data_api(world: World) -> Iterator[Proxy]:
+    with Proxy(world.lite.port) as proxy:
         yield proxy
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, free_port
 from tests.faults.programs import Service
 from tests.faults.proxy import Mode, Proxy
-from tests.integration.conftest import PUBLISHABLE_KEY, SUPABASE_KEY
+from tests.faults.world import SUPABASE_KEY, World
 from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 GRACE_SECONDS = 18.0
@@ -23,18 +23,9 @@ GRACE_SECONDS = 18.0
 IN_FLIGHT = 6
 
 
-@pytest.fixture(scope="module")
-def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
-    with LocalSupabase(tmp_path_factory.mktemp("supabase"), free_port(), PUBLISHABLE_KEY, SUPABASE_KEY) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
-        yield lite
-
-
 @pytest.fixture
-def data_api(supabase: LocalSupabase) -> Iterator[Proxy]:
-    with Proxy(supabase.port) as proxy:
+def data_api(world: World) -> Iterator[Proxy]:
+    with Proxy(world.lite.port) as proxy:
         yield proxy
 
 
@@ -45,6 +36,7 @@ def service(data_api: Proxy, tmp_path: Path) -> Iterator[Service]:
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
         "TOSS_SECRET_KEY": SECRET_KEY,
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",
+        "ANSWER_DEADLINE_SECONDS": "5",
     }
     with Service(settings, tmp_path / "service.log") as running:
         running.wait_ready()

@@ -17,6 +17,8 @@ _PAYMENTS = """
            jsonb_array_length(coalesce(cancels, '[]'::jsonb)) as cancels, settled_at
     from payments
 """
+_SUBSCRIPTIONS = "select customer_key, billing_key, status, canceled_at from subscriptions"
+_SETTLEMENTS = "select settlement_key, status, order_id, amount, pay_out_amount, settled_at from settlements"
 
 
 @dataclass(slots=True)
@@ -49,27 +51,21 @@ def missing(dsn: str, names: Iterable[str]) -> list[str]:
 
 def judge(dsn: str, expected: Expected, acknowledged: Mapping[str, int]) -> Verdict:
     """The verdict on the tables; `acknowledged`: how often each event was answered with 200."""
-    verdict = Verdict()
     with psycopg.connect(dsn, row_factory=dict_row, autocommit=True) as connection:
-        _judge_events(connection, expected, acknowledged, verdict)
-        _judge_rows(connection, verdict, "payments", _PAYMENTS, ("order_id",), expected.payments)
-        _judge_rows(
-            connection,
-            verdict,
-            "subscriptions",
-            "select customer_key, billing_key, status, canceled_at from subscriptions",
-            ("customer_key", "billing_key"),
-            expected.subscriptions,
-        )
-        _judge_rows(
-            connection,
-            verdict,
-            "settlements",
-            "select settlement_key, status, order_id, amount, pay_out_amount, settled_at from settlements",
-            ("settlement_key",),
-            expected.settlements,
-        )
-        _try_to_double(connection, verdict)
+        return compare(connection, expected, acknowledged)
+
+
+def compare(connection: psycopg.Connection[Row], expected: Expected, acknowledged: Mapping[str, int]) -> Verdict:
+    """The verdict on the tables as one connection sees them."""
+    verdict = Verdict()
+    _judge_events(connection, expected, acknowledged, verdict)
+    for table, query, keys, rows in (
+        ("payments", _PAYMENTS, ("order_id",), expected.payments),
+        ("subscriptions", _SUBSCRIPTIONS, ("customer_key", "billing_key"), expected.subscriptions),
+        ("settlements", _SETTLEMENTS, ("settlement_key",), expected.settlements),
+    ):
+        _judge_rows(connection, verdict, table, query, keys, rows)
+    _try_to_double(connection, verdict)
     return verdict
 
 

@@ -1,4 +1,4 @@
-"""Everything as in production on this machine: PostgreSQL, the Data API before it, a proxy, the service, its workers."""
+"""As in production, on this machine: PostgreSQL, the Data API before it, a proxy, the service, its workers."""
 
 import contextlib
 import os
@@ -72,6 +72,7 @@ class World:
     """The parts that outlive a fault. `data_api` is what the service is told to be the Supabase project."""
 
     postgres: LocalPostgres
+    lite: LocalSupabase
     supervisor: Supervisor
     data_api: Proxy
     folder: Path
@@ -81,7 +82,7 @@ class World:
         return self.postgres.dsn()
 
     def settings(self, toss_url: str | None = None, **more: str) -> dict[str, str]:
-        """Settings of the service: as by default, but for a database that is expected to be near."""
+        """Settings of the service, with waits for machines that are near; workers are processes of their own."""
         return {
             "SUPABASE_URL": self.data_api.url,
             "SUPABASE_SECRET_KEY": SUPABASE_KEY,
@@ -89,6 +90,8 @@ class World:
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_API_URL": toss_url or f"http://{LOOPBACK}:{free_port()}",
             "SUPABASE_TIMEOUT_SECONDS": "1.5",
+            "TOSS_TIMEOUT_SECONDS": "1",
+            "WORKER": "off",
             "LOG_LEVEL": "WARNING",
             **more,
         }
@@ -119,15 +122,13 @@ class World:
             )
 
     def finish_pending(self) -> None:
-        """Until no event waits for Toss. What would come minutes later by back-off or by lease comes now, as in time."""
+        """Until no event waits for Toss. What would be tried again minutes later is tried now, as in time."""
         over = threading.Event()
         timer = threading.Timer(SETTLE_SECONDS, over.set)
         timer.start()
         try:
             while self.execute("select 1 from webhook_events where status = 'pending' limit 1"):
-                self.execute(
-                    "update webhook_events set next_attempt_at = now() where status = 'pending' and next_attempt_at > now()"
-                )
+                self.execute("update webhook_events set next_attempt_at = now() where next_attempt_at > now()")
                 assert not over.wait(WATCH_SECONDS), "events are pending still"
         finally:
             timer.cancel()
@@ -144,4 +145,4 @@ def running_world(folder: Path) -> Iterator[World]:
         lite = LocalSupabase(folder, free_port(), PUBLISHABLE_KEY, SUPABASE_KEY, postgres.dsn())
         lite.migrate()
         with Supervisor(lite) as supervisor, Proxy(lite.port) as data_api:
-            yield World(postgres, supervisor, data_api, folder)
+            yield World(postgres, lite, supervisor, data_api, folder)

@@ -1,0 +1,135 @@
+"""The suite itself is tried: whoever breaks a promise is found out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.faults.catalogue import FAULTS
+from tests.faults.mix import make_mix
+from tests.faults.oracle import expect
+from tests.faults.outages import DISK_FULL, NO_TRIGGER
+from tests.faults.trial import Fault, Trial, attempt
+from tests.faults.verdict import Verdict, compare
+from tests.faults.world import World
+
+EVENTS = 60
+TIMEOUT_SECONDS = 60.0
+UNACKNOWLEDGED_SECONDS = 8.0
+
+_DROP_KEY = "alter table webhook_events drop constraint webhook_events_event_key_key"
+_ADD_KEY = "alter table webhook_events add constraint webhook_events_event_key_key unique (event_key)"
+_LOCKS = "supatoss.lock_subjects_v1(jsonb[])"
+_NO_LOCKS = """
+    create or replace function supatoss.lock_subjects_v1(p_events jsonb[]) returns void
+    language sql set search_path = '' as $$ select null::void $$
+"""
+
+
+async def _nothing(_trial: Trial) -> None:
+    pass
+
+
+CALM = Fault("none", _nothing)
+
+
+def fault_named(start: str) -> Fault:
+    (found,) = (fault for fault in FAULTS if fault.name.startswith(start))
+    return found
+
+
+@contextmanager
+def without_key(world: World) -> Iterator[None]:
+    world.execute(_DROP_KEY)
+    try:
+        yield
+    finally:
+        world.clear()
+        world.execute(_ADD_KEY)
+
+
+@contextmanager
+def without_locks(world: World) -> Iterator[None]:
+    ((definition,),) = world.execute("select pg_get_functiondef(%s::regprocedure)", _LOCKS)
+    world.execute(_NO_LOCKS)
+    try:
+        yield
+    finally:
+        world.execute(definition)
+
+
+def test_without_the_unique_key_the_suite_fails(world: World) -> None:
+    with without_key(world):
+        result = attempt(world, CALM, EVENTS, TIMEOUT_SECONDS)
+    assert result.verdict.doubled
+    assert not result.is_clean
+
+
+def test_without_the_unique_key_and_the_locks_events_are_doubled(world: World) -> None:
+    with without_key(world), without_locks(world):
+        # The service never acknowledges an event that it finds twice, so this ends by its time.
+        result = attempt(world, fault_named("answer lost"), EVENTS, UNACKNOWLEDGED_SECONDS)
+    assert [line for line in result.verdict.doubled if line.startswith("event 0")]
+
+
+@pytest.fixture
+def slow_answers(world: World) -> Iterator[None]:
+    world.data_api.delay_seconds = 0.5
+    yield
+    world.data_api.delay_seconds = 0.0
+
+
+@pytest.mark.usefixtures("slow_answers")
+def test_a_service_that_answers_before_it_writes_is_found_out_when_it_is_killed(world: World) -> None:
+    fault = replace(fault_named("service killed"), module="tests.faults.early")
+    result = attempt(world, fault, 4 * EVENTS, TIMEOUT_SECONDS)
+    assert [line for line in result.verdict.lost if line.endswith("right after its 200")]
+    assert not result.is_clean
+
+
+@pytest.fixture
+def full_disk(world: World) -> Iterator[None]:
+    world.execute(DISK_FULL)
+    yield
+    world.execute(NO_TRIGGER)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_service_that_answers_before_it_writes_is_found_out_when_the_disk_is_full(world: World) -> None:
+    result = attempt(world, replace(CALM, module="tests.faults.early"), EVENTS, TIMEOUT_SECONDS)
+    assert result.acknowledged == result.deliveries
+    assert len(result.verdict.lost) > result.events  # the events, and the rows that they should have made
+
+
+ONE_EVENT = "payload ->> 'faultId' = '000007'"
+
+DAMAGE = {
+    f"delete from webhook_events where {ONE_EVENT}": "lost",
+    f"update webhook_events set delivery_count = 2 where {ONE_EVENT}": "lost",
+    "delete from payments where order_id = 'fault-000001'": "lost",
+    "delete from settlements where settlement_key = 'payout:fault-payout-000000'": "lost",
+    f"insert into webhook_events (event_type, payload) select 'x', payload from webhook_events where {ONE_EVENT}": (
+        "doubled"
+    ),
+    f"update webhook_events set status = 'pending', processed = false where {ONE_EVENT}": "wrong",
+    "insert into payments (payment_key, order_id, order_name, amount, payment_status)"
+    " values ('k', 'o', 'n', 1, 'DONE')": "wrong",
+    "update payments set balance_amount = balance_amount + 1 where order_id = 'fault-000001'": "wrong",
+    "update payments set approved_at = approved_at + interval '1 s' where order_id = 'fault-000001'": "wrong",
+    "update subscriptions set status = 'PAUSED' where customer_key = 'fault-customer-000000'": "wrong",
+}
+
+
+def test_every_kind_of_damage_is_seen(world: World) -> None:
+    assert attempt(world, CALM, EVENTS, TIMEOUT_SECONDS).is_clean
+    expected = expect(make_mix(EVENTS))
+    acknowledged = dict.fromkeys(expected.events, 3)
+    with psycopg.connect(world.dsn, row_factory=dict_row, autocommit=True) as connection:
+        for damage, kind in DAMAGE.items():
+            with connection.transaction(force_rollback=True):
+                assert connection.execute(damage).rowcount == 1, damage
+                assert getattr(compare(connection, expected, acknowledged), kind), damage
+        assert compare(connection, expected, acknowledged) == Verdict()
