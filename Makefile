@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test slow bench lint lock clean
+.PHONY: help run test slow faults bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -29,6 +29,9 @@ test: lint  ## every check: lint, types, arrows between modules, tests
 
 slow: $(VENV)/.built  ## the tests that wait for real minutes (about five)
 	$(PY) -m pytest -m slow
+
+faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
+	$(PY) -m tests.faults --write docs/reliability.md
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)

@@ -116,10 +116,11 @@ def _try_to_double(connection: psycopg.Connection[Row], verdict: Verdict) -> Non
     """Another writer, who knows nothing of our locks, stores an event once more: the database itself has to refuse."""
     with connection.transaction(force_rollback=True):
         try:
-            connection.execute(
+            doubled = connection.execute(
                 "insert into webhook_events (event_key, event_type, payload, status)"
                 " select event_key, event_type, payload, status from webhook_events limit 1"
             )
-        except psycopg.errors.UniqueViolation:
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DiskFull):  # the latter while a fault says so
             return
-        verdict.doubled.append("an event that is stored past the function")
+        if doubled.rowcount:
+            verdict.doubled.append("an event that is stored past the function")
