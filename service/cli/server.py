@@ -25,10 +25,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
         super().__init__(config)
         self._gate = gate
+        self._is_hurried = False
         self._ending: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the signature of a handler
         """The first signal waits for answers in flight, the second one does not. uvicorn's own would raise it again."""
+        self._is_hurried = self.should_exit
         if self._ending:
             self._ending.call_soon_threadsafe(self._gate.hurry)
         self.should_exit = True
@@ -39,6 +41,8 @@ class Server(uvicorn.Server):
         log.info("stopping", in_flight=self._gate.in_flight)
         self._gate.close()
         self._ending = asyncio.get_running_loop()
+        if self._is_hurried:
+            self._gate.hurry()
         await asyncio.sleep(LINGER_SECONDS)
         await self._gate.drain(GRACE_SECONDS - LINGER_SECONDS)
         self._gate.hurry()

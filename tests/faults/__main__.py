@@ -25,6 +25,7 @@ EVENTS = 1000
 """Of each fault; with their copies 3,000 deliveries."""
 
 TIMEOUT_SECONDS = 240.0
+PIPE_COLUMNS = 160
 COLUMNS = (
     "fault",
     "deliveries",
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="faults whose name holds this text")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the table into this document, if all is well")
     options = parser.parse_args(arguments)
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     started = time.monotonic()
     results = []
     try:

@@ -120,10 +120,13 @@ class Sender:
                 else:
                     answer = status
                     self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
+                is_nobody_there = connection is None
                 if is_last and connection is not None:
                     connection.close()
                     connection = None
                 self._note(delivery, answer)
+                if is_nobody_there:
+                    await asyncio.sleep(LONGEST_WAIT_SECONDS / 5)
         finally:
             if connection is not None:
                 connection.close()
