@@ -364,3 +364,19 @@ async def test_a_call_that_is_given_up_is_not_tried_again(store: Store, api: res
         async with asyncio.timeout(0.01):
             await store.record_webhook_events(RECORDS)
     assert calls == 1
+
+
+async def test_a_call_has_a_limit_as_a_whole(api: respx.MockRouter) -> None:
+    asked: list[int] = []
+
+    async def never(_request: httpx.Request) -> httpx.Response:
+        asked.append(1)
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+    api.post(RECORD).mock(side_effect=never)
+    store = await Store.open(URL, KEY, 0.01)
+    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+        await store.record_webhook_events(RECORDS)
+    assert len(asked) == 2
+    await store.close()
