@@ -31,7 +31,7 @@ STORE_CALLS = Counter(
     "supatoss_store_calls_total", "Calls of the Data API by outcome: ok, unavailable or refused.", ["call", "outcome"]
 )
 BATCH_EVENTS = Histogram(
-    "supatoss_batch_events", "Events in one call of the Data API.", buckets=(1, 2, 5, 10, 20, 30, 40, 50)
+    "supatoss_batch_events", "Events in one call of the Data API.", buckets=(1, 2, 5, 10, 20, 50, 100)
 )
 EVENTS_FAILED = Counter(
     "supatoss_events_failed_total",

@@ -14,8 +14,8 @@ from service.inbox.meaning import NewEvent
 from service.store import RecordedEvent, Store
 from service.telemetry import BATCH_EVENTS
 
-MAX_BATCH_EVENTS = 50
-"""Events in one call: an event costs half of what it costs in a call of 10, and more would make neighbours wait."""
+MAX_BATCH_EVENTS = 100
+"""Events in one call: an event costs a fifth less than in calls of 50, and more would make neighbours wait."""
 
 MAX_BATCH_CHARACTERS = 1024 * 1024
 """Payload text in one call, so that a few bodies of the longest kind do not make one request of many megabytes."""
@@ -26,6 +26,9 @@ MAX_IN_FLIGHT = 2
 MAX_WAITING = 2000
 """Events that wait for a call. At the slowest measured rate, 300 events/s, they are written within the deadline."""
 
+MAX_WAITING_CHARACTERS = 32 * 1024 * 1024
+"""Payload text that waits for a call: 2,000 bodies of the longest kind would fill a machine of 256 MB twice."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -34,6 +37,11 @@ class _Waiting:
     record: dict[str, Any] = field(repr=False)
     outcome: asyncio.Future[RecordedEvent]
 
+    @property
+    def length(self) -> int:
+        """Characters of its payload."""
+        return len(self.record["payload"])
+
 
 class Recorder:
     """Records authenticated events. When `record` returns, the event is stored durably."""
@@ -41,14 +49,16 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: deque[_Waiting] = deque()
+        self._waiting_characters = 0
         self._writes: set[asyncio.Task[None]] = set()
 
     async def record(self, event: NewEvent) -> RecordedEvent:
         """Records one event. Raises StoreError; then it is not known to be stored, and recording again is safe."""
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING or self._waiting_characters >= MAX_WAITING_CHARACTERS:
             raise StoreUnavailable("too many events wait to be written")
         waiting = _Waiting(event.to_record(), asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self._waiting_characters += waiting.length
         self._write_on()
         return await waiting.outcome
 
@@ -66,13 +76,13 @@ class Recorder:
         batch: list[_Waiting] = []
         characters = 0
         while self._waiting and len(batch) < MAX_BATCH_EVENTS:
-            length = len(self._waiting[0].record["payload"])
-            if batch and characters + length > MAX_BATCH_CHARACTERS:
+            if batch and characters + self._waiting[0].length > MAX_BATCH_CHARACTERS:
                 break
             waiting = self._waiting.popleft()
+            self._waiting_characters -= waiting.length
             if not waiting.outcome.done():
                 batch.append(waiting)
-                characters += length
+                characters += waiting.length
         return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
