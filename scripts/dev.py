@@ -136,6 +136,8 @@ def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
         **toss,
         "WEBHOOK_URL": f"http://{LOOPBACK}:{ports.service}/webhooks/toss",
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.service}",
+        "OPS_URL": f"http://{LOOPBACK}:{ports.service}/ops",
+        "OPS_PASSWORD": os.environ.get("OPS_PASSWORD") or keys.ops_password,
     }
 
 
@@ -186,6 +188,7 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
 Webhook URL   {variables["WEBHOOK_URL"]}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
 Toss API      {toss}
+Operators     {variables["OPS_URL"]} (password: echo $OPS_PASSWORD)
 Environment   {shown} (to use: . {shown})
 
 A signed delivery; the second time it is a duplicate:

@@ -19,6 +19,7 @@ class LocalKeys:
     jwt_secret: str
     toss_secret_key: str
     toss_security_key: str
+    ops_password: str
 
 
 def load_keys(path: Path) -> LocalKeys:
@@ -26,7 +27,11 @@ def load_keys(path: Path) -> LocalKeys:
     if not path.exists():
         write_private(path, json.dumps(asdict(_new_keys()), indent=2) + "\n", replace=False)
     try:
-        return LocalKeys(**json.loads(path.read_text()))
+        keys = json.loads(path.read_text())
+        if keys and "ops_password" not in keys:  # the file is older than the operators' page
+            keys["ops_password"] = _new_keys().ops_password
+            write_private(path, json.dumps(keys, indent=2) + "\n")
+        return LocalKeys(**keys)
     except (TypeError, ValueError):
         raise StackError(f"{path} is damaged: delete it, and the next start makes new keys") from None
 
@@ -53,4 +58,5 @@ def _new_keys() -> LocalKeys:
         jwt_secret=secrets.token_urlsafe(48),
         toss_secret_key=f"test_sk_{secrets.token_hex(16)}",
         toss_security_key=secrets.token_hex(32),
+        ops_password=secrets.token_urlsafe(12),
     )

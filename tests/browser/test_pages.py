@@ -61,7 +61,7 @@ def test_events_are_filtered_without_loading_the_page_and_the_address_says_how(o
     page.get_by_role("button", name="Filter").click()
     expect(page.locator("#results tbody tr")).to_have_count(1)
     expect(page.locator("#results tbody tr")).to_contain_text("order-twice-0001")
-    expect(page.locator("#live")).to_have_text("1 events on this page")
+    expect(page.locator("#live")).to_have_text("Events on this page: 1")
     assert "status=failed" in page.url
     assert page.evaluate("window.isSamePage")
     page.reload()

@@ -58,6 +58,10 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
         first = send(curl)
         assert (first.status_code, first.json()["status"]) == (200, "created")
         assert send(curl).json() == {**first.json(), "status": "duplicate"}
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", (tmp_path / "env").read_text(), re.MULTILINE))
+        page = httpx.get(f"{variables['OPS_URL']}/sign-in", trust_env=False)
+        assert page.status_code == 200
+        assert len(variables["OPS_PASSWORD"]) >= 12
         env = dict(re.findall(r"^export (\w+)=(.*)$", (tmp_path / "env").read_text(), re.MULTILINE))
         assert env.keys() >= {
             "SUPABASE_URL",
