@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,8 @@ _MICROSECONDS = 1_000_000
 
 _COUNTER = "\\set n :n + 1\n\\set mark :client_id * 10000000 + :n\n"
 _MARK = f"lpad((:mark)::text, {MARK_DIGITS}, '0')"
+_EVENT_KEY = re.compile(r"\b[0-9a-f]{64}\b")
+"""An event key, however deep it stands in a call: 64 hexadecimal digits."""
 
 MINIMAL = """\
 with event as (
@@ -182,7 +185,7 @@ def recording_script(call: Call, sending: Sending, dsn: str) -> str:
     arguments: dict[str, Any] = json.loads(call.body)
     with psycopg.connect(dsn) as connection:
         types = argument_types(connection, call.function)
-    keys = {data["paymentKey"], data["orderId"], data["secret"], *_event_keys(arguments)}
+    keys = {data["paymentKey"], data["orderId"], data["secret"], *_EVENT_KEY.findall(call.body.decode())}
     given = [f"{name} => {_argument(value, types[name], keys)}" for name, value in arguments.items()]
     return f"{_COUNTER}select public.{call.function}({', '.join(given)});\n"
 
@@ -192,19 +195,6 @@ def _argument(value: Any, type_name: str, keys: set[str]) -> str:
         return f"array[{', '.join(f'{_marked(_json(item), *keys)}::jsonb' for item in value)}]"
     text = value if isinstance(value, str) else _json(value)
     return f"{_marked(text, *keys)}::{type_name}"
-
-
-def _event_keys(arguments: Any) -> set[str]:
-    """Every event key in a call, however deep: 64 hexadecimal digits."""
-    match arguments:
-        case dict():
-            return set().union(*map(_event_keys, arguments.values()))
-        case list():
-            return set().union(*map(_event_keys, arguments))
-        case str() if len(arguments) == 64 and not arguments.strip("0123456789abcdef"):
-            return {arguments}
-        case _:
-            return set()
 
 
 def _marked(text: str, *keys: str) -> str:
