@@ -49,7 +49,8 @@ def test_a_corrected_amount_is_replayed_and_the_row_is_paid(stack: Stack) -> Non
             assert shown == ("PENDING" if is_rehearsal else "DONE")
 
     with_store(stack, work)
-    assert stack.row("operator_actions?action=eq.replay")["actor"] == "김운영"
+    event_id = stack.row("webhook_events?order_id=eq.replayed-1&select=id")["id"]
+    assert stack.row(f"operator_actions?action=eq.replay&event_id=eq.{event_id}")["actor"] == "김운영"
 
 
 def test_an_ignored_event_says_why(stack: Stack) -> None:

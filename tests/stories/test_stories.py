@@ -213,7 +213,7 @@ def test_an_amount_that_the_application_did_not_store_is_never_approved(world: W
     deposit = {"eventType": "VIRTUAL_ACCOUNT_DEPOSIT", "data": {"paymentKey": key, "orderId": order, "secret": "s"}}
     assert world.deliver(deposit, signed=True).status_code == 200
     event = world.until(lambda: [event for event in world.events(order) if event["status"] == "failed"])[0]
-    assert event["reason"] == "amount_mismatch"
+    assert event["reason"] == "approval_amount_mismatch"
     payment = world.http.get(f"{world.emulator_url}/v1/payments/{key}", auth=("test_sk_made_up_for_tests_0001", ""))
     assert payment.json()["status"] == "IN_PROGRESS"
     row = world.order(order)
