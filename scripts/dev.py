@@ -1,9 +1,9 @@
 """The whole thing on one machine: Supabase Lite, the migrations, a Toss emulator and the service. `make run` runs it.
 
 Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090).
-With TOSS_API_URL and TOSS_SECRET_KEY those are used and no emulator is started; OPS_PASSWORD chooses the password of the
-operators' page, which is random otherwise. Data are in `.local/`; deleting it starts afresh (STATE_DIR names another
-folder). Ctrl-C stops everything.
+With TOSS_API_URL and TOSS_SECRET_KEY those are used and no emulator is started; OPS_PASSWORD chooses the password of
+the operators' page, which is random otherwise. Data are in `.local/`; deleting it starts afresh (STATE_DIR names
+another folder). Ctrl-C stops everything.
 """
 
 import os

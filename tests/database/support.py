@@ -110,5 +110,6 @@ class Database:
 
     def clear(self) -> None:
         self.connection.execute("truncate payments, payment_secrets, subscriptions, settlements, webhook_events")
-        # Nearly always empty, and a truncation makes new files of a table and its indexes; what hangs on a run goes too.
-        self.connection.execute("delete from reconciliations; delete from operator_actions; delete from alerts")
+        # Mostly empty, and a truncation makes new files of a table and its indexes. What hangs on a run goes too.
+        for table in ("reconciliations", "operator_actions", "alerts"):
+            self.connection.execute(f"delete from {table}")
