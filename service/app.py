@@ -24,6 +24,7 @@ from service.inbox.recorder import Recorder
 from service.inbox.retention import Retention
 from service.inbox.verification import Verifier
 from service.inbox.worker import Worker
+from service.metrics import metrics_routes
 from service.ops import operators_page
 from service.reconcile.run import Reconciliation
 from service.reconcile.table import ReconciliationTable
@@ -89,6 +90,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", _readyz, methods=["GET"]),
             Route("/backlogz", _backlogz, methods=["GET"]),
+            *metrics_routes(settings.metrics_token),
             *operators_page(settings),
         ],
         lifespan=lifespan,

@@ -16,6 +16,9 @@ KIB = 1024
 MIN_RETENTION_DAYS = 30
 """Toss re-sends for four days, and a month's books are closed with the payloads at hand."""
 
+MIN_METRICS_TOKEN_CHARACTERS = 16
+"""Nothing slows guesses of it down, so it has to be a random one."""
+
 MIN_OPS_PASSWORD_CHARACTERS = 12
 """With the throttle's 720 guesses an hour, even a plain phrase of this length outlives the shop."""
 
@@ -122,6 +125,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port of the Prometheus metrics, never to be made public; 0 means none."""
 
+    metrics_token: SecretStr | None = None
+    """Opens GET /metrics on the service's own port to whoever sends it as a bearer token; none: it is not there."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
 
@@ -196,6 +202,16 @@ class Settings(BaseSettings):
         if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
             raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
         return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_metrics_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        token = _checked_key(value)
+        if len(token) < MIN_METRICS_TOKEN_CHARACTERS:
+            raise ValueError(f"should have at least {MIN_METRICS_TOKEN_CHARACTERS} characters")
+        return SecretStr(token)
 
     @field_validator("ops_password")
     @classmethod

@@ -43,6 +43,10 @@ EVENTS_SETTLED = Counter(
     "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
 )
+OLDEST_WAITING = Gauge(
+    "supatoss_oldest_waiting_seconds",
+    "Age of the event that waits longest for Toss, as of the last look of the alerts; 0 when none waits.",
+)
 ALERTS_OPEN = Gauge("supatoss_alerts_open", "Alerts that have started and not ended, as of the last look.", ["rule"])
 ALERTS_TOLD = Counter(
     "supatoss_alerts_told_total",

@@ -20,7 +20,7 @@ from service.alerts.rules import MAX_SUBJECTS, OWN_RULES, Deliveries, Limits, Ru
 from service.alerts.target import ChatWebhook, NotTold
 from service.errors import SupatossError
 from service.store import Store
-from service.telemetry import ALERTS_OPEN, ALERTS_TOLD, DELIVERIES, describe
+from service.telemetry import ALERTS_OPEN, ALERTS_TOLD, DELIVERIES, OLDEST_WAITING, describe
 
 LEASE_SECONDS = 60
 """Longer than one message can take; an alert that could not be sent is free again after it."""
@@ -87,6 +87,7 @@ class Watch:
     async def look(self) -> None:
         """One look. Raises StoreError; what was not told of then is told of by a later look, of any process."""
         facts = await self._store.read_alert_facts(MAX_SUBJECTS)
+        OLDEST_WAITING.set(facts.oldest_waiting_seconds or 0)
         findings = evaluate(facts, self._window.read(), self._limits, self._observer)
         records = [finding.to_record() for finding in findings]
         counts = await self._store.note_alerts(facts.read_at, self._observer, records, OWN_RULES)

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 def worker() -> None:
     """Finish events that wait for Toss, until SIGTERM or Ctrl-C; any number of these may run."""
+    from prometheus_client import start_http_server
+
     from service.app import load_settings
     from service.telemetry import configure_logging
 
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.host)
     asyncio.run(_work(settings))
 
 

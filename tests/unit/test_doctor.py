@@ -59,7 +59,7 @@ def names(pattern: str) -> set[str]:
 
 
 def test_every_table_of_ours_is_looked_at() -> None:
-    assert set(TABLES) == names(r"create table (?:if not exists )?public\.(\w+)")
+    assert set(TABLES) == names(r"create (?:table (?:if not exists )?|view )public\.(\w+)")
 
 
 def test_every_function_of_ours_is_called() -> None:

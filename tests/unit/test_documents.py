@@ -50,3 +50,15 @@ def test_both_readmes_have_the_same_commands() -> None:
         for text in ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.ko.md"))
     ]
     assert commands[0] == commands[1] != []
+
+
+@pytest.mark.parametrize("document", ["docs/sql-editor.md", "docs/sql-editor.ko.md"])
+def test_every_view_has_its_query_in_the_cookbook(document: str) -> None:
+    views = {
+        name
+        for file in (ROOT / "supabase/migrations").glob("*.sql")
+        for name in re.findall(r"create view public\.(\w+)", file.read_text(encoding="utf-8"))
+    }
+    queries = " ".join(re.findall(r"```sql\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL))
+    assert views
+    assert [view for view in views if not re.search(rf"\bfrom {view}\b", queries)] == []

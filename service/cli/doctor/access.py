@@ -25,8 +25,11 @@ TABLES = (
     "reconciliations",
     "reconciliation_findings",
     "reconciliation_transactions",
+    "webhook_health",
+    "webhook_failures",
+    "payment_timeline",
 )
-"""Every table of ours. A test compares them with the migrations."""
+"""Every table and view of ours. A test compares them with the migrations."""
 
 FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
