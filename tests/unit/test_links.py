@@ -1,0 +1,72 @@
+"""Links of the documents lead somewhere, their commands exist, and both languages say the same."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from service.cli import app
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TRANSLATED = [document for document in DOCUMENTS if document.with_suffix(".ko.md").exists()]
+FENCE = re.compile(r"^ *```.*?^ *```", re.DOTALL | re.MULTILINE)
+
+
+def name(document: Path) -> str:
+    return str(document.relative_to(ROOT))
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (document.parent / path).resolve() if path else document
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for document in DOCUMENTS:
+        for block in FENCE.findall(document.read_text(encoding="utf-8")):
+            for line in block.splitlines():
+                if line.strip().startswith("supatoss "):
+                    yield name(document), line.strip()
+
+
+@pytest.mark.parametrize(("document", "line"), list(commands()))
+def test_every_command_exists_with_its_options(document: str, line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    words = words[: next((index for index, word in enumerate(words) if word in (">", "|", "&&")), len(words))]
+    command = get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+    assert not getattr(command, "commands", {}), f"{document}: {line}"
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word.split("=")[0] for word in words if word.startswith("--")} <= known | {"--help"}
+
+
+@pytest.mark.parametrize("document", TRANSLATED, ids=name)
+def test_both_languages_have_the_same_sections_and_the_same_code(document: Path) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (document, document.with_suffix(".ko.md"))]
+    code, sections = (
+        [FENCE.findall(text) for text in texts],
+        [re.findall(r"^#+", FENCE.sub("", text), re.MULTILINE) for text in texts],
+    )
+    assert sections[0] == sections[1]
+    assert len(code[0]) == len(code[1])
+    if document.name != "README.md":
+        without_comments = [[re.sub(r" +#.*", "", block) for block in blocks] for blocks in code]
+        assert without_comments[0] == without_comments[1]
