@@ -93,8 +93,7 @@ def test_a_view_shows_no_more_than_its_reader_may_see(filled: Database, view: st
     with filled.connection.transaction(force_rollback=True):
         filled.connection.execute(f"grant select on {view}, webhook_events, payments, alerts, reconciliations to anon")
         filled.connection.execute("set local role anon")
-        rows = filled.connection.execute(f"select * from {view}").fetchall()
-        assert rows == [] or (view == "webhook_health" and rows[0][2:6] == (0, 0, 0, 0))
+        assert filled.connection.execute(f"select * from {view}").fetchall() == []
 
 
 @pytest.mark.parametrize("view", VIEWS)

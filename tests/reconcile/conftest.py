@@ -35,7 +35,7 @@ TABLES = ("reconciliations", "webhook_events", "payments", "settlements", "payme
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """Of the session, so that tests may share a store."""
+    """Of the session, as the fixtures of a wider scope ask for one; tests of a module share a store."""
     return "asyncio"
 
 
@@ -112,8 +112,9 @@ def _ready(lite: LocalSupabase) -> LocalSupabase:
     return lite
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def opened(supabase: LocalSupabase) -> AsyncIterator[Project]:
+    """Of a module, not of the session: anyio's loop lives as long, and other folders' tests bring their own."""
     store = await Store.open(supabase.url, SUPABASE_KEY, 8.0)
     headers = {"apikey": SUPABASE_KEY}
     async with httpx.AsyncClient(trust_env=False, timeout=20.0, headers=headers) as http:
