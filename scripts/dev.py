@@ -27,6 +27,7 @@ from scripts.local.children import POLL_SECONDS, Child, StackError, describe
 from scripts.local.keys import LocalKeys, load_keys, write_private
 from scripts.local.ports import LOOPBACK, is_taken
 from scripts.local.sample import SampleDelivery
+from scripts.local.sql_editor import provide
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
 from service.toss.addresses import is_loopback
@@ -106,6 +107,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
         npm.install(progress=steps.say)
     with steps.step("the migrations"):
         supabase.migrate()
+        provide(supabase)
     with steps.step("Supabase Lite"):
         supabase.start()
         supabase.wait_ready()
@@ -181,6 +183,7 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     shown = env_file.relative_to(npm.ROOT) if env_file.is_relative_to(npm.ROOT) else env_file
     rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
     read_back = f'curl -sS "{rows}" -H "apikey: $SUPABASE_SECRET_KEY"'
+    query = "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10;"
     toss = variables["TOSS_API_URL"]
     if is_loopback(urlsplit(toss).hostname or ""):
         toss += " (emulator; /emulator/ plays stories: scripts/toss_emulator.py)"
@@ -199,6 +202,10 @@ A signed delivery; the second time it is a duplicate:
 What became of it:
 
 . {shown} && {read_back}
+
+As in the SQL Editor:
+
+. {shown} && .venv/bin/python scripts/sql.py "{query}"
 
 Ctrl-C stops everything.
 """,

@@ -91,15 +91,11 @@ class LocalSupabase:
 
     def migrate(self) -> None:
         """Apply the migrations that are not applied yet. Not while the server runs."""
-        if self._server is not None:
-            raise StackError("stop Supabase Lite before migrating: its data has one user at a time")
-        child = self._lite("migrations", ["migration", "up"], self.folder / "migrate.log")
-        try:
-            code = child.wait(MIGRATE_TIMEOUT_SECONDS)
-        finally:
-            child.stop()
-        if code != 0:
-            raise StackError(f"the migrations could not be applied{child.tail()}")
+        self._run("migrations", ["migration", "up"], "the migrations could not be applied")
+
+    def execute(self, statement: str) -> None:
+        """Run SQL in the database. Not while the server runs."""
+        self._run("SQL", ["db", "query", statement], "the SQL could not be executed")
 
     def start(self) -> None:
         """Start the server; it answers when `wait_ready` returns."""
@@ -148,6 +144,17 @@ class LocalSupabase:
         if self._claim is not None:
             os.close(self._claim)
             self._claim = None
+
+    def _run(self, name: str, arguments: list[str], problem: str) -> None:
+        if self._server is not None:
+            raise StackError(f"stop Supabase Lite before {name}: its data has one user at a time")
+        child = self._lite(name, arguments, self.folder / "migrate.log")
+        try:
+            code = child.wait(MIGRATE_TIMEOUT_SECONDS)
+        finally:
+            child.stop()
+        if code != 0:
+            raise StackError(f"{problem}{child.tail()}")
 
     def _lite(self, name: str, arguments: list[str], log: Path) -> Child:
         modules = npm.install()

@@ -1,5 +1,6 @@
-"""`make run` and scripts/seed.py, as a person uses them."""
+"""`make run`, scripts/sql.py and scripts/seed.py, as a person uses them."""
 
+import json
 import os
 import re
 import shlex
@@ -76,6 +77,7 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
         for table in ("webhook_events", "payments"):
             rows = httpx.get(f"{env['SUPABASE_URL']}/rest/v1/{table}", headers=headers, trust_env=False).json()
             assert len(rows) == 1, table
+        check_sql(env)
         os.kill(stack.pid, signal.SIGINT)
         assert stack.wait(20) == 0
     for closed in (port, supabase_port):
@@ -83,6 +85,64 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
             httpx.get(f"http://{LOOPBACK}:{closed}", trust_env=False)
     with running(tmp_path, port, supabase_port):
         assert send(curl).json()["status"] == "duplicate"
+
+
+def sql(env: dict[str, str], *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - arguments of these tests
+        [sys.executable, "scripts/sql.py", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "SUPABASE_URL": env["SUPABASE_URL"], "SUPABASE_SECRET_KEY": env["key"]},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def check_sql(variables: dict[str, str]) -> None:
+    """The query of the SQL Editor works, exact and in Korean; nothing can be changed, and only by the secret key."""
+    env = {**variables, "key": variables["SUPABASE_SECRET_KEY"]}
+    shown = sql(env, "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10;")
+    assert re.search(r"^row 1$", shown.stdout, re.MULTILINE), shown.stderr
+    assert re.search(r"^  event_type +PAYMENT_STATUS_CHANGED$", shown.stdout, re.MULTILINE)
+    assert "토스 티셔츠" in shown.stdout
+    query = "SELECT order_name, amount, 12345678901234567890.10 AS n FROM payments -- all of them"
+    assert "12345678901234567890.10" in sql(env, query).stdout
+    (row,) = json.loads(sql(env, "--json", stdin=query).stdout)
+    assert (list(row), row["amount"]) == (["order_name", "amount", "n"], 9900)
+    assert sql(env, "SELECT 1 FROM payments WHERE false").stdout == "no rows\n"
+    for statement, message in (
+        ("DELETE FROM payments", "one statement that reads is expected (SELECT, WITH, VALUES, TABLE), not: DELETE"),
+        ("WITH gone AS (DELETE FROM payments RETURNING id) SELECT * FROM gone", "data-modifying"),
+        ("SELECT 1) r; DELETE FROM payments; SELECT (1", "DELETE is not allowed in a non-volatile function"),
+        ("SELECT nothing", 'column "nothing" does not exist'),
+    ):
+        refused = sql(env, statement)
+        assert refused.returncode in (1, 2)
+        assert message in refused.stderr
+    closed = sql({**env, "key": env["SUPABASE_PUBLISHABLE_KEY"]}, "SELECT 1")
+    assert "permission denied" in closed.stderr
+    assert len(json.loads(sql(env, "--json", "SELECT * FROM payments").stdout)) == 1
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"SUPABASE_URL": "", "key": ""}, "`make run` writes them"),
+        ({"SUPABASE_URL": "http://127.0.0.1:1", "key": "x"}, "does `make run` run?"),
+    ],
+)
+def test_sql_refuses_clearly(env: dict[str, str], message: str) -> None:
+    result = sql(env, "SELECT 1")
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_sql_says_when_a_database_is_not_the_local_one(supabase: LocalSupabase) -> None:
+    result = sql({"SUPABASE_URL": supabase.url, "key": SUPABASE_KEY}, "SELECT 1")
+    assert (result.returncode, "it is not the one of `make run`" in result.stderr) == (1, True), result.stderr
 
 
 @pytest.mark.parametrize(
