@@ -6,7 +6,7 @@ from service.inbox import recorder
 
 def main() -> None:
     """Serves. AttributeError when the recorder has no such limits any more: then this row would measure nothing."""
-    for name, limit in (("MAX_BATCH_EVENTS", 1), ("MAX_IN_FLIGHT", recorder.MAX_WAITING)):
+    for name, limit in (("MAX_BATCH_EVENTS", 1), ("MIN_BESIDE", 1), ("MAX_IN_FLIGHT", recorder.MAX_WAITING)):
         getattr(recorder, name)
         setattr(recorder, name, limit)
     serve()

@@ -11,7 +11,15 @@ import pytest
 from service.errors import StoreRefused, StoreUnavailable
 from service.inbox.changes import interpret
 from service.inbox.meaning import NewEvent, Proof
-from service.inbox.recorder import MAX_BATCH_CHARACTERS, MAX_BATCH_EVENTS, MAX_IN_FLIGHT, MAX_WAITING, Recorder
+from service.inbox.recorder import (
+    MAX_BATCH_CHARACTERS,
+    MAX_BATCH_EVENTS,
+    MAX_HELD_SECONDS,
+    MAX_IN_FLIGHT,
+    MAX_WAITING,
+    MIN_BESIDE,
+    Recorder,
+)
 from service.store import RecordedEvent
 from service.toss.delivery import read_body
 from service.toss.events import parse_event
@@ -63,16 +71,65 @@ async def test_a_lone_event_goes_at_once() -> None:
     assert store.batches == [1]
 
 
-async def test_those_that_arrive_meanwhile_ride_together() -> None:
+async def send(recorder: Recorder, *numbers: int) -> list[asyncio.Task[RecordedEvent]]:
+    """Records events at once, in one call as long as a call is free for them."""
+    tasks = [asyncio.create_task(recorder.record(event(number))) for number in numbers]
+    await let_run()
+    return tasks
+
+
+async def test_those_that_arrive_together_ride_together() -> None:
+    store = Gate()
+    store.let_through()
+    outcomes = await asyncio.gather(*await send(Recorder(store), *range(30)))
+    assert store.batches == [30]
+    assert [outcome.event_key for outcome in outcomes] == [event(number).body.key for number in range(30)]
+
+
+async def test_those_that_arrive_meanwhile_ride_in_the_next_one() -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(30)]
-    await let_run()
-    assert store.batches == [1] * MAX_IN_FLIGHT
+    tasks = await send(recorder, *range(40))
+    tasks += await send(recorder, *range(100, 100 + MIN_BESIDE))
+    for number in range(200, 230):
+        tasks += await send(recorder, number)
+    assert store.batches == [40, MIN_BESIDE]
     store.let_through()
-    outcomes = await asyncio.gather(*tasks)
-    assert store.batches == [*([1] * MAX_IN_FLIGHT), 30 - MAX_IN_FLIGHT]
-    assert [outcome.event_key for outcome in outcomes] == [event(number).body.key for number in range(30)]
+    await asyncio.gather(*tasks)
+    assert store.batches == [40, MIN_BESIDE, 30]
+
+
+async def test_a_lone_event_goes_beside_another_one() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = await send(recorder, 1) + await send(recorder, 2)
+    assert store.batches == [1, 1]
+    store.let_through()
+    await asyncio.gather(*tasks)
+
+
+async def test_few_wait_for_the_call_in_flight_and_go_when_it_ends() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    tasks = await send(recorder, *range(40))
+    tasks += await send(recorder, *range(100, 99 + MIN_BESIDE))
+    assert store.batches == [40]
+    store.let_through()
+    await asyncio.gather(*tasks)
+    assert store.batches == [40, MIN_BESIDE - 1]
+
+
+async def test_a_call_that_hangs_holds_nobody_up() -> None:
+    store = Gate()
+    recorder = Recorder(store)
+    hanging = await send(recorder, *range(40))
+    held = await send(recorder, 100)
+    await asyncio.sleep(MAX_HELD_SECONDS * 1.5)
+    assert store.batches == [40, 1]
+    held += await send(recorder, 101)
+    store.let_through()
+    await asyncio.gather(*hanging, *held)
+    assert store.batches == [40, 1, 1]
 
 
 async def test_batches_and_writes_are_bounded() -> None:
@@ -102,8 +159,7 @@ async def test_large_bodies_make_smaller_batches() -> None:
 async def test_a_failed_write_is_told_to_everybody_in_it_and_to_nobody_else(trouble: Exception) -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(10)]
-    await let_run()
+    tasks = await send(recorder, 1) + await send(recorder, 2) + await send(recorder, *range(3, 11))
     store.let_through(MAX_IN_FLIGHT)
     await let_run()
     store.trouble = trouble
@@ -119,8 +175,7 @@ async def test_a_failed_write_is_told_to_everybody_in_it_and_to_nobody_else(trou
 async def test_who_gives_up_is_not_written_and_takes_nobody_along() -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(5)]
-    await let_run()
+    tasks = await send(recorder, 0) + await send(recorder, 1) + await send(recorder, 2, 3, 4)
     tasks[0].cancel()
     tasks[4].cancel()
     await let_run()
@@ -133,21 +188,19 @@ async def test_who_gives_up_is_not_written_and_takes_nobody_along() -> None:
 async def test_a_full_queue_refuses_at_once() -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(MAX_WAITING + MAX_IN_FLIGHT)]
-    await let_run()
+    tasks = await send(recorder, 0) + await send(recorder, 1) + await send(recorder, *range(2, 2 + MAX_WAITING))
     with pytest.raises(StoreUnavailable, match="too many events wait"):
         await recorder.record(event(-1))
     store.let_through(10_000)
     outcomes = await asyncio.gather(*tasks)
-    assert len(outcomes) == MAX_WAITING + MAX_IN_FLIGHT
+    assert len(outcomes) == MAX_WAITING + 2
     assert (await recorder.record(event(-1))).outcome == "created"
 
 
 async def test_one_event_twice_at_once_is_created_once() -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(1))) for _ in range(6)]
-    await let_run()
+    tasks = await send(recorder, *[1] * 6)
     store.let_through()
     outcomes = [outcome.outcome for outcome in await asyncio.gather(*tasks)]
     assert sorted(outcomes) == ["created", *["duplicate"] * 5]
