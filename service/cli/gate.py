@@ -10,7 +10,7 @@ from service.errors import Reason
 from service.telemetry import DELIVERIES
 
 MAX_REQUESTS = 2500
-"""At once. The recorder holds 2000 waiting events and two calls of 50; the rest is being read or verified."""
+"""At once. The recorder holds 2000 waiting events and two calls of 100; the rest is being read or verified."""
 
 RETRY_AFTER_SECONDS = 5
 """Another process takes over, or this one has room again, within seconds."""
