@@ -99,3 +99,13 @@ def test_two_live_subscriptions_of_a_customer_stop_the_migration_and_name_the_cu
         for migration in sorted(Path("supabase/migrations").glob("*.sql"))[2:]:
             connection.execute(migration.read_text())
     assert existing.record(payment_event("DONE", 10))[0]["status"] == "processed"
+
+
+def test_a_default_of_the_project_s_own_is_left_alone(existing: Database) -> None:
+    existing.connection.execute("alter table payments alter column id set default md5(random()::text)::uuid")
+    migrate(existing.dsn)
+    query = """select table_name, column_default from information_schema.columns
+               where table_schema = 'public' and column_name = 'id' and table_name in ('payments', 'webhook_events')"""
+    defaults = {row["table_name"]: row["column_default"] for row in existing.rows(query)}
+    assert "md5(" in defaults["payments"]
+    assert "clock_timestamp()" in defaults["webhook_events"]
