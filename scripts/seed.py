@@ -10,13 +10,11 @@ import argparse
 import asyncio
 import datetime as dt
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import Progress
@@ -24,13 +22,12 @@ from rich.progress import Progress
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts.local.project import read_project
 from scripts.seeding.stories import payment_stories, subscription_stories
 from service.errors import ConfigurationError, StoreError
 from service.inbox.changes import interpret
 from service.inbox.meaning import NewEvent, Proof
-from service.settings import check_supabase_url
 from service.store import RecordedEvent, Store
-from service.toss.addresses import is_loopback
 from service.toss.delivery import read_body
 from service.toss.events import parse_event
 
@@ -97,23 +94,12 @@ def _count(text: str) -> int:
 
 def _target(allowed_host: str | None) -> tuple[str, str]:
     """Address and key of the project. Raises ConfigurationError; a remote project has to be named."""
-    problems = [
-        f"{name} is missing. `make run` writes it: . .local/env"
-        for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
-        if not os.environ.get(name, "").strip()
-    ]
-    if problems:
-        raise ConfigurationError(problems)
-    try:
-        url = check_supabase_url(os.environ["SUPABASE_URL"])
-    except ValueError as error:
-        raise ConfigurationError([f"SUPABASE_URL {error}."]) from None
-    host = urlsplit(url).hostname or ""
-    if not is_loopback(host) and host != allowed_host:
+    url, key, host = read_project()
+    if host is not None and host != allowed_host:
         raise ConfigurationError(
             [f"SUPABASE_URL is {host}, which is not this machine. To put test data there: --allow-remote {host}"]
         )
-    return url, os.environ["SUPABASE_SECRET_KEY"].strip()
+    return url, key
 
 
 async def _seed(url: str, key: str, options: argparse.Namespace) -> Counter[tuple[str, str]]:

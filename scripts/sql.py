@@ -8,7 +8,6 @@ environment (`make run` writes them to .local/env). Statements that would change
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,8 +19,10 @@ import httpx
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts.local.project import read_project
 from scripts.local.sql_editor import FUNCTION
 from service.cli.output import plain, print_table
+from service.errors import ConfigurationError
 
 TIMEOUT_SECONDS = 60.0
 MAX_TABLE_COLUMNS = 9
@@ -39,12 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("statement", nargs="?", help="one statement that reads (default: standard input)")
     parser.add_argument("--json", action="store_true", help="write the rows as JSON")
     options = parser.parse_args(arguments)
-    url, key = (os.environ.get(name, "").strip() for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY"))
-    if not (url and key):
-        return _refuse("SUPABASE_URL and SUPABASE_SECRET_KEY are missing. `make run` writes them: . .local/env", 2)
+    try:
+        url, key, _ = read_project()
+    except ConfigurationError as error:
+        return _refuse(*error.problems, status=2)
     statement = (sys.stdin.read() if options.statement is None else options.statement).strip().rstrip(";")
     if not statement.upper().startswith(READING):
-        return _refuse(f"one statement that reads is expected ({', '.join(READING)}), not: {statement[:40]}", 2)
+        return _refuse(f"one statement that reads is expected ({', '.join(READING)}), not: {statement[:40]}", status=2)
     try:
         response = httpx.post(
             f"{url}/rest/v1/rpc/{FUNCTION}",
@@ -55,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         answer = response.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return _refuse(f"no answer from {url}: {type(error).__name__}; does `make run` run?", 1)
+        return _refuse(f"no answer from {url}: {type(error).__name__}; does `make run` run?", status=1)
     if not response.is_success:
-        return _refuse(_reason(answer), 1)
+        return _refuse(_reason(answer), status=1)
     if options.json:
         print(answer)
     else:
@@ -90,8 +92,8 @@ def _text(cell: Any) -> str:
     return plain(cell) if isinstance(cell, str | Decimal) else json.dumps(cell, ensure_ascii=False, default=str)
 
 
-def _refuse(problem: str, status: int) -> int:
-    print(plain(problem), file=sys.stderr)
+def _refuse(*problems: str, status: int) -> int:
+    print(*map(plain, problems), sep="\n", file=sys.stderr)
     return status
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -69,11 +70,12 @@ class UntoldAlert:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-class AlertCalls:
+class AlertCalls(ABC):
     """The calls of the store that are about alerts. Each raises StoreUnavailable or StoreRefused."""
 
+    @abstractmethod
     async def _read(self, function: str, arguments: dict[str, Any], read: Any, tries: int = 2) -> Any:
-        raise NotImplementedError
+        """Calls a function and reads its answer."""
 
     async def oldest_waiting_seconds(self) -> float | None:
         """Age of the event that waits longest for Toss; None when none waits."""

@@ -121,6 +121,15 @@ class Child:
         except subprocess.TimeoutExpired:
             raise StackError(f"{self.name} did not end within {timeout_seconds:.0f} s{self.tail()}") from None
 
+    def finish(self, timeout_seconds: float, problem: str) -> None:
+        """Wait for a program that ends by itself, and end it if it does not; StackError unless its exit code is 0."""
+        try:
+            code = self.wait(timeout_seconds)
+        finally:
+            self.stop()
+        if code != 0:
+            raise StackError(f"{problem}{self.tail()}")
+
     def stop(self) -> None:
         """End it politely, then with SIGKILL after PATIENCE_SECONDS; its own children end with it. Safe to repeat."""
         self._signal(self._stop_signal)

@@ -88,12 +88,7 @@ def _npm_ci(folder: Path) -> None:
         env={**os.environ, "PATH": node.path},
         log=folder / "npm.log",
     )
-    try:
-        code = child.wait(INSTALL_TIMEOUT_SECONDS)
-    finally:
-        child.stop()
-    if code != 0:
-        raise StackError(f"npm could not install the local stack{child.tail()}")
+    child.finish(INSTALL_TIMEOUT_SECONDS, "npm could not install the local stack")
 
 
 def _major(program: str) -> int:

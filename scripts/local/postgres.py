@@ -154,13 +154,12 @@ class LocalPostgres:
         options = ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-sync", "--no-instructions"]
         child = self._run("initdb", ["-U", ADMIN, f"--pwfile={password}", *options, "-D", self._data], "initdb.log")
         try:
-            code = child.wait(INITDB_TIMEOUT_SECONDS)
-        finally:
-            child.stop()
-            password.unlink()
-        if code != 0:
+            child.finish(INITDB_TIMEOUT_SECONDS, "PostgreSQL's data could not be initialised")
+        except StackError:
             shutil.rmtree(self._data)
-            raise StackError(f"PostgreSQL's data could not be initialised{child.tail()}")
+            raise
+        finally:
+            password.unlink()
 
     def _serve(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS

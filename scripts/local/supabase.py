@@ -148,13 +148,7 @@ class LocalSupabase:
     def _run(self, name: str, arguments: list[str], problem: str) -> None:
         if self._server is not None:
             raise StackError(f"stop Supabase Lite before {name}: its data has one user at a time")
-        child = self._lite(name, arguments, self.folder / "migrate.log")
-        try:
-            code = child.wait(MIGRATE_TIMEOUT_SECONDS)
-        finally:
-            child.stop()
-        if code != 0:
-            raise StackError(f"{problem}{child.tail()}")
+        self._lite(name, arguments, self.folder / "migrate.log").finish(MIGRATE_TIMEOUT_SECONDS, problem)
 
     def _lite(self, name: str, arguments: list[str], log: Path) -> Child:
         modules = npm.install()

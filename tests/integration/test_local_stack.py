@@ -129,7 +129,9 @@ def check_sql(variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("env", "message"),
     [
-        ({"SUPABASE_URL": "", "key": ""}, "`make run` writes them"),
+        ({"SUPABASE_URL": "", "key": "x"}, "SUPABASE_URL is missing. `make run` writes it"),
+        ({"SUPABASE_URL": "http://127.0.0.1:1", "key": ""}, "SUPABASE_SECRET_KEY is missing. `make run` writes it"),
+        ({"SUPABASE_URL": "http://abc.supabase.co", "key": "x"}, "SUPABASE_URL should begin with https://"),
         ({"SUPABASE_URL": "http://127.0.0.1:1", "key": "x"}, "does `make run` run?"),
     ],
 )

@@ -135,8 +135,7 @@ async def test_a_call_that_hangs_holds_nobody_up() -> None:
 async def test_batches_and_writes_are_bounded() -> None:
     store = Gate()
     recorder = Recorder(store)
-    tasks = [asyncio.create_task(recorder.record(event(number))) for number in range(300)]
-    await let_run()
+    tasks = await send(recorder, *range(300))
     store.let_through()
     await asyncio.gather(*tasks)
     assert max(store.batches) == MAX_BATCH_EVENTS
