@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, StackError, free_port
 from tests.integration.conftest import SUPABASE_KEY, Stack
 
 START_SECONDS = 90.0
@@ -234,3 +234,21 @@ def test_seed_refuses_clearly(url: str, arguments: tuple[str, ...], message: str
     assert result.returncode in (1, 2)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo out of luck; exit 3", r"the thing could not be done[\s\S]*out of luck"),
+        ("sleep 60", "the program did not end within 1 s"),
+    ],
+)
+def test_a_program_that_does_not_end_well_is_told_with_its_words(tmp_path: Path, script: str, message: str) -> None:
+    child = Child("the program", ["/bin/sh", "-c", script], cwd=tmp_path, log=tmp_path / "log")
+    with pytest.raises(StackError, match=message):
+        child.finish(1, "the thing could not be done")
+    assert child.exit_code() is not None
+
+
+def test_a_program_that_ends_well_raises_nothing(tmp_path: Path) -> None:
+    Child("the program", ["/bin/sh", "-c", "exit 0"], cwd=tmp_path, log=tmp_path / "log").finish(20, "no")
