@@ -13,9 +13,9 @@ FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin supatoss
 COPY --from=build /opt/venv /opt/venv
-COPY --from=build /app /app
+COPY --from=build /app/service /app
 WORKDIR /app
 USER 10001
 EXPOSE 8080 9091
 STOPSIGNAL SIGTERM
-CMD ["python", "-m", "service"]
+CMD ["python", "-m", "supatoss", "serve"]

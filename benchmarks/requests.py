@@ -6,9 +6,10 @@ from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
+from supatoss.toss.signature import sign_hex
+
 from benchmarks.workload import SECRET_KEY, Sending
-from service.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
-from service.toss.signature import sign_hex
 
 WEBHOOK_PATH = "/functions/v1/webhook"
 _LENGTH = struct.Struct("<I")

@@ -21,6 +21,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
+from supatoss.toss.addresses import is_loopback
 
 from scripts.local import npm
 from scripts.local.children import POLL_SECONDS, Child, StackError, describe
@@ -30,7 +31,6 @@ from scripts.local.sample import SampleDelivery
 from scripts.local.sql_editor import provide
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
-from service.toss.addresses import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535
@@ -168,7 +168,7 @@ def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStac
     """Start the service and wait until it says that it is ready; its log lines appear here."""
     service = Child(
         "the service",
-        [sys.executable, "-m", "service"],
+        [sys.executable, "-m", "supatoss", "serve"],
         cwd=npm.ROOT,
         env={"LOG_FORMAT": "console", **os.environ, **variables, "HOST": LOOPBACK, "PORT": str(ports.service)},
     )

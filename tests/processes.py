@@ -21,7 +21,7 @@ def running_service(
     port = port or free_port()
     service = Child(
         "the service",
-        [sys.executable, "-m", "service"],
+        [sys.executable, "-m", "supatoss", "serve"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOST": LOOPBACK, "PORT": str(port), **settings},
         log=log,

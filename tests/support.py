@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from service.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
-from service.toss.signature import sign_hex, sign_v1
+from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
+from supatoss.toss.signature import sign_hex, sign_v1
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -69,9 +69,9 @@ def servers(
         yield started
 
 
-def python(module: str) -> list[str]:
+def python(module: str, *arguments: str) -> list[str]:
     """The command that runs a module."""
-    return [sys.executable, "-m", module]
+    return [sys.executable, "-m", module, *arguments]
 
 
 def _answers(port: int, path: str) -> bool:

@@ -51,7 +51,7 @@ def capture_calls(stack: Stack, sendings: Sequence[Sending]) -> list[Call]:
     write_requests(requests, map(toss_request, sendings))
     with _noting_server() as (calls, port):
         environment = {**settings(f"http://{LOOPBACK}:{port}"), "WORKER": "off", "LOG_LEVEL": "ERROR"}
-        with servers([python("service")], environment, stack, "/healthz", "capture") as (server,):
+        with servers([python("supatoss", "serve")], environment, stack, "/healthz", "capture") as (server,):
             drive("benchmarks.driver", requests, [server.address], Load(connections=1, seconds=120.0))
     if len(calls) != len(sendings):
         raise StackError(f"the service made {len(calls)} recording calls for {len(sendings)} lone deliveries")

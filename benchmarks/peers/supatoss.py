@@ -1,4 +1,4 @@
-"""supatoss itself, as `python -m service`, in one or several processes."""
+"""supatoss itself, as `supatoss serve`, in one or several processes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ class Supatoss:
         project = stack.project(self.backend)
         requests = stack.folder / "supatoss.requests"
         write_requests(requests, map(toss_request, sendings))
-        command = python("service" if self.is_coalescing else "benchmarks.peers.uncoalesced")
+        command = python("supatoss", "serve") if self.is_coalescing else python("benchmarks.peers.uncoalesced")
         with servers([command] * self.processes, settings(project.url), stack, "/readyz", self.name) as started:
             yield Driven(
                 [server.address for server in started],

@@ -2,8 +2,8 @@
 
 import os
 
-from service.cli.serve import serve
-from service.inbox import recorder
+from supatoss.cli.serve import serve
+from supatoss.inbox import recorder
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 import os
 from urllib.parse import urlsplit
 
-from service.errors import ConfigurationError
-from service.settings import check_supabase_url
-from service.toss.addresses import is_loopback
+from supatoss.errors import ConfigurationError
+from supatoss.settings import check_supabase_url
+from supatoss.toss.addresses import is_loopback
 
 
 def read_project() -> tuple[str, str, str | None]:

@@ -3,9 +3,9 @@
 import shlex
 from dataclasses import dataclass
 
-from service.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
-from service.toss.signature import sign_hex
-from service.toss.templates import Subject, make_body, to_bytes
+from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
+from supatoss.toss.signature import sign_hex
+from supatoss.toss.templates import Subject, make_body, to_bytes
 
 
 @dataclass(frozen=True)

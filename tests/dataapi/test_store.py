@@ -9,10 +9,9 @@ import httpx
 import pytest
 import respx
 from prometheus_client import REGISTRY
-
-from service import store as store_module
-from service.errors import Reason, StoreError, StoreRefused, StoreUnavailable
-from service.store import RecordedEvent, Store
+from supatoss import store as store_module
+from supatoss.errors import Reason, StoreError, StoreRefused, StoreUnavailable
+from supatoss.store import RecordedEvent, Store
 
 pytestmark = pytest.mark.anyio
 

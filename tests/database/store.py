@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
-from service.store import Store
+from supatoss.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+from supatoss.store import Store
+
 from tests.database.support import Database
 
 

@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row
-
-from service.inbox.changes import interpret
-from service.inbox.meaning import NewEvent, Proof
-from service.toss.delivery import read_body
-from service.toss.events import parse_event
+from supatoss.inbox.changes import interpret
+from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import parse_event
 
 Row = dict[str, Any]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from supatoss.alertlog import AlertFacts
+from supatoss.alerts.rules import OWN_RULES, Limits
+from supatoss.alerts.target import ChatWebhook
+from supatoss.alerts.watch import Watch
+from supatoss.store import Store
 
-from service.alertlog import AlertFacts
-from service.alerts.rules import OWN_RULES, Limits
-from service.alerts.target import ChatWebhook
-from service.alerts.watch import Watch
-from service.store import Store
 from tests.database.support import Database, Row, cancel, payment_event
 from tests.database.test_worker_functions import deposit
 

@@ -8,11 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-
-from scripts.emulator.moments import SEOUL
-from scripts.emulator.webhooks import RESEND_MINUTES
-from service.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery, read_body
-from service.toss.events import (
+from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery, read_body
+from supatoss.toss.events import (
     BillingDeleted,
     CancelStatusChanged,
     DepositCallback,
@@ -24,7 +21,10 @@ from service.toss.events import (
     UnknownEvent,
     parse_event,
 )
-from service.toss.signature import Keys, SignatureCheck, check_signature
+from supatoss.toss.signature import Keys, SignatureCheck, check_signature
+
+from scripts.emulator.moments import SEOUL
+from scripts.emulator.webhooks import RESEND_MINUTES
 from tests.emulator.conftest import POLL_SECONDS, URL, Play, Start, until
 from tests.support import OLDER_SECURITY_KEY, SECURITY_KEY
 

@@ -105,7 +105,7 @@ OUTAGES = (
         _clocks_are_wrong,
         services=2,
         clock=dt.timedelta(days=-1),
-        module="tests.faults.skewed",
+        command=("tests.faults.skewed",),
         each=(
             {"FAULT_CLOCK_SECONDS": str(SKEW.total_seconds())},
             {"FAULT_CLOCK_SECONDS": str(-SKEW.total_seconds())},

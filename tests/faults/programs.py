@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,8 @@ import httpx
 from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
 
 READY_SECONDS = 30.0
-WORKER = ("-c", "import sys; from service.cli import main; sys.exit(main(['worker']))")
+SERVE = ("supatoss", "serve")
+WORKER = ("-m", "supatoss", "worker")
 
 
 class Program:
@@ -60,13 +61,13 @@ class Program:
 
 
 class Service(Program):
-    """`python -m service`, or another entry point that serves."""
+    """`supatoss serve`, or another program that serves."""
 
-    def __init__(self, env: Mapping[str, str], log: Path, module: str = "service") -> None:
+    def __init__(self, env: Mapping[str, str], log: Path, command: Sequence[str] = SERVE) -> None:
         self.port = free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         super().__init__(
-            f"the service on {self.port}", ("-m", module), {"HOST": LOOPBACK, "PORT": str(self.port), **env}, log
+            f"the service on {self.port}", ("-m", *command), {"HOST": LOOPBACK, "PORT": str(self.port), **env}, log
         )
 
     def wait_ready(self, path: str = "/readyz") -> None:

@@ -27,7 +27,7 @@ def main() -> None:
     """Turns the clock before anything of the service is imported, then serves."""
     dt.datetime = _SkewedDatetime  # type: ignore[misc]
     time.time = lambda: _real_time() + _OFFSET_SECONDS
-    from service.cli import main as supatoss  # noqa: PLC0415 - it must see the turned clock
+    from supatoss.cli import main as supatoss  # noqa: PLC0415 - it must see the turned clock
 
     raise SystemExit(supatoss(["serve"]))
 

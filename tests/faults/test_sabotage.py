@@ -85,7 +85,7 @@ def slow_answers(world: World) -> Iterator[None]:
 
 @pytest.mark.usefixtures("slow_answers")
 def test_a_service_that_answers_before_it_writes_is_found_out_when_it_is_killed(world: World) -> None:
-    fault = replace(fault_named("service killed"), module="tests.faults.early")
+    fault = replace(fault_named("service killed"), command=("tests.faults.early",))
     result = attempt(world, fault, 4 * EVENTS, TIMEOUT_SECONDS)
     assert [line for line in result.verdict.lost if line.endswith("right after its 200")]
     assert not result.is_clean
@@ -100,7 +100,7 @@ def full_disk(world: World) -> Iterator[None]:
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_service_that_answers_before_it_writes_is_found_out_when_the_disk_is_full(world: World) -> None:
-    result = attempt(world, replace(CALM, module="tests.faults.early"), EVENTS, TIMEOUT_SECONDS)
+    result = attempt(world, replace(CALM, command=("tests.faults.early",)), EVENTS, TIMEOUT_SECONDS)
     assert result.acknowledged == result.deliveries
     assert len(result.verdict.lost) > result.events  # the events, and the rows that they should have made
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.faults.mix import Mix, make_mix
 from tests.faults.oracle import expect
-from tests.faults.programs import Program, Service
+from tests.faults.programs import SERVE, Program, Service
 from tests.faults.sender import Sender
 from tests.faults.toss import Toss, running_toss
 from tests.faults.verdict import Verdict, judge, missing
@@ -41,8 +41,9 @@ class Trial:
 class Fault:
     """name: as in the table. happen: what goes wrong while deliveries come; it returns when all is well again.
 
-    services, workers: how many processes; module: what serves; each: further settings of one service after the other.
-    clock: offset of the sender's clock. asks_toss: the mix is unsigned, so that only Toss can vouch for it.
+    services, workers: how many processes; command: what serves, after `python -m`; each: further settings of one
+    service after the other. clock: offset of the sender's clock. asks_toss: the mix is unsigned, so that only Toss can
+    vouch for it.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Fault:
     services: int = 1
     workers: int = 0
     clock: dt.timedelta = dt.timedelta()
-    module: str = "service"
+    command: Sequence[str] = SERVE
     each: Sequence[Mapping[str, str]] = ()
     asks_toss: bool = False
 
@@ -88,7 +89,7 @@ def attempt(world: World, fault: Fault, least_events: int, timeout_seconds: floa
         world.store_orders(mix.stored_amounts)
         settings = world.settings(toss.url if toss else None)
         services = [
-            stack.enter_context(world.service({**settings, **more}, f"service-{number}", fault.module))
+            stack.enter_context(world.service({**settings, **more}, f"service-{number}", fault.command))
             for number, more in zip(range(fault.services), [*fault.each, {}, {}], strict=False)
         ]
         workers = [stack.enter_context(world.worker(settings, f"worker-{number}")) for number in range(fault.workers)]

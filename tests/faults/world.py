@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Any, Self
 import psycopg
 
 from scripts.local_stack import LOOPBACK, LocalPostgres, LocalSupabase, StackError, free_port
-from tests.faults.programs import WORKER, Program, Service
+from tests.faults.programs import SERVE, WORKER, Program, Service
 from tests.faults.proxy import Proxy
 from tests.support import SECRET_KEY, SECURITY_KEY
 
@@ -96,8 +96,8 @@ class World:
             **more,
         }
 
-    def service(self, settings: Mapping[str, str], name: str = "service", module: str = "service") -> Service:
-        return Service(settings, self.folder / f"{name}.log", module)
+    def service(self, settings: Mapping[str, str], name: str = "service", command: Sequence[str] = SERVE) -> Service:
+        return Service(settings, self.folder / f"{name}.log", command)
 
     def worker(self, settings: Mapping[str, str], name: str = "worker") -> Program:
         return Program(f"the {name}", WORKER, settings, self.folder / f"{name}.log")

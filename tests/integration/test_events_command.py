@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import structlog
+from supatoss.cli import app
 from typer.testing import CliRunner
 
-from service.cli import app
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
 from tests.support import SECRET_KEY
 
-COMMAND = [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", "events"]
+COMMAND = [sys.executable, "-m", "supatoss", "events"]
 
 
 def environment(stack: Stack) -> dict[str, str]:

@@ -13,18 +13,18 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
+from supatoss.errors import TossNotFound
+from supatoss.inbox.questions import Questions
+from supatoss.inbox.recorder import Recorder
+from supatoss.inbox.verification import Verifier
+from supatoss.store import Store
+from supatoss.toss.api import TossApi
+from supatoss.toss.delivery import read_body
+from supatoss.toss.payloads import Payment
+from supatoss.toss.resources import PaymentAnswer
+from supatoss.toss.signature import Keys
+from supatoss.webhook import Source, WebhookEndpoint
 
-from service.errors import TossNotFound
-from service.inbox.questions import Questions
-from service.inbox.recorder import Recorder
-from service.inbox.verification import Verifier
-from service.store import Store
-from service.toss.api import TossApi
-from service.toss.delivery import read_body
-from service.toss.payloads import Payment
-from service.toss.resources import PaymentAnswer
-from service.toss.signature import Keys
-from service.webhook import Source, WebhookEndpoint
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
 

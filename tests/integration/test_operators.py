@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from service.alerts.rules import Limits
-from service.alerts.watch import Watch
-from service.eventlog import EventFilter, EventPage
-from service.inbox.replay import ignore, replay, select
-from service.store import Store
+from supatoss.alerts.rules import Limits
+from supatoss.alerts.watch import Watch
+from supatoss.eventlog import EventFilter, EventPage
+from supatoss.inbox.replay import ignore, replay, select
+from supatoss.store import Store
+
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
 

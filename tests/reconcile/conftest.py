@@ -7,22 +7,22 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from supatoss.inbox.changes import interpret
+from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.reconcile.asking import Asking
+from supatoss.reconcile.days import Days, today
+from supatoss.reconcile.findings import Finding
+from supatoss.reconcile.run import Reconciliation, Report
+from supatoss.reconcile.table import ReconciliationTable, Subjects
+from supatoss.store import Store
+from supatoss.toss.api import TossApi
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import parse_event
+from supatoss.toss.times import SEOUL
 
 from scripts.emulator.app import Emulator
 from scripts.emulator.options import Options
 from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
-from service.inbox.changes import interpret
-from service.inbox.meaning import NewEvent, Proof
-from service.reconcile.asking import Asking
-from service.reconcile.days import Days, today
-from service.reconcile.findings import Finding
-from service.reconcile.run import Reconciliation, Report
-from service.reconcile.table import ReconciliationTable, Subjects
-from service.store import Store
-from service.toss.api import TossApi
-from service.toss.delivery import read_body
-from service.toss.events import parse_event
-from service.toss.times import SEOUL
 from tests.support import raw_body
 
 SUPABASE_KEY = "sb_secret_for_reconciliation_01"

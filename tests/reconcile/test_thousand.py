@@ -16,10 +16,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from supatoss.store import Store
+from supatoss.toss.times import SEOUL
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
-from service.store import Store
-from service.toss.times import SEOUL
 from tests.reconcile.conftest import LIVE_KEY, SUPABASE_KEY, webhook
 
 PAYMENTS, LOST = 1000, 50
@@ -109,7 +109,7 @@ def environment(world: World) -> dict[str, str]:
     }
 
 
-COMMAND = [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", "reconcile"]
+COMMAND = [sys.executable, "-m", "supatoss", "reconcile"]
 
 
 def reconcile(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

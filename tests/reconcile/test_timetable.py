@@ -8,15 +8,15 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+from supatoss.errors import TossUnavailable
+from supatoss.inbox.retention import Retention
+from supatoss.reconcile.asking import Asking
+from supatoss.reconcile.run import Reconciliation
+from supatoss.reconcile.table import ReconciliationTable
+from supatoss.reconcile.timetable import Timetable
+from supatoss.telemetry import RECONCILIATION_DIFFERENCES
+from supatoss.toss.api import TossApi
 
-from service.errors import TossUnavailable
-from service.inbox.retention import Retention
-from service.reconcile.asking import Asking
-from service.reconcile.run import Reconciliation
-from service.reconcile.table import ReconciliationTable
-from service.reconcile.timetable import Timetable
-from service.telemetry import RECONCILIATION_DIFFERENCES
-from service.toss.api import TossApi
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, no_sleep
 
@@ -148,7 +148,7 @@ async def test_the_loop_ends_when_told_to_even_while_toss_is_silent(project: Pro
 
 
 async def test_payloads_are_emptied_once_an_hour_in_batches(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.inbox.retention.BATCH_EVENTS", 2)
+    monkeypatch.setattr("supatoss.inbox.retention.BATCH_EVENTS", 2)
     for number in range(5):
         await project.hear({"paymentKey": f"pay-{number}", "orderId": f"order-{number}", "status": "DONE"})
     await project.update("webhook_events?order_id=neq.order-4", created_at="2025-01-01T00:00:00+00:00")

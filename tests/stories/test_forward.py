@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supatoss.cli import app
+from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
+from supatoss.toss.signature import Keys, check_signature
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
-from service.cli import app
-from service.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
-from service.toss.signature import Keys, check_signature
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 
@@ -170,7 +170,7 @@ def test_new_ones_are_followed_across_a_restart_of_the_local_service_until_ctrl_
     child = Child(
         "forward",
         [
-            *(sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", "forward"),
+            *(sys.executable, "-m", "supatoss", "forward"),
             *("--to", f"http://{LOOPBACK}:{port}/hook", "--follow", "--since", "1m", "--order", "forward-follow"),
         ],
         cwd=ROOT,

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from supatoss.cli import app
+from supatoss.cli.register.sheet import BOXES
+from supatoss.toss.templates import FROM_THE_GUIDE, TEMPLATES
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child
-from service.cli import app
-from service.cli.register.sheet import BOXES
-from service.toss.templates import FROM_THE_GUIDE, TEMPLATES
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 
@@ -86,8 +86,8 @@ def test_it_waits_for_the_next_delivery(world: World, tmp_path: Path) -> None:
         "register",
         [
             sys.executable,
-            "-c",
-            "import sys; from service.cli import main; sys.exit(main())",
+            "-m",
+            "supatoss",
             "register",
             "--wait",
             "--json",

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supatoss.cli import app
+from supatoss.toss.events import TYPES
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
-from service.cli import app
-from service.toss.events import TYPES
 from tests.stories.conftest import World
 from tests.support import SECRET_KEY, SECURITY_KEY
 
@@ -154,8 +154,8 @@ def test_ctrl_c_ends_it_while_it_waits_for_an_answer(tmp_path: Path) -> None:
             "trigger",
             [
                 sys.executable,
-                "-c",
-                "import sys; from service.cli import main; sys.exit(main())",
+                "-m",
+                "supatoss",
                 "trigger",
                 "METHOD_UPDATED",
             ],

@@ -24,7 +24,7 @@ def test_a_worker_of_its_own_finds_an_account_whose_due_date_passed(
     _let_the_due_date_pass(world, order)
     worker = Child(
         "the worker",
-        [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main(['worker']))"],
+        [sys.executable, "-m", "supatoss", "worker"],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],

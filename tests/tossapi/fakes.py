@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-
-from service.toss.api import TossApi
+from supatoss.toss.api import TossApi
 
 URL = "https://api.toss.test"
 NEWER_KEY = "test_sk_made_up_newer_0001"

@@ -9,8 +9,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-
-from service.errors import (
+from supatoss.errors import (
     SupatossError,
     TossError,
     TossMisconfigured,
@@ -18,8 +17,9 @@ from service.errors import (
     TossRefused,
     TossUnavailable,
 )
-from service.toss.answers import pause_seconds
-from service.toss.api import TossApi
+from supatoss.toss.answers import pause_seconds
+from supatoss.toss.api import TossApi
+
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, SECRET, FakeToss, client, ok, payment_body, refusal
 
 pytestmark = pytest.mark.anyio

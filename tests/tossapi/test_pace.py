@@ -1,8 +1,7 @@
 """How often Toss is asked, on a clock that tests move."""
 
 import pytest
-
-from service.toss.pace import WINDOW_SECONDS, TokenBucket
+from supatoss.toss.pace import WINDOW_SECONDS, TokenBucket
 
 
 class Clock:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-
-from service.toss.pace import SingleFlight
+from supatoss.toss.pace import SingleFlight
 
 pytestmark = pytest.mark.anyio
 

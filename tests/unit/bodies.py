@@ -3,9 +3,8 @@
 from typing import Any
 
 from hypothesis import strategies as st
-
-from service.toss.events import TYPES
-from service.toss.statuses import PaymentStatus
+from supatoss.toss.events import TYPES
+from supatoss.toss.statuses import PaymentStatus
 
 _NAMES = [
     *("paymentKey", "orderId", "status", "orderName", "mId", "method", "currency", "totalAmount", "balanceAmount"),

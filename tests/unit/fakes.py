@@ -10,20 +10,20 @@ from typing import Any
 import httpx
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
+from supatoss.app import create_app
+from supatoss.errors import TossUnavailable
+from supatoss.health import Backlog, Readiness
+from supatoss.inbox.questions import Questions
+from supatoss.inbox.recorder import Recorder
+from supatoss.inbox.verification import Verifier
+from supatoss.settings import Settings
+from supatoss.store import SCHEMA_VERSION, RecordedEvent, Store, Vouchers
+from supatoss.telemetry import configure_logging
+from supatoss.toss.api import TossApi
+from supatoss.toss.resources import PaymentAnswer
+from supatoss.toss.signature import Keys
+from supatoss.webhook import Source, WebhookEndpoint
 
-from service.app import create_app
-from service.errors import TossUnavailable
-from service.health import Backlog, Readiness
-from service.inbox.questions import Questions
-from service.inbox.recorder import Recorder
-from service.inbox.verification import Verifier
-from service.settings import Settings
-from service.store import SCHEMA_VERSION, RecordedEvent, Store, Vouchers
-from service.telemetry import configure_logging
-from service.toss.api import TossApi
-from service.toss.resources import PaymentAnswer
-from service.toss.signature import Keys
-from service.webhook import Source, WebhookEndpoint
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
 

@@ -4,10 +4,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
-
-from service.alertlog import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
-from service.alerts.messages import MAX_CHARACTERS, compose, describe_alert
-from service.alerts.rules import Deliveries, Limits, Rule, evaluate
+from supatoss.alertlog import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
+from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
+from supatoss.alerts.rules import Deliveries, Limits, Rule, evaluate
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)

@@ -3,10 +3,9 @@
 from decimal import Decimal
 
 import pytest
-
-from service.inbox.claims import Claim, claim_of
-from service.toss.events import parse_event
-from service.toss.payloads import Payment
+from supatoss.inbox.claims import Claim, claim_of
+from supatoss.toss.events import parse_event
+from supatoss.toss.payloads import Payment
 
 TRUE = [
     *((claimed, claimed) for claimed in ("DONE", "CANCELED", "PARTIAL_CANCELED", "ABORTED", "EXPIRED", "READY")),

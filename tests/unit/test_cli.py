@@ -7,17 +7,16 @@ import sys
 
 import pytest
 import typer
+from supatoss import __version__
+from supatoss.cli import Commands, app
+from supatoss.cli.output import ExitStatus, OutputMode, exit_status, plain, print_json, print_table
+from supatoss.errors import ConfigurationError, StoreRefused, StoreUnavailable, SupatossError
 from typer.testing import CliRunner
-
-from service import __version__
-from service.cli import Commands, app
-from service.cli.output import ExitStatus, OutputMode, exit_status, plain, print_json, print_table
-from service.errors import ConfigurationError, StoreRefused, StoreUnavailable, SupatossError
 
 
 def supatoss(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - arguments of these tests
-        [sys.executable, "-c", "import sys; from service.cli import main; sys.exit(main())", *arguments],
+        [sys.executable, "-m", "supatoss", *arguments],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
@@ -53,7 +52,7 @@ def test_no_command_shows_the_help() -> None:
 
 
 def test_the_help_needs_neither_settings_nor_the_service() -> None:
-    code = "import sys; import service.cli; print(*sorted(sys.modules))"
+    code = "import sys; import supatoss.cli; print(*sorted(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
     assert {"supabase", "pydantic", "uvicorn", "starlette", "rich.table"} & set(result.stdout.split()) == set()
 

@@ -4,9 +4,8 @@ import datetime as dt
 
 import pytest
 import typer
-
-from service.cli.reconcile import _days
-from service.reconcile.days import Days
+from supatoss.cli.reconcile import _days
+from supatoss.reconcile.days import Days
 
 NOW = dt.datetime(2026, 11, 16, 15, 0, tzinfo=dt.UTC)  # midnight of the 17th in Korea
 TODAY = dt.date(2026, 11, 17)

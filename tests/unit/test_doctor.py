@@ -14,13 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
-
-from service.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
-from service.cli.doctor.alerts import check_alerts
-from service.cli.doctor.clock import judge
-from service.cli.doctor.endpoint import check_endpoint
-from service.cli.doctor.verdict import Level, Verdict
-from service.settings import Settings
+from supatoss.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
+from supatoss.cli.doctor.alerts import check_alerts
+from supatoss.cli.doctor.clock import judge
+from supatoss.cli.doctor.endpoint import check_endpoint
+from supatoss.cli.doctor.verdict import Level, Verdict
+from supatoss.settings import Settings
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
 NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)

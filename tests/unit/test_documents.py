@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supatoss.cli import app
+from supatoss.settings import Settings
 from typer.main import get_command
-
-from service.cli import app
-from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "README.ko.md", ".env.example")

@@ -4,9 +4,8 @@ import io
 import threading
 
 import pytest
-
-from service import lines as lines_module
-from service.lines import Lines
+from supatoss import lines as lines_module
+from supatoss.lines import Lines
 
 
 class Gate(io.StringIO):

@@ -1,9 +1,8 @@
 import datetime as dt
 
 import pytest
-
-from service.cli.moments import read_moment, show_moment
-from service.errors import NotAllowed
+from supatoss.cli.moments import read_moment, show_moment
+from supatoss.errors import NotAllowed
 
 NOW = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 

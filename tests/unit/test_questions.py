@@ -5,12 +5,11 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
-
-from service.errors import TossNotFound, TossUnavailable
-from service.inbox.questions import Questions
-from service.toss.api import TossApi
-from service.toss.payloads import Payment
-from service.toss.resources import PaymentAnswer
+from supatoss.errors import TossNotFound, TossUnavailable
+from supatoss.inbox.questions import Questions
+from supatoss.toss.api import TossApi
+from supatoss.toss.payloads import Payment
+from supatoss.toss.resources import PaymentAnswer
 
 pytestmark = pytest.mark.anyio
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-
-from service.errors import StoreRefused, StoreUnavailable
-from service.inbox.changes import interpret
-from service.inbox.meaning import NewEvent, Proof
-from service.inbox.recorder import (
+from supatoss.errors import StoreRefused, StoreUnavailable
+from supatoss.inbox.changes import interpret
+from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.inbox.recorder import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_EVENTS,
     MAX_HELD_SECONDS,
@@ -20,9 +19,10 @@ from service.inbox.recorder import (
     MIN_BESIDE,
     Recorder,
 )
-from service.store import RecordedEvent
-from service.toss.delivery import read_body
-from service.toss.events import parse_event
+from supatoss.store import RecordedEvent
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import parse_event
+
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -1,8 +1,7 @@
 """The times of the worker's attempts."""
 
 import pytest
-
-from service.inbox.retry import MAX_ATTEMPTS, MAX_DELAY_SECONDS, next_delay_seconds
+from supatoss.inbox.retry import MAX_ATTEMPTS, MAX_DELAY_SECONDS, next_delay_seconds
 
 
 def test_the_delay_doubles_up_to_an_hour() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from starlette.applications import Starlette
-
-from service.errors import ConfigurationError
-from service.settings import Settings
-from service.toss.addresses import is_loopback
+from supatoss.errors import ConfigurationError
+from supatoss.settings import Settings
+from supatoss.toss.addresses import is_loopback
 
 ROOT = Path(__file__).parents[2]
 
@@ -315,14 +314,14 @@ class TestProcess:
         )
 
     def test_a_service_without_settings_ends_with_status_2_and_a_line_each(self) -> None:
-        done = self.run("-m", "service")
+        done = self.run("-m", "supatoss", "serve")
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.splitlines() == ["supatoss cannot start:", *(f"  {line}" for line in MISSING)]
 
     def test_a_service_with_wrong_settings_shows_neither_traceback_nor_secret(self) -> None:
         environment = COMPLETE | {"TOSS_SECRET_KEY": "live_ck_hidden", "SUPABASE_URL": "http://hidden.example.com"}
-        done = self.run("-m", "service", **environment)
+        done = self.run("-m", "supatoss", "serve", **environment)
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.splitlines() == [
@@ -332,27 +331,27 @@ class TestProcess:
         ]
 
     def test_uvicorns_way_to_start_says_the_same(self) -> None:
-        done = self.run("-m", "uvicorn", "service.app:app", "--port", "0")
+        done = self.run("-m", "uvicorn", "supatoss.app:app", "--port", "0")
         assert done.returncode == 2
         assert done.stderr.splitlines() == ["supatoss cannot start:", *(f"  {line}" for line in MISSING)]
 
 
 class TestAppModule:
     def test_importing_needs_no_settings_and_asking_for_the_app_does(self) -> None:
-        import service.app  # noqa: PLC0415 - the import is what is tested
+        import supatoss.app  # noqa: PLC0415 - the import is what is tested
 
         with pytest.raises(SystemExit) as caught:
-            _ = service.app.app
+            _ = supatoss.app.app
         assert caught.value.code == 2
 
     def test_has_the_app_that_uvicorn_asks_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import service.app  # noqa: PLC0415 - after the environment is empty
+        import supatoss.app  # noqa: PLC0415 - after the environment is empty
 
         load(monkeypatch)
-        assert isinstance(service.app.app, Starlette)
+        assert isinstance(supatoss.app.app, Starlette)
 
     def test_has_nothing_else_by_chance(self) -> None:
-        import service.app  # noqa: PLC0415 - like its neighbours
+        import supatoss.app  # noqa: PLC0415 - like its neighbours
 
-        with pytest.raises(AttributeError, match=r"module 'service.app' has no attribute 'application'"):
-            _ = service.app.application
+        with pytest.raises(AttributeError, match=r"module 'supatoss.app' has no attribute 'application'"):
+            _ = supatoss.app.application

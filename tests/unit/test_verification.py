@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from supatoss.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
+from supatoss.store import Vouchers
+from supatoss.toss.api import TossApi
+from supatoss.toss.payloads import Payment
+from supatoss.toss.resources import PaymentAnswer
+from supatoss.webhook import Source
 
-from service.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
-from service.store import Vouchers
-from service.toss.api import TossApi
-from service.toss.payloads import Payment
-from service.toss.resources import PaymentAnswer
-from service.webhook import Source
 from tests.support import GUIDE_DEPOSIT, example, raw_body, signed_headers
 from tests.unit.bodies import any_body
 from tests.unit.fakes import Service, deliveries_counted

@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from supatoss.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.inbox.retry import MAX_ATTEMPTS
+from supatoss.inbox.worker import Worker
+from supatoss.store import ClaimedEvent, OverdueAccount, SettledEvent, Vouchers
+from supatoss.toss.api import TossApi
+from supatoss.toss.payloads import Payment
+from supatoss.toss.resources import PaymentAnswer
 
-from service.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
-from service.inbox.retry import MAX_ATTEMPTS
-from service.inbox.worker import Worker
-from service.store import ClaimedEvent, OverdueAccount, SettledEvent, Vouchers
-from service.toss.api import TossApi
-from service.toss.payloads import Payment
-from service.toss.resources import PaymentAnswer
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+from supatoss.app import create_app
+from supatoss.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+from supatoss.settings import Settings
+from supatoss.store import Store
 
-from service.app import create_app
-from service.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
-from service.settings import Settings
-from service.store import Store
 from tests.support import SECRET_KEY
 
 PASSWORD = "a phrase for tests"

@@ -3,9 +3,8 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.eventlog import Cursor
-from service.ops.filters import cursor_text, read_wanted
+from supatoss.eventlog import Cursor
+from supatoss.ops.filters import cursor_text, read_wanted
 
 ID = "5e9f2d5a-0000-4000-8000-000000000001"
 

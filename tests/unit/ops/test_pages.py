@@ -6,16 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
+from supatoss.errors import StoreUnavailable
+from supatoss.eventlog import Action, Cursor, EventOutcome
+from supatoss.ops.headers import HEADERS
 
-from service.errors import StoreUnavailable
-from service.eventlog import Action, Cursor, EventOutcome
-from service.ops.headers import HEADERS
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import AT, EVENT_ID, SECRET, Office, stored_event
 
 pytestmark = pytest.mark.anyio
 
-TEMPLATES = Path(__file__).parents[3] / "service" / "ops" / "templates"
+TEMPLATES = Path(__file__).parents[3] / "service" / "supatoss" / "ops" / "templates"
 EVENT = f"/ops/events/{EVENT_ID}"
 
 

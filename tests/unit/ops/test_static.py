@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-OPS = ROOT / "service" / "ops"
+OPS = ROOT / "service" / "supatoss" / "ops"
 VENDOR = OPS / "static" / "vendor"
 
 
@@ -47,7 +47,7 @@ def test_htmx_neither_evaluates_text_nor_keeps_pages() -> None:
     }
 
 
-def test_the_package_holds_every_template_and_static_file(tmp_path: Path) -> None:
+def test_the_wheel_holds_one_package_with_its_pages_and_the_migrations(tmp_path: Path) -> None:
     subprocess.run(  # noqa: S603 - our own build
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
         cwd=ROOT,
@@ -56,12 +56,15 @@ def test_the_package_holds_every_template_and_static_file(tmp_path: Path) -> Non
         timeout=60,
     )
     (wheel,) = tmp_path.glob("*.whl")
-    packed = set(zipfile.ZipFile(wheel).namelist())
-    needed = {
-        path.relative_to(ROOT).as_posix()
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    pages = {
+        path.relative_to(ROOT / "service").as_posix()
         for folder in ("static", "templates")
         for path in (OPS / folder).rglob("*")
         if path.is_file()
     }
-    assert len(needed) > 12
-    assert needed <= packed
+    migrations = {f"supatoss/migrations/{path.name}" for path in (ROOT / "supabase" / "migrations").glob("*.sql")}
+    assert len(pages) > 12
+    assert len(migrations) > 5
+    assert pages | migrations <= packed
+    assert {name.partition("/")[0] for name in packed} == {"supatoss"}

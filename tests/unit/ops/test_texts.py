@@ -5,14 +5,13 @@ import string
 from pathlib import Path
 
 import pytest
+from supatoss.errors import Reason
+from supatoss.inbox.meaning import Cause, Intent, Proof
+from supatoss.inbox.reading import Refusal
+from supatoss.ops.texts import CATALOGUES, Language, choose, named, say
+from supatoss.toss.statuses import PaymentStatus
 
-from service.errors import Reason
-from service.inbox.meaning import Cause, Intent, Proof
-from service.inbox.reading import Refusal
-from service.ops.texts import CATALOGUES, Language, choose, named, say
-from service.toss.statuses import PaymentStatus
-
-OPS = Path(__file__).parents[3] / "service" / "ops"
+OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
 OTHER_REASONS = (
     *(
         "amount_mismatch",
@@ -87,7 +86,7 @@ def test_korean_is_korean() -> None:
 @pytest.mark.parametrize("kind", sorted(CODES))
 def test_every_code_has_a_name(language: Language, kind: str) -> None:
     missing = [code for code in CODES[kind] if f"{kind}.{code}" not in CATALOGUES[language]]
-    assert missing == [], f"service/ops/texts/{language}.py has no text for these of {kind}"
+    assert missing == [], f"service/supatoss/ops/texts/{language}.py has no text for these of {kind}"
 
 
 def test_every_text_is_used_and_every_one_that_is_used_is_there() -> None:

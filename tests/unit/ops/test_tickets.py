@@ -1,8 +1,7 @@
 import time
 
 import pytest
-
-from service.ops.tickets import SESSION_SECONDS, Tickets
+from supatoss.ops.tickets import SESSION_SECONDS, Tickets
 
 PASSWORD, KEY = "a phrase for tests", "sb_secret_hidden"
 

@@ -1,0 +1,81 @@
+"""The `supatoss` command. One module a command or group of commands; docs/cli.md says what each one takes and answers.
+
+Commands import what they need when they run, so that `--help` and the shell's completion stay quick.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from supatoss import __version__
+from supatoss.cli.doctor import doctor
+from supatoss.cli.events import events
+from supatoss.cli.forward import forward
+from supatoss.cli.output import ExitStatus, exit_status, print_problem
+from supatoss.cli.reconcile import reconcile
+from supatoss.cli.register import register
+from supatoss.cli.serve import serve
+from supatoss.cli.sign import sign
+from supatoss.cli.trigger import trigger
+from supatoss.cli.verify import verify
+from supatoss.cli.worker import worker
+from supatoss.errors import SupatossError
+
+
+class Commands(TyperGroup):
+    """Ends a command that raised one of our errors with one line for a person and the error's exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except SupatossError as error:
+            print_problem(error)
+            raise typer.Exit(exit_status(error)) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its frames would show the values of variables, keys among them
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def supatoss(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    """The webhook inbox for Toss Payments beside a Supabase project."""
+
+
+app.command()(reconcile)
+app.command()(serve)
+app.command()(worker)
+app.add_typer(events, name="events")
+app.command()(trigger)
+app.command()(sign)
+app.command()(verify)
+app.command()(forward)
+app.command()(register)
+app.command()(doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; an exit status of ExitStatus."""
+    try:
+        app(arguments, prog_name="supatoss")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitStatus.FOUND
+    return ExitStatus.OK

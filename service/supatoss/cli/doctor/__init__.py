@@ -1,0 +1,86 @@
+"""`supatoss doctor`: looks at everything that this deployment needs, and says how to mend what is wrong."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+
+if TYPE_CHECKING:
+    from supatoss.cli.doctor.verdict import Verdict
+    from supatoss.settings import Settings
+
+REQUEST_SECONDS = 5.0
+"""For one request; a person waits, and what takes longer would be too slow for a delivery, too."""
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+
+def doctor(
+    *,
+    sends_alert: Annotated[
+        bool, typer.Option("--send-test-alert", help="Send a test message to ALERT_WEBHOOK_URL as well.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Look at this deployment: settings, tables and who reads them, clock, Toss, the public address, alerts."""
+    verdicts = asyncio.run(_examine(sends_alert=sends_alert))
+    levels = [verdict.level.value for verdict in verdicts]
+    if json:
+        print_json({"ok": "failed" not in levels, "verdicts": [verdict.to_json() for verdict in verdicts]})
+    else:
+        for verdict in verdicts:
+            _show(verdict)
+        typer.echo("\n" + ", ".join(f"{levels.count(level)} {level}" for level in _COLOURS if level in levels))
+    raise typer.Exit(ExitStatus.FOUND if "failed" in levels else ExitStatus.OK)
+
+
+async def _examine(*, sends_alert: bool) -> list["Verdict"]:
+    from supatoss.cli.doctor.verdict import failed
+    from supatoss.errors import ConfigurationError
+    from supatoss.settings import Settings
+
+    try:
+        settings = Settings.load()
+    except ConfigurationError as error:
+        mend = "set it where the service runs; .env.example describes every setting"
+        return [failed("settings", problem, mend) for problem in error.problems]
+    return [verdict for verdicts in await _run(settings, sends_alert=sends_alert) for verdict in verdicts]
+
+
+async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Verdict"]]:
+    """The verdicts of every check, in a fixed order; the checks run side by side."""
+    import httpx
+
+    from supatoss.app import open_store
+    from supatoss.cli.doctor.access import check_access
+    from supatoss.cli.doctor.alerts import check_alerts
+    from supatoss.cli.doctor.clock import check_clock
+    from supatoss.cli.doctor.configuration import check_settings
+    from supatoss.cli.doctor.database import check_database
+    from supatoss.cli.doctor.endpoint import check_endpoint
+    from supatoss.cli.doctor.toss import check_toss
+
+    async with (
+        open_store(settings) as store,
+        httpx.AsyncClient(trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False) as http,
+    ):
+        checks: Sequence[Awaitable[list[Verdict]]] = (
+            check_settings(settings),
+            check_database(settings, store),
+            check_access(settings, http),
+            check_clock(settings, http),
+            check_toss(settings),
+            check_endpoint(settings, http),
+            check_alerts(settings, http, sends=sends_alert),
+        )
+        return await asyncio.gather(*checks)
+
+
+def _show(verdict: "Verdict") -> None:
+    level = typer.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level], bold=verdict.level != "ok")
+    typer.echo(f"{level} {verdict.check}: {plain(verdict.message)}")
+    if verdict.mend:
+        typer.echo(f"{'':<8} → {plain(verdict.mend)}")

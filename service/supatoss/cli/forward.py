@@ -1,0 +1,141 @@
+"""`supatoss forward`: stored deliveries go to another URL once more, as a tunnel would bring them, without one."""
+
+import asyncio
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from supatoss.cli.events import filters
+from supatoss.cli.form import Form
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+from supatoss.cli.sign import KeyOption
+
+if TYPE_CHECKING:
+    from supatoss.cli.sending import Answer, Sender
+    from supatoss.cli.signing import SigningKeys
+    from supatoss.eventlog import EventFilter, StoredEvent
+    from supatoss.settings import Settings
+    from supatoss.store import Store
+
+RETRY_SECONDS = 1.0
+"""With --follow a local service that is away is waited for: it is being started again."""
+
+
+def forward(
+    *,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="The local webhook.")],
+    since: filters.Since = None,
+    is_followed: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
+    statuses: filters.Statuses = None,
+    types: filters.Types = None,
+    reasons: filters.Reasons = None,
+    order: filters.Order = None,
+    payment_key: filters.PaymentKey = None,
+    signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
+    key_env: KeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Post stored deliveries to a local URL, oldest first, signed anew with the local key."""
+    from supatoss.cli.moments import read_moment
+    from supatoss.cli.sending import check_target
+    from supatoss.cli.session import run_session
+    from supatoss.cli.signing import SigningKeys
+
+    if since is None and not is_followed:
+        raise typer.BadParameter(
+            "say which: --since 1h for what is stored, --follow for what comes", param_hint="--since"
+        )
+    wanted = filters.make_filter(statuses=statuses, types=types, reasons=reasons, order=order, payment_key=payment_key)
+    now = dt.datetime.now(dt.UTC)
+    start = read_moment(since, now) if since else now
+    url = check_target("--to", to)
+    keys = SigningKeys.read(key_env)
+    keys.check(signed or Form.HEX)
+
+    async def work(_settings: "Settings", store: "Store") -> ExitStatus:
+        from supatoss.cli.sending import open_sender
+
+        async with open_sender(url) as sender:
+            run = _Run(sender, keys, signed, is_followed=is_followed, is_json=json)
+            return await run.forward(store, wanted, start)
+
+    raise typer.Exit(run_session(work))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of the command."""
+
+    sender: "Sender"
+    keys: "SigningKeys"
+    form: Form | None
+    is_followed: bool
+    is_json: bool
+
+    async def forward(self, store: "Store", wanted: "EventFilter", start: dt.datetime) -> ExitStatus:
+        """Forwards event by event, in order of arrival."""
+        from supatoss.inbox.tail import follow
+
+        counts: Counter[str] = Counter()
+        async for event in follow(store, wanted, start, with_payload=True, is_endless=self.is_followed):
+            problem = _problem(event)
+            if problem:
+                counts["skipped"] += 1
+                self._tell(event, None, problem)
+                continue
+            answer = await self._deliver(event)
+            self._tell(event, answer, None)
+            if answer.status is None:
+                mend = f"to go on from there: --since {event.created_at.isoformat()}"
+                typer.echo(f"supatoss: {plain(answer)}; {mend}", err=True)
+                return ExitStatus.UNREACHABLE
+            counts["delivered" if answer.exit_status is ExitStatus.OK else "refused"] += 1
+        if not self.is_json:
+            named = ", ".join(f"{counts[name]} {name}" for name in ("delivered", "refused", "skipped") if counts[name])
+            typer.echo(named or "no such events")
+        return ExitStatus.FOUND if counts["refused"] else ExitStatus.OK
+
+    async def _deliver(self, event: "StoredEvent") -> "Answer":
+        """Posts one event; while it is followed, for as long as it takes until somebody answers."""
+        from supatoss.cli.signing import delivery_headers
+
+        body = (event.payload or "").encode()
+        form = self.form or self.keys.form_for(event.event_type)
+        is_told = False
+        while True:
+            answer = await self.sender.send(body, delivery_headers(body, self.keys, form))
+            if answer.status is not None or not self.is_followed:
+                return answer
+            if not is_told:
+                typer.echo(f"supatoss: {plain(answer)}; waiting for it", err=True)
+                is_told = True
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _tell(self, event: "StoredEvent", answer: "Answer | None", problem: str | None) -> None:
+        if self.is_json:
+            print_json(
+                {
+                    "event": event.id,
+                    "event_type": event.event_type,
+                    "created_at": event.created_at.isoformat(),
+                    "http_status": answer.status if answer else None,
+                    "answer": answer.content if answer else None,
+                    "problem": problem or (answer.problem if answer else None),
+                }
+            )
+        elif problem or (answer and answer.status is not None):
+            typer.echo(f"{event.id}  {plain(event.event_type)}  {problem or plain(answer)}")
+
+
+def _problem(event: "StoredEvent") -> str | None:
+    """Why an event is no delivery that can be made again."""
+    from supatoss.inbox.reading import EMPTY_PAYLOADS
+
+    if event.event_type.startswith("supatoss."):
+        return "skipped: our own finding, no delivery"
+    if event.payload in EMPTY_PAYLOADS:
+        return "skipped: retention has emptied its payload"
+    return None

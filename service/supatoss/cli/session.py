@@ -1,0 +1,46 @@
+"""What commands that read or write the tables open: the settings of the environment, and the store."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from supatoss.settings import Settings
+    from supatoss.store import Store
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
+    """The settings and a store, until the end of the block. Raises ConfigurationError; nothing is sent yet."""
+    from supatoss.app import open_store
+    from supatoss.settings import Settings
+
+    settings = Settings.load()
+    log_to_stderr()
+    async with open_store(settings) as store:
+        yield settings, store
+
+
+def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
+    """Runs a command's work to its end; Ctrl-C cancels it, and its `finally` blocks still run."""
+
+    async def inside() -> T:
+        async with open_session() as (settings, store):
+            return await work(settings, store)
+
+    return asyncio.run(inside())
+
+
+def log_to_stderr() -> None:
+    """Sends warnings of what a command uses to standard error: standard output is the command's answer."""
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

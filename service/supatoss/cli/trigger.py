@@ -1,0 +1,202 @@
+"""`supatoss trigger`: sends made-up events as Toss would, like the command of this name in other payment CLIs."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from supatoss.cli.form import Form
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
+
+if TYPE_CHECKING:
+    from supatoss.cli.sending import Answer, Sender
+    from supatoss.cli.signing import SigningKeys
+
+MAX_REPEATS = 1000
+"""More is a load test, which has tools of its own."""
+
+
+def _complete(incomplete: str) -> list[str]:
+    from supatoss.toss.templates import TEMPLATES
+
+    return [name for name in TEMPLATES if name.upper().startswith(incomplete.upper())]
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One body and the times that it is sent."""
+
+    event_type: str
+    delivery_id: str
+    form: Form
+    body: bytes = field(repr=False)
+    retried_count: int = 0
+
+
+def trigger(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="EVENT", help="Events of the catalogue (--list), sent in this order.", autocompletion=_complete
+        ),
+    ] = None,
+    *,
+    is_all: Annotated[bool, typer.Option("--all", help="Send every event, each about an order of its own.")] = False,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON, or text."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="URL", help="Where to send; this machine's service unless given.")
+    ] = None,
+    signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=MAX_REPEATS, help="Send each body so often, as re-sends.")
+    ] = 1,
+    is_shuffled: Annotated[bool, typer.Option("--shuffle", help="Send in random order.")] = False,
+    is_live_meant: Annotated[bool, typer.Option("--live", help="Sign with a live key all the same.")] = False,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies and send nothing.")] = False,
+    is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and end.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Send made-up events to the webhook, as Toss would. Events named together are about one order."""
+    if is_list:
+        _show_catalogue(json=json)
+        return
+    from supatoss.cli.sending import target
+    from supatoss.cli.signing import SigningKeys
+
+    keys = SigningKeys.read()
+    shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
+    if keys.is_live and not (is_live_meant or is_dry) and any(shipment.form is not Form.NONE for shipment in shipments):
+        raise typer.BadParameter(
+            "made-up events would be signed with a live key and believed; to do it all the same: --live",
+            param_hint="TOSS_SECRET_KEY",
+        )
+    queue = [
+        Shipment(one.event_type, one.delivery_id, one.form, one.body, count)
+        for one in shipments
+        for count in range(repeat)
+    ]
+    if is_shuffled:
+        random.shuffle(queue)
+    if is_dry:
+        _show(queue, keys, json=json)
+        return
+    raise typer.Exit(asyncio.run(_deliver(target(to), queue, keys, json=json)))
+
+
+async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:
+    """Sends one after the other; where nothing answers, the rest is not tried."""
+    from supatoss.cli.sending import open_sender
+
+    worst = ExitStatus.OK
+    async with open_sender(url) as sender:
+        for shipment in queue:
+            answer = await _send(sender, shipment, keys, json=json)
+            worst = max(worst, answer.exit_status)
+            if answer.status is None:
+                break
+    return worst
+
+
+def _pack(
+    names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
+) -> list[Shipment]:
+    from supatoss.cli.assignments import Assignment
+    from supatoss.toss.templates import TEMPLATES, Subject, make_body, to_bytes, transmission_id
+
+    by_upper = {name.upper(): name for name in TEMPLATES}
+    unknown = [name for name in names if name.upper() not in by_upper]
+    if unknown or not (names or is_all):
+        problem = f"{unknown[0]!r} is no event of the catalogue" if unknown else "name an event, or --all"
+        raise typer.BadParameter(f"{problem}; it has: {', '.join(TEMPLATES)}", param_hint="EVENT")
+    if names and is_all:
+        raise typer.BadParameter("--all sends every event: name none beside it", param_hint="EVENT")
+    shared = Subject.new()
+    shipments = []
+    try:
+        changes = [Assignment.parse(text) for text in assignments]
+        for event_type in map(by_upper.__getitem__, map(str.upper, names or TEMPLATES)):
+            body = make_body(event_type, Subject.new() if is_all else shared)
+            for change in changes:
+                body = change.apply(body)
+            chosen = form or keys.form_for(event_type)
+            shipments.append(Shipment(event_type, transmission_id(), chosen, to_bytes(body)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
+    return shipments
+
+
+def _headers(shipment: Shipment, keys: "SigningKeys") -> dict[str, str]:
+    from supatoss.cli.signing import delivery_headers
+
+    return delivery_headers(
+        shipment.body,
+        keys,
+        shipment.form,
+        delivery_id=shipment.delivery_id,
+        retried_count=shipment.retried_count,
+    )
+
+
+async def _send(sender: "Sender", shipment: Shipment, keys: "SigningKeys", *, json: bool) -> "Answer":
+    answer = await sender.send(shipment.body, _headers(shipment, keys))
+    if json:
+        print_json(
+            {**_described(shipment), "http_status": answer.status, "answer": answer.content, "problem": answer.problem}
+        )
+    else:
+        typer.echo(f"{shipment.event_type}  {plain(answer)}", err=answer.status is None)
+    return answer
+
+
+def _described(shipment: Shipment) -> dict[str, Any]:
+    return {
+        "event_type": shipment.event_type,
+        "delivery": shipment.delivery_id,
+        "retried_count": shipment.retried_count,
+        "signed": shipment.form,
+    }
+
+
+def _show(queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> None:
+    for shipment in queue:
+        headers, body = _headers(shipment, keys), shipment.body.decode()
+        if json:
+            print_json({**_described(shipment), "headers": headers, "body": body})
+        else:
+            typer.echo("\n".join([*(f"{name}: {value}" for name, value in headers.items()), "", body, ""]))
+
+
+def _show_catalogue(*, json: bool) -> None:
+    from supatoss.toss.events import TYPES
+    from supatoss.toss.templates import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES
+
+    rows = [
+        {
+            "event_type": name,
+            "sent_by": "guide" if name in FROM_THE_GUIDE else "toss",
+            "signed_by_toss": name in SIGNED_BY_TOSS,
+            "meaning": _meaning(TYPES[name].__doc__ or ""),
+        }
+        for name in TEMPLATES
+    ]
+    if json:
+        print_json(rows)
+    else:
+        print_table(
+            ("event", "of", "signed", "meaning"),
+            [
+                (row["event_type"], row["sent_by"], "v1" if row["signed_by_toss"] else None, row["meaning"])
+                for row in rows
+            ],
+        )
+
+
+def _meaning(docstring: str) -> str:
+    meaning = docstring.split("\n", maxsplit=1)[0].removeprefix("Guide only: ")
+    return meaning[:1].upper() + meaning[1:]

@@ -1,0 +1,95 @@
+"""/healthz: this process answers. /readyz: it can store, and the database has the migrations that it needs.
+
+/backlogz: events that wait for Toss are finished in time.
+"""
+
+import asyncio
+import time
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from supatoss.errors import StoreError
+from supatoss.store import SCHEMA_VERSION, Store
+
+READY_SECONDS = 2.0
+"""Time for the database to answer; a health check of Fly gives up after 5 s."""
+
+REMEMBER_SECONDS = 1.0
+"""Checks within this time share one answer, so that /readyz, which is public, cannot be used to load the database."""
+
+
+async def healthz(_request: Request) -> Response:
+    """200 as long as the process serves requests."""
+    return JSONResponse({"status": "ok"})
+
+
+class Readiness:
+    """200 when events can be stored, 503 with the reason otherwise."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._problem: str | None = None
+
+    async def __call__(self, _request: Request) -> Response:
+        """Answers one check."""
+        async with self._lock:
+            if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
+                self._problem = await self._check()
+                self._checked_at = time.monotonic()
+            problem = self._problem
+        if problem:
+            return JSONResponse({"status": "not ready", "problem": problem}, 503)
+        return JSONResponse({"status": "ready", "schema_version": SCHEMA_VERSION})
+
+    async def _check(self) -> str | None:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                version = await self._store.schema_version()
+        except TimeoutError:
+            return f"the Data API did not answer within {READY_SECONDS:g} seconds"
+        except StoreError as error:
+            return str(error)
+        if version < SCHEMA_VERSION:
+            return f"the database has schema version {version}, this release needs {SCHEMA_VERSION}: run the migrations"
+        return None
+
+
+class Backlog:
+    """200 while no event has waited for Toss longer than the limit, 503 otherwise and when nobody can tell.
+
+    Waiting events are the pending ones, also those whose next attempt is in the future; failed ones wait for a person,
+    not for us. Their age counts from when they were recorded or replayed.
+    """
+
+    def __init__(self, store: Store, limit_minutes: float) -> None:
+        self._store = store
+        self._limit_seconds = limit_minutes * 60
+        self._lock = asyncio.Lock()
+        self._checked_at = float("-inf")
+        self._answer: tuple[int, dict[str, object]] = (503, {})
+
+    async def __call__(self, _request: Request) -> Response:
+        """Answers one check."""
+        async with self._lock:
+            if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
+                self._answer = await self._check()
+                self._checked_at = time.monotonic()
+            status, body = self._answer
+        return JSONResponse(body, status)
+
+    async def _check(self) -> tuple[int, dict[str, object]]:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                seconds = await self._store.oldest_waiting_seconds()
+        except TimeoutError:
+            problem = f"the Data API did not answer within {READY_SECONDS:g} seconds"
+            return 503, {"status": "unknown", "problem": problem}
+        except StoreError as error:
+            return 503, {"status": "unknown", "problem": str(error)}
+        is_behind = seconds is not None and seconds > self._limit_seconds
+        age = None if seconds is None else round(seconds, 1)
+        body = {"oldest_waiting_seconds": age, "limit_seconds": self._limit_seconds}
+        return (503, {"status": "behind", **body}) if is_behind else (200, {"status": "ok", **body})

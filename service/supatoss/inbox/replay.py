@@ -1,0 +1,148 @@
+"""Operators' actions on stored events: replay, which records them anew, and ignore, which sets them aside.
+
+Both take a selection that is scoped and capped, can be rehearsed (done and taken back by the database, which then says
+what would have come of it), and never double an effect: rows are a fold of the events, and each event keeps its key.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from supatoss.errors import NotAllowed
+from supatoss.eventlog import MAX_PAGE_EVENTS, EventFilter, EventOutcome, StoredEvent
+from supatoss.inbox.meaning import Intent
+from supatoss.inbox.reading import Reading, Refusal, read_again
+from supatoss.store import Store
+
+UNFINISHED = (Intent.FAILED.value, Intent.PENDING.value)
+"""What is replayed unless other statuses are asked for."""
+
+DEFAULT_LIMIT = 100
+"""Events of one action unless more are asked for: what one person can look through before doing it."""
+
+MAX_LIMIT = 10_000
+CHUNK_EVENTS = 20
+"""Events in one call: of the longest kind, their payloads make 5 MiB; each takes some milliseconds of the database."""
+
+MAX_REASON_CHARACTERS = 500
+MAX_ACTOR_CHARACTERS = 200
+
+Progress = Callable[[Sequence[EventOutcome]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Events to act on, oldest first; those that were asked for but are not acted on; whether the cap left some out."""
+
+    events: tuple[StoredEvent, ...]
+    refused: tuple[EventOutcome, ...]
+    has_more: bool
+
+
+async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) -> Selection:
+    """The events that a filter means, at most `limit`. Raises NotAllowed without a filter, and StoreError."""
+    if wanted.is_empty:
+        raise NotAllowed("at least one filter is needed: an id, a time, a type, a status, an order or a payment key")
+    if not 1 <= limit <= MAX_LIMIT:
+        raise NotAllowed(f"the limit should be between 1 and {MAX_LIMIT}")
+    wanted = replace(wanted, ids=tuple(dict.fromkeys(_checked_id(identity) for identity in wanted.ids)))
+    statuses = tuple(wanted.statuses) or UNFINISHED
+    # Ids are looked up whatever their status, so that one of another status is refused by name and not passed over.
+    found, has_more = await _find(store, replace(wanted, statuses=() if wanted.ids else statuses), limit)
+    refused = [_refused(event, Refusal.STATUS_NOT_ASKED_FOR) for event in found if event.status not in statuses]
+    missing = set(wanted.ids) - {event.id for event in found} if not has_more else set()
+    refused += [EventOutcome(identity, "missing", None, None) for identity in sorted(missing)]
+    return Selection(tuple(event for event in found if event.status in statuses), tuple(refused), has_more)
+
+
+async def replay(
+    store: Store, ids: Sequence[str], *, actor: str, is_rehearsal: bool, progress: Progress | None = None
+) -> list[EventOutcome]:
+    """Reads events again and records them anew, in the order given. `progress` hears what is done, as it is.
+
+    Raises NotAllowed or StoreError; what was done before stays done, and doing it again is harmless.
+    """
+    actor = _checked_actor(actor)
+    outcomes: list[EventOutcome] = []
+    for chunk in _chunks(ids):
+        begin = len(outcomes)
+        page = await store.find_events(EventFilter(ids=chunk), limit=len(chunk), with_payload=True)
+        read = {event.id: read_again(event) for event in page.events}
+        events = {event.id: event for event in page.events}
+        readings = [found for identity in chunk if isinstance(found := read.get(identity), Reading)]
+        done = {
+            outcome.event: outcome
+            for outcome in await store.replay_events(
+                [reading.to_record() for reading in readings], actor=actor, is_rehearsal=is_rehearsal
+            )
+        }
+        for identity in chunk:
+            problem = read.get(identity)
+            if isinstance(problem, Refusal):
+                outcomes.append(_refused(events[identity], problem))
+            else:
+                outcomes.append(done.get(identity) or EventOutcome(identity, "missing", None, None))
+        if progress:
+            progress(outcomes[begin:])
+    return outcomes
+
+
+async def ignore(
+    store: Store,
+    ids: Sequence[str],
+    reason: str,
+    *,
+    actor: str,
+    is_rehearsal: bool,
+    progress: Progress | None = None,
+) -> list[EventOutcome]:
+    """Sets failed and pending events aside for a reason. Raises NotAllowed or StoreError."""
+    actor, reason = _checked_actor(actor), reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+        raise NotAllowed(f"a reason of 1 to {MAX_REASON_CHARACTERS} characters is needed")
+    if "\x00" in reason:
+        raise NotAllowed("the reason has a character that cannot be stored")
+    outcomes: list[EventOutcome] = []
+    for chunk in _chunks(ids):
+        done = await store.ignore_events(chunk, reason, actor=actor, is_rehearsal=is_rehearsal)
+        outcomes += done
+        if progress:
+            progress(done)
+    return outcomes
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    distinct = tuple(dict.fromkeys(_checked_id(identity) for identity in ids))
+    for start in range(0, len(distinct), CHUNK_EVENTS):
+        yield distinct[start : start + CHUNK_EVENTS]
+
+
+async def _find(store: Store, wanted: EventFilter, limit: int) -> tuple[list[StoredEvent], bool]:
+    found: list[StoredEvent] = []
+    cursor = None
+    while len(found) < limit:
+        size = min(limit - len(found), MAX_PAGE_EVENTS)
+        page = await store.find_events(wanted, limit=size, after=cursor, is_ascending=True)
+        found += page.events
+        cursor = page.next
+        if cursor is None:
+            return found, False
+    return found, True
+
+
+def _refused(event: StoredEvent, refusal: Refusal) -> EventOutcome:
+    return EventOutcome(event.id, "refused", event.status, refusal.value)
+
+
+def _checked_id(identity: str) -> str:
+    try:
+        return str(uuid.UUID(identity))
+    except ValueError:
+        raise NotAllowed(f"{identity[:50]!r} is not an event's id: 8-4-4-4-12 hexadecimal digits") from None
+
+
+def _checked_actor(actor: str) -> str:
+    name = "".join(character for character in actor if character.isprintable()).strip()
+    if not name:
+        raise NotAllowed("who does it has to be named")
+    return name[:MAX_ACTOR_CHARACTERS]

@@ -1,0 +1,222 @@
+"""Finishes events that wait for Toss: claim, ask, settle. Any number of processes may run it at once."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import random
+import re
+import time
+from dataclasses import replace
+from decimal import Decimal
+
+import structlog
+
+from supatoss.errors import SupatossError, TossError, TossNotFound, TossRefused
+from supatoss.inbox.meaning import Cause, Intent, NewEvent, Proof
+from supatoss.inbox.retry import next_delay_seconds
+from supatoss.inbox.settlement import Settlement, Unsettled
+from supatoss.inbox.verification import observed
+from supatoss.store import ClaimedEvent, OverdueAccount, Store
+from supatoss.telemetry import EVENTS_SETTLED, describe
+from supatoss.toss.api import TossApi
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import UnknownEvent
+from supatoss.toss.resources import PaymentAnswer
+from supatoss.toss.statuses import PaymentStatus
+
+BATCH = 8
+"""Events claimed at once; each asks Toss once or twice, and test keys allow 100 calls a minute."""
+
+LEASE_SECONDS = 90
+"""Longer than an event can take: a look-up (10 s), an approval (30 s), another look-up, and settling."""
+
+ASK_SECONDS = 10.0
+POLL_SECONDS = 5.0
+"""Between looks for due events; a delivery that leaves one wakes the worker of its own process at once."""
+
+SWEEP_SECONDS = 600.0
+"""Between looks for overdue accounts; due dates are days away."""
+
+SWEEP_BATCH = 50
+
+_REFUSED_FOR_NOW = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)$")
+"""last_error after an approval that Toss answered with a 4xx (TossError's own wording)."""
+
+_log = structlog.get_logger("supatoss.worker")
+
+
+class Worker:
+    """A loop over pending events. `run` ends after `stop`, when the events in hand are settled."""
+
+    def __init__(self, store: Store, toss: TossApi) -> None:
+        self._store = store
+        self._toss = toss
+        self._woken = asyncio.Event()
+        self._is_stopping = False
+
+    def wake(self) -> None:
+        """Something became due."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Ends the loop."""
+        self._is_stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until `stop`. Errors of the store or of Toss are logged and waited out."""
+        swept_at = float("-inf")
+        failures = 0
+        while not self._is_stopping:
+            self._woken.clear()
+            try:
+                worked = await self.work_once()
+                if time.monotonic() - swept_at > SWEEP_SECONDS:
+                    await self.sweep()
+                    swept_at = time.monotonic()
+                failures = 0
+            except SupatossError as error:
+                failures += 1
+                worked = 0
+                _log.warning("worker waits", error=str(error), failures=failures)
+            except Exception as error:  # noqa: BLE001 - a defect in one event must not end the work on all others
+                failures += 1
+                worked = 0
+                _log.error("worker failed", **describe(error))
+            if not worked:
+                await self._rest(failures)
+
+    async def work_once(self) -> int:
+        """Claims due events and settles them. The number of events; raises StoreError when they cannot be claimed."""
+        claimed = await self._store.claim_events(BATCH, LEASE_SECONDS)
+        results = await asyncio.gather(*(self._finish(event) for event in claimed), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                # Its lease runs out, and somebody claims it again.
+                _log.warning("event not settled", **describe(result))
+        return len(claimed)
+
+    async def sweep(self) -> int:
+        """Looks up accounts whose deposit is overdue, and records those that Toss shows as expired."""
+        overdue = await self._store.overdue_accounts(SWEEP_BATCH)
+        expired = 0
+        for account in overdue:
+            try:
+                answer = await self._toss.payment(account.payment_key, timeout_seconds=ASK_SECONDS)
+            except TossError as error:
+                _log.warning("overdue account not looked up", order_id=account.order_id, error=str(error))
+                continue
+            await self._store.record_webhook_events([_expiry(account, answer).to_record()])
+            expired += 1
+        return expired
+
+    async def _rest(self, failures: int) -> None:
+        seconds = next_delay_seconds(min(failures, 6), random.random()) if failures else POLL_SECONDS  # noqa: S311
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    async def _finish(self, event: ClaimedEvent) -> None:
+        try:
+            settlement = _processed(await self._answer(event))
+        except Unsettled as problem:
+            settlement = Settlement(Intent.FAILED, problem.reason, str(problem))
+        except TossError as error:
+            settlement = _again(event, error)
+        settled = await self._store.settle_event(settlement.to_text(event))
+        EVENTS_SETTLED.labels(settled.status or settled.outcome, settled.reason or "").inc()
+        log = _log.error if settled.status == Intent.FAILED else _log.info
+        log(
+            "event settled",
+            event_id=event.id,
+            event_type=event.event_type,
+            outcome=settled.outcome,
+            status=settled.status,
+            reason=settled.reason,
+            attempts=event.attempts,
+            error=settlement.last_error,
+        )
+
+    async def _answer(self, event: ClaimedEvent) -> PaymentAnswer:
+        """The payment as Toss knows it, approved first where that is still to be done."""
+        answer = await self._look_up(event)
+        if event.reason != Cause.CHECK_DEPOSIT or answer.payment.status != PaymentStatus.IN_PROGRESS:
+            return answer
+        payment = answer.payment
+        if event.amount is None or payment.payment_key is None or payment.order_id is None:
+            raise Unsettled("no_stored_amount", "the payment needs an approval, and no amount is stored for its order")
+        amount = Decimal(event.amount)
+        if payment.total_amount is not None and payment.total_amount != amount:
+            raise Unsettled(
+                "approval_amount_mismatch",
+                f"Toss reports {payment.total_amount}, the application stored {amount} for this order",
+            )
+        try:
+            return await self._toss.confirm(
+                payment.payment_key, payment.order_id, amount, idempotency_key=_idempotency_key(event)
+            )
+        except TossRefused as error:
+            if error.code != "ALREADY_PROCESSED_PAYMENT":
+                raise
+            return await self._look_up(event)
+
+    async def _look_up(self, event: ClaimedEvent) -> PaymentAnswer:
+        payment_key = event.payment_key
+        if not payment_key and event.cancel_key:
+            vouchers = await self._store.read_vouchers(cancel_key=event.cancel_key, cancel_request=event.cancel_request)
+            payment_key = vouchers.cancel_payment_key
+        if payment_key:
+            return await self._toss.payment(payment_key, timeout_seconds=ASK_SECONDS)
+        if event.order_id:
+            return await self._toss.payment_by_order(event.order_id, timeout_seconds=ASK_SECONDS)
+        # It may come to be known: another event of the payment can tell.
+        raise TossNotFound("payment", "no payment is known that this event belongs to")
+
+
+def _idempotency_key(event: ClaimedEvent) -> str:
+    """One key for all attempts whose outcome is unknown, so that Toss repeats its first answer instead of acting twice.
+
+    Toss repeats a 4xx for 15 days too, a temporary one such as PROVIDER_ERROR included: after one, the next attempt has
+    a key of its own, that of its lease: attempts are counted from 0 again when an operator replays the event. It cannot
+    charge twice: the payment was looked up first, and Toss approves a payment only once.
+    """
+    key = f"supatoss-confirm-{event.event_key}"
+    return f"{key}-{event.lease}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
+
+
+def _processed(answer: PaymentAnswer) -> Settlement:
+    meaning = observed(answer)
+    if meaning.intent is not Intent.PROCESSED:
+        return Settlement(Intent.FAILED, meaning.cause.value if meaning.cause else None, meaning.error)
+    return Settlement(Intent.PROCESSED, meaning=meaning)
+
+
+def _again(event: ClaimedEvent, error: TossError) -> Settlement:
+    """Another attempt later. Refusals are tried again too: keys get mended, and Toss's records catch up."""
+    delay = next_delay_seconds(event.attempts, random.random(), error.retry_after_seconds or 0.0)  # noqa: S311
+    if delay is None:
+        return Settlement(Intent.FAILED, error.outcome, str(error))
+    return Settlement(Intent.PENDING, last_error=str(error), delay_seconds=delay)
+
+
+def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:
+    """What Toss sends no webhook for: an event of our own, the same one for each look at the same state."""
+    shown = answer.payment.virtual_account or {}
+    is_expired = shown.get("expired") is True and answer.payment.status == PaymentStatus.WAITING_FOR_DEPOSIT
+    meaning = observed(answer)
+    if is_expired and meaning.change is not None:
+        meaning = replace(meaning, change={**meaning.change, "status": PaymentStatus.EXPIRED.value})
+    name = "supatoss.account_expired" if is_expired else "supatoss.account_checked"
+    body = {
+        "eventType": name,
+        "data": {
+            "orderId": account.order_id,
+            "paymentKey": account.payment_key,
+            "dueDate": account.due_date,
+            "status": answer.payment.status,
+            "checkedOn": f"{answer.asked_at:%Y-%m-%d}",
+        },
+    }
+    read = read_body(json.dumps(body, ensure_ascii=False).encode())
+    return NewEvent(UnknownEvent(event_type=name), read, meaning, Proof.TOSS_API, dt.datetime.now(dt.UTC))

@@ -1,0 +1,62 @@
+"""Times, amounts and numbers as people read them. Pure."""
+
+import datetime as dt
+from decimal import Decimal, InvalidOperation
+
+from supatoss.toss.times import SEOUL
+
+_SYMBOLS = {"KRW": "₩", "USD": "US$", "JPY": "JP¥", "EUR": "€", "CNY": "CN¥"}
+_CENTS = {"USD": 2, "EUR": 2, "CNY": 2}
+
+
+def money(amount: object, currency: object = "KRW") -> str:
+    """An amount with its currency: ₩37,400, US$12.34. A dash where there is none."""
+    if amount is None or isinstance(amount, bool):
+        return "–"
+    try:
+        value = Decimal(str(amount))
+    except InvalidOperation:
+        return str(amount)
+    if not value.is_finite():
+        return str(amount)
+    code = str(currency or "KRW")
+    # Cents that should not be there are shown, never rounded away.
+    written = -min(int(value.normalize().as_tuple().exponent), 0)
+    text = f"{abs(value):,.{max(written, _CENTS.get(code, 0))}f}"
+    sign = "−" if value < 0 else ""
+    return f"{sign}{_SYMBOLS[code]}{text}" if code in _SYMBOLS else f"{sign}{text} {code}"
+
+
+def parse_moment(value: object) -> dt.datetime | None:
+    """A time of the Data API, or of a payload in the database's own words; None where there is none to read."""
+    if isinstance(value, dt.datetime):
+        return value
+    try:
+        moment = dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=SEOUL)
+
+
+def korean_time(moment: dt.datetime) -> str:
+    """2026-11-25 12:37:06, Korean time."""
+    return f"{moment.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
+
+
+def iso(moment: dt.datetime) -> str:
+    """For machines, with Korea's offset."""
+    return moment.astimezone(SEOUL).isoformat(timespec="seconds")
+
+
+def count(value: int) -> str:
+    """12,345."""
+    return f"{value:,}"
+
+
+def span(seconds: float) -> tuple[str, int]:
+    """A length of time as the largest unit that fits: (seconds | minutes | hours | days, how many)."""
+    whole = max(int(seconds), 0)
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if whole >= 2 * length:
+            return unit, whole // length
+    return "seconds", whole

@@ -1,0 +1,126 @@
+"""Settlements: what Toss pays out for the sales of a day against our rows. Test keys get none."""
+
+import datetime as dt
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from supatoss.inbox.changes import interpret
+from supatoss.inbox.meaning import Meaning, NewEvent, Proof
+from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
+from supatoss.reconcile.table import ReconciliationTable
+from supatoss.toss.api import TossApi
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import SettlementCompleted, UnknownEvent
+from supatoss.toss.payloads import Settlement
+from supatoss.toss.resources import SettlementRow
+
+EVENT_TYPE = "supatoss.settlement_reconciled"
+
+_COMPARED = ("amount", "pay_out_amount")
+
+
+class SettlementComparison:
+    """The steps of a run over settlements."""
+
+    def __init__(self, table: ReconciliationTable, toss: TossApi) -> None:
+        self._table = table
+        self._toss = toss
+
+    async def pages(self, day: dt.date) -> AsyncIterator[tuple[int, list[Finding]]]:
+        """Of each page of a day's sales: how many rows it has, and what differs among them."""
+        async for page in self._toss.settlements(day, day):
+            yield len(page), await self._compare(page, day)
+
+    async def repair(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Records what Toss said of each, and says what became of each finding."""
+        return [await self._repair(finding) for finding in findings]
+
+    async def _compare(self, page: Sequence[SettlementRow], day: dt.date) -> list[Finding]:
+        changes = [change for row in page if (change := _meaning(row).change)]
+        held = await self._table.read_settlements(
+            [{name: change.get(name) for name in ("transaction_key", "settlement_key")} for change in changes]
+        )
+        by_key = {row["settlement_key"]: row for row in held} | {
+            row["transaction_key"]: row for row in held if row["transaction_key"]
+        }
+        findings = [_missing_names(row, day) for row in page if _meaning(row).change is None]
+        for change in changes:
+            ours = by_key.get(change.get("transaction_key") or "") or by_key.get(change["settlement_key"])
+            if ours is None:
+                findings.append(_finding(change, day, Kind.MISSING, {}))
+            elif _differ(ours, change):
+                # The row that we have keeps its key, whoever named it.
+                named = {**change, "settlement_key": ours["settlement_key"]}
+                findings.append(_finding(named, day, Kind.AMOUNT, ours))
+        return findings
+
+    async def _repair(self, finding: Finding) -> Finding:
+        if not finding.theirs:
+            return finding.ended(Outcome.NEEDS_PERSON, Cause.NO_PAYMENT_NAMED)
+        repaired = await self._table.repair_settlement({"event": _event(finding.theirs).to_record()})
+        if repaired.status == "processed":
+            return finding.ended(Outcome.REPAIRED, event_id=repaired.event_id)
+        return finding.ended(Outcome.NEEDS_PERSON, Cause.REFUSED_BY_DATABASE, repaired.event_id)
+
+
+def _meaning(row: SettlementRow) -> Meaning:
+    """What the row means, by the same reading as a SETTLEMENT_COMPLETED."""
+    fields = {
+        "transaction_key": row.transaction_key,
+        "payment_key": row.payment_key,
+        "order_id": row.order_id,
+        "currency": row.currency,
+        "amount": row.amount,
+        "pay_out_amount": row.pay_out_amount,
+        "fee": _fee(row),
+        "sold_date": row.sold_date and row.sold_date.isoformat(),
+        "paid_out_date": row.paid_out_date and row.paid_out_date.isoformat(),
+    }
+    return _read(fields)
+
+
+def _read(fields: Mapping[str, Any]) -> Meaning:
+    settlement = Settlement.model_validate(fields)
+    return interpret(SettlementCompleted(event_type=SettlementCompleted.TYPE, data=settlement))
+
+
+def _fee(row: SettlementRow) -> Decimal | None:
+    parts = [part.fee for part in row.fees if part.fee is not None]
+    return sum(parts, Decimal(0)) if parts else None
+
+
+def _event(change: Mapping[str, Any]) -> NewEvent:
+    """An event of our own, the same one for each look at the same settlement."""
+    now = dt.datetime.now(dt.UTC)
+    body = {"eventType": EVENT_TYPE, "data": dict(change)}
+    read = read_body(json.dumps(body, ensure_ascii=False).encode())
+    meaning = replace(_read(change), change=change, observed_at=now)
+    return NewEvent(UnknownEvent(event_type=EVENT_TYPE), read, meaning, Proof.TOSS_API, now)
+
+
+def _differ(ours: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    return any(
+        change.get(name) is not None and (ours[name] is None or Decimal(ours[name]) != Decimal(change[name]))
+        for name in _COMPARED
+    ) or (change.get("currency") is not None and ours["currency"] not in (None, change["currency"]))
+
+
+def _finding(change: Mapping[str, Any], day: dt.date, kind: Kind, ours: Mapping[str, Any]) -> Finding:
+    return Finding(
+        subject=change["settlement_key"],
+        kind=kind,
+        day=day,
+        payment_key=change.get("payment_key"),
+        order_id=change.get("order_id"),
+        transaction_key=change.get("transaction_key"),
+        ours=ours,
+        theirs=change,
+    )
+
+
+def _missing_names(row: SettlementRow, day: dt.date) -> Finding:
+    subject = f"unnamed:{row.sold_date}:{row.amount}:{row.pay_out_amount}"
+    return Finding(subject, Kind.MISSING, day, None, None, reason=Cause.NO_PAYMENT_NAMED)

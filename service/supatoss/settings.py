@@ -1,0 +1,266 @@
+"""Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
+
+import datetime as dt
+import ipaddress
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from supatoss.errors import ConfigurationError
+from supatoss.toss.addresses import TOSS_API_URL, check_secret_url, check_url
+
+KIB = 1024
+
+MIN_RETENTION_DAYS = 30
+"""Toss re-sends for four days, and a month's books are closed with the payloads at hand."""
+
+MIN_METRICS_TOKEN_CHARACTERS = 16
+"""Nothing slows guesses of it down, so it has to be a random one."""
+
+MIN_OPS_PASSWORD_CHARACTERS = 12
+"""With the throttle's 720 guesses an hour, even a plain phrase of this length outlives the shop."""
+
+
+def _split(value: object) -> object:
+    return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+
+def _addresses(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ipaddress.ip_network(item.strip(), strict=True) for item in value.split(",") if item.strip())
+    except ValueError:
+        raise ValueError("should be IP addresses or networks with commas between, such as 13.124.18.147") from None
+
+
+def _time_of_day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value.strip()):
+        raise ValueError("should be a time of day in Korea such as 04:30, or empty")
+    return dt.time.fromisoformat(value.strip())
+
+
+AddressList = Annotated[
+    tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], NoDecode, BeforeValidator(_addresses)
+]
+KeyList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Read from environment variables of the same name in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    supabase_url: str
+    """Address of the Supabase project, https://<project-ref>.supabase.co; plain http only on loopback."""
+
+    supabase_secret_key: SecretStr = Field(
+        validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+    )
+    """Secret key of the project (sb_secret_…, or the older service_role key)."""
+
+    supabase_publishable_key: SecretStr | None = None
+    """Publishable key of the project (sb_publishable_…, or the older anon key): `supatoss doctor` alone uses it."""
+
+    toss_secret_key: KeyList
+    """Secret keys of Toss (live_sk_…, test_sk_…), newest first, with commas between: the hex signature."""
+
+    toss_security_key: KeyList = ()
+    """Security keys of Toss (64 hex digits), newest first: the `v1:` signature of payout.changed and seller.changed."""
+
+    toss_api_url: str = TOSS_API_URL
+    """Address of Toss's API; plain http only on loopback."""
+
+    toss_unsigned: Literal["verify", "reject"] = "verify"
+    """What becomes of unsigned deliveries. Toss signs payouts and sellers only, so rejecting refuses every payment."""
+
+    toss_allowed_ips: AddressList = ()
+    """Addresses that may deliver, with commas between; none means all. A filter, never a proof."""
+
+    toss_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
+    """Longest wait for Toss while a delivery waits for its answer; the worker waits longer."""
+
+    client_ip_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
+    """Header in which a trusted proxy tells the sender's address (Fly.io: Fly-Client-IP); empty: the peer's own."""
+
+    public_url: str = ""
+    """Address under which Toss reaches the service, https://<app>.fly.dev; the paths of the webhook follow it."""
+
+    worker: Literal["in-process", "off"] = "in-process"
+    """Whether this process also finishes events that wait for Toss."""
+
+    reconcile_at: Annotated[dt.time | None, BeforeValidator(_time_of_day)] = None
+    """Time of day in Korea, HH:MM, at which the worker compares yesterday with Toss; empty: never."""
+
+    payload_retention_days: int = Field(default=365, ge=0)
+    """Days after which the payloads of finished events are emptied, at least 30; 0: never."""
+
+    backlog_minutes: float = Field(default=10.0, gt=0, le=1440)
+    """Age from which an event that waits for Toss is an alert, and /backlogz answers 503."""
+
+    alert_webhook_url: SecretStr | None = None
+    """Where alerts are sent (an incoming webhook of Slack or Discord); none: to the log and the metrics only."""
+
+    alert_interval_seconds: float = Field(default=60.0, ge=5, le=3600)
+    """Between two looks at what the alerts are about."""
+
+    alert_silence_hours: float = Field(default=0.0, ge=0, le=720)
+    """Hours without any delivery after which a project that has them regularly is an alert; 0 means never."""
+
+    ops_password: SecretStr | None = None
+    """Password of the operators' page /ops, at least 12 characters; without one there is no such page."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
+    """Address to listen on."""
+
+    port: int = Field(default=8080, ge=1, le=65535)
+    """Port to listen on."""
+
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Port of the Prometheus metrics, never to be made public; 0 means none."""
+
+    metrics_token: SecretStr | None = None
+    """Opens GET /metrics on the service's own port to whoever sends it as a bearer token; none: it is not there."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that is logged."""
+
+    log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
+
+    max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
+    """Longest body that is read; Toss's longest documented one is about 4 KiB."""
+
+    answer_deadline_seconds: float = Field(default=8.0, gt=0, lt=10)
+    """Every answer comes within this time. Toss gives up after 10 seconds."""
+
+    supabase_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
+    """Longest wait for one call of the Data API; two tries fit into the deadline."""
+
+    @field_validator("payload_retention_days")
+    @classmethod
+    def _check_retention(cls, value: int) -> int:
+        if 0 < value < MIN_RETENTION_DAYS:
+            raise ValueError(f"should be at least {MIN_RETENTION_DAYS} days, or 0 to keep all payloads")
+        return value
+
+    @field_validator("supabase_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        return check_supabase_url(value)
+
+    @field_validator("toss_api_url")
+    @classmethod
+    def _check_toss_url(cls, value: str) -> str:
+        return check_url(value, TOSS_API_URL)
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _check_alert_url(cls, value: SecretStr | None) -> SecretStr | None:
+        address = value.get_secret_value().strip() if value else ""
+        return SecretStr(check_secret_url(address)) if address else None
+
+    @field_validator("supabase_secret_key")
+    @classmethod
+    def _check_supabase_key(cls, value: SecretStr) -> SecretStr:
+        key = _checked_key(value)
+        if key.startswith("sb_publishable_"):
+            raise ValueError("is a publishable key; should be the secret one (sb_secret_…)")
+        return SecretStr(key)
+
+    @field_validator("supabase_publishable_key")
+    @classmethod
+    def _check_publishable_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        key = _checked_key(value)
+        if key.startswith("sb_secret_"):
+            raise ValueError("is a secret key; should be the publishable one (sb_publishable_…)")
+        return SecretStr(key)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        return check_url(value, "https://<app>.fly.dev") if value.strip() else ""
+
+    @field_validator("toss_secret_key", "toss_security_key")
+    @classmethod
+    def _check_toss_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(SecretStr(_checked_key(key)) for key in value)
+
+    @field_validator("toss_secret_key")
+    @classmethod
+    def _check_secret_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not value:
+            raise ValueError("should be a secret key of Toss, or several with commas between")
+        if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
+            raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_metrics_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        token = _checked_key(value)
+        if len(token) < MIN_METRICS_TOKEN_CHARACTERS:
+            raise ValueError(f"should have at least {MIN_METRICS_TOKEN_CHARACTERS} characters")
+        return SecretStr(token)
+
+    @field_validator("ops_password")
+    @classmethod
+    def _check_ops_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if len(value.get_secret_value()) < MIN_OPS_PASSWORD_CHARACTERS:
+            raise ValueError(f"should have at least {MIN_OPS_PASSWORD_CHARACTERS} characters")
+        return value
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """The settings of the environment. Raises ConfigurationError with one line per problem."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError(
+                [_line(item["loc"], item["type"], item["msg"]) for item in error.errors()]
+            ) from None
+
+
+def check_supabase_url(value: str) -> str:
+    """The address of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
+    return check_url(value, "https://<project-ref>.supabase.co")
+
+
+def _checked_key(value: SecretStr) -> str:
+    key = value.get_secret_value().strip()
+    if not key:
+        raise ValueError("is empty; should be a key")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("should be a key of printable ASCII characters without spaces")
+    return key
+
+
+_HINTS = {
+    "SUPABASE_URL": "the address of the Supabase project, https://<project-ref>.supabase.co",
+    "SUPABASE_SECRET_KEY": "the secret key of the Supabase project (sb_secret_…)",
+    "TOSS_SECRET_KEY": "the secret key of Toss (test_sk_… or live_sk_…)",
+}
+
+
+def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = str(location[0]).upper() if location else "settings"
+    if kind == "missing":
+        return f"{name} is missing; it should be {_HINTS.get(name, 'set')}."
+    return f"{name} {_sentence(message)}."
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text[0].lower() + text[1:] if text.startswith("Input ") else text

@@ -1,0 +1,102 @@
+"""Kinds of fields in Toss's bodies, as annotated types for the models of events.
+
+Names of a subject are strict; other text of a wrong type counts as absent; amounts are exact, and one that cannot be
+read is an error and never a guess.
+"""
+
+import datetime as dt
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetPydanticSchema, PlainValidator, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
+
+from supatoss.toss.times import parse_date, parse_time
+
+_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,6})?")
+MAX_DECIMALS = 6
+"""More than any currency has; with it an amount is never rounded, and never a million digits long."""
+
+_MAX_AMOUNT = Decimal(10) ** 15
+"""Above every amount of money in won; also keeps a hostile exponent from becoming a million digits."""
+
+
+def _or_none(schema: CoreSchema) -> GetPydanticSchema:
+    """What does not fit counts as absent, decided in compiled code."""
+    return GetPydanticSchema(
+        lambda _type, _handler: core_schema.with_default_schema(schema, default=None, on_error="default")
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def object_or_none(value: object) -> dict[str, Any] | None:
+    """A JSON object, or None for anything else."""
+    return value if isinstance(value, dict) else None
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _signed_amount(value: object) -> Decimal | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError("should be a number")
+    if not -_MAX_AMOUNT < value < _MAX_AMOUNT:
+        raise ValueError("should be below 10^15")
+    exact = Decimal(value)
+    if int(exact.as_tuple().exponent) < -MAX_DECIMALS:
+        raise ValueError(f"should have at most {MAX_DECIMALS} decimals")
+    return exact
+
+
+def _amount(value: object) -> Decimal | None:
+    amount = _signed_amount(value)
+    if amount is not None and amount < 0:
+        raise ValueError("should be at least 0")
+    return amount
+
+
+def _url_or_none(value: object) -> str | None:
+    return _text_or_none(value.get("url")) if isinstance(value, dict) else _text_or_none(value)
+
+
+def _no_empty_text(value: object) -> object:
+    return None if value == "" else value
+
+
+OptionalPaymentKey = Annotated[Annotated[str, Field(max_length=200)] | None, BeforeValidator(_no_empty_text)]
+OptionalOrderId = Annotated[Annotated[str, Field(max_length=100)] | None, BeforeValidator(_no_empty_text)]
+OrderId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=100)]
+BillingKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+CustomerKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=300)]
+TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
+Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
+Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
+Text = Annotated[str | None, _or_none(core_schema.str_schema(strict=True, min_length=1))]
+PresentText = Annotated[str | None, PlainValidator(_text_or_none)]
+"""Text that has to be there; what else is there counts as None."""
+
+Object = Annotated[dict[str, Any] | None, _or_none(core_schema.is_instance_schema(dict))]
+Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount)]
+SignedAmount = Annotated[Decimal | None, PlainValidator(_signed_amount)]
+Time = Annotated[dt.datetime | None, PlainValidator(parse_time)]
+Date = Annotated[dt.date | None, PlainValidator(parse_date)]
+Url = Annotated[str | None, PlainValidator(_url_or_none)]
+
+
+class TossModel(BaseModel):
+    """Reads Toss's camelCase names, ignores what it does not know, and never shows its input in an error."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
+    )

@@ -1,0 +1,250 @@
+"""The webhook endpoint: receive, verify (who says so, and what does it mean), record, answer.
+
+200 stored · 401 nothing vouches for it · 400 not a JSON object · 413 too long · 408 too slow · 503 not stored.
+"""
+
+import asyncio
+import datetime as dt
+import ipaddress
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
+from supatoss.inbox.meaning import Intent
+from supatoss.inbox.recorder import Recorder
+from supatoss.inbox.verification import Verifier
+from supatoss.store import RecordedEvent
+from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS, EVENTS_FAILED, describe
+from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
+
+RETRY_AFTER_SECONDS = 60
+"""Toss keeps to its own ladder, whose first step is a minute; other senders are asked for the same."""
+
+BODY_SHARE_OF_DEADLINE = 0.5
+"""Part of the answer's deadline that the body may take to arrive; the rest is for the database."""
+
+MAX_LENGTH_DIGITS = 18
+"""Digits of a content-length that are worth reading."""
+
+MAX_HEADER_CHARACTERS = 200
+"""Longest transmission id that is kept; Toss's has 34 characters."""
+
+MAX_RETRIED_COUNT = 10_000
+"""Largest re-send count that is believed; Toss stops at 7."""
+
+_SIGNATURE = SIGNATURE_HEADER.encode()
+_TIME = TIME_HEADER.encode()
+_ID = ID_HEADER.encode()
+_RETRIED_COUNT = RETRIED_COUNT_HEADER.encode()
+_TOSS_HEADERS = b"tosspayments-"
+
+_encode = msgspec.json.Encoder().encode
+_count = cache(DELIVERIES.labels)
+_log = structlog.get_logger("supatoss.webhook")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which addresses may deliver. `header` names the one that a trusted proxy sets and that a sender cannot."""
+
+    allowed: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
+    header: str = ""
+
+    def is_allowed(self, request: Request) -> bool:
+        """Whether the sender's address is on the list; everybody's is when there is none."""
+        if not self.allowed:
+            return True
+        peer = request.client.host if request.client else ""
+        told = request.headers.getlist(self.header) if self.header else [peer]
+        try:
+            (address,) = map(ipaddress.ip_address, told)
+        except ValueError:
+            return False
+        return any(address in network for network in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """Answers deliveries. Sizes in bytes, times in seconds."""
+
+    verifier: Verifier
+    recorder: Recorder
+    source: Source
+    max_body_bytes: int
+    deadline_seconds: float
+    on_pending: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one delivery, whatever it is, as an ASGI application."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to one delivery. 200 only after the event is stored."""
+        started = time.perf_counter()
+        received_at = dt.datetime.now(dt.UTC)
+        body: bytes | None = None
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                body = await self._read(request)
+                recorded = await self._accept(_delivery(request, body), received_at)
+        except DeliveryError as error:
+            response = _refuse(error)
+            _note(started, response, "rejected", error.reason)
+        except NotStored as error:
+            response = _come_again()
+            _note(started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help)
+        except TimeoutError:
+            if body is None:
+                response = _refuse(BodyTooSlow(Reason.TOO_SLOW, _not_in_time(self.deadline_seconds)))
+                _note(started, response, "rejected", Reason.TOO_SLOW)
+            else:
+                response = _come_again()
+                _note(started, response, "failed", Reason.DEADLINE)
+        except ClientDisconnect:
+            response = _come_again()
+            _note(started, response, "rejected", Reason.DISCONNECTED)
+        except Exception as error:  # noqa: BLE001 - whatever the bytes, the answer is never a 500
+            # A defect of ours: the event is not stored, so Toss has to come again.
+            _log.error("unexpected error", **describe(error))
+            response = _come_again()
+            _note(started, response, "failed", Reason.INTERNAL)
+        else:
+            response = _stored(recorded)
+            _note(started, response, recorded.outcome, recorded=recorded)
+        return response
+
+    async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent:
+        recorded = await self.recorder.record(await self.verifier.verify(delivery, received_at))
+        if recorded.status == Intent.PENDING:
+            self.on_pending()
+        return recorded
+
+    async def _read(self, request: Request) -> bytes:
+        if not self.source.is_allowed(request):
+            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED, "Invalid signature")
+        limit = self.max_body_bytes
+        too_large = BodyTooLarge(Reason.TOO_LARGE, f"The body is longer than {limit} bytes.")
+        announced = request.headers.get("content-length", "")
+        if announced.isdecimal() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > limit):
+            raise too_large
+        first, is_whole = await _next_part(request)
+        if len(first) > limit:
+            raise too_large
+        if is_whole:
+            return first  # Nearly always: only what comes in several parts needs a clock of its own.
+        seconds = self.deadline_seconds * BODY_SHARE_OF_DEADLINE
+        body = bytearray(first)
+        try:
+            async with asyncio.timeout(seconds):
+                while not is_whole:
+                    part, is_whole = await _next_part(request)
+                    body += part
+                    if len(body) > limit:
+                        raise too_large
+        except TimeoutError:
+            raise BodyTooSlow(Reason.TOO_SLOW, _not_in_time(seconds)) from None
+        return bytes(body)
+
+
+async def _next_part(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether it is the last. Raises ClientDisconnect."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), not message.get("more_body", False)
+
+
+def _not_in_time(seconds: float) -> str:
+    return f"The body did not arrive within {seconds:g} seconds."
+
+
+def _delivery(request: Request, body: bytes) -> Delivery:
+    """The delivery as it came. Header values stay bytes: the signature covers the time exactly as it was sent."""
+    signatures: list[bytes] = []
+    sent_at: bytes | None = None
+    transmission_id = retried_count = ""
+    for name, value in request.scope["headers"]:
+        if not name.startswith(_TOSS_HEADERS):
+            continue
+        if name == _SIGNATURE:
+            signatures.append(value)
+        elif name == _TIME:
+            sent_at = value if sent_at is None else sent_at
+        elif name == _ID:
+            transmission_id = transmission_id or value.decode("latin-1")[:MAX_HEADER_CHARACTERS]
+        elif name == _RETRIED_COUNT:
+            retried_count = retried_count or value.decode("latin-1")
+    is_count = (
+        retried_count.isascii() and retried_count.isdecimal() and len(retried_count) < len(str(MAX_RETRIED_COUNT))
+    )
+    return Delivery(
+        body=body,
+        signature=b",".join(signatures) if signatures else None,
+        transmission_time=sent_at,
+        transmission_id=transmission_id if transmission_id.isprintable() and transmission_id else None,
+        retried_count=int(retried_count) if is_count else None,
+    )
+
+
+def _stored(recorded: RecordedEvent) -> Response:
+    content = _encode({"status": recorded.outcome, "event": recorded.id, "event_status": recorded.status})
+    return Response(content, media_type="application/json")
+
+
+def _refuse(error: DeliveryError) -> Response:
+    if isinstance(error, NotGenuine):
+        return PlainTextResponse(error.message, error.http_status)
+    return JSONResponse({"error": error.reason.value, "message": error.message}, error.http_status)
+
+
+def _come_again() -> Response:
+    return JSONResponse(
+        {"error": "unavailable", "message": "The event is not stored. Send it again."},
+        status_code=503,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
+
+
+def _level(response: Response, recorded: RecordedEvent | None) -> int:
+    """An event that needs a person is an error, although its sender did nothing wrong."""
+    if recorded and recorded.status == Intent.FAILED:
+        return logging.ERROR
+    return logging.INFO if response.status_code < 400 else logging.WARNING
+
+
+def _note(
+    started: float,
+    response: Response,
+    outcome: str,
+    reason: Reason | None = None,
+    recorded: RecordedEvent | None = None,
+    **details: object,
+) -> None:
+    """One log line and one count for each delivery."""
+    seconds = time.perf_counter() - started
+    _count(outcome, reason.value if reason else "").inc()
+    DELIVERY_SECONDS.observe(seconds)
+    if recorded:
+        details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
+        if recorded.status == Intent.FAILED and recorded.outcome == "created":
+            EVENTS_FAILED.labels(recorded.reason or "").inc()
+    _log.log(
+        _level(response, recorded),
+        "delivery",
+        outcome=outcome,
+        reason=reason.value if reason else None,
+        http_status=response.status_code,
+        milliseconds=round(seconds * 1000, 1),
+        **details,
+    )
+    structlog.contextvars.clear_contextvars()
