@@ -12,10 +12,9 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from supatoss.toss.times import SEOUL
-
 from benchmarks.rows import Row, Rows
 from benchmarks.workload import Sending
+from supatoss.toss.times import SEOUL
 
 MAX_PROBLEMS = 20
 """Problems that are told; one is enough to fail a run."""

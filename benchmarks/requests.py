@@ -6,10 +6,9 @@ from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from benchmarks.workload import SECRET_KEY, Sending
 from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
 from supatoss.toss.signature import sign_hex
-
-from benchmarks.workload import SECRET_KEY, Sending
 
 WEBHOOK_PATH = "/functions/v1/webhook"
 _LENGTH = struct.Struct("<I")

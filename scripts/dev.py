@@ -21,7 +21,6 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
-from supatoss.toss.addresses import is_loopback
 
 from scripts.local import npm
 from scripts.local.children import POLL_SECONDS, Child, StackError, describe
@@ -31,6 +30,7 @@ from scripts.local.sample import SampleDelivery
 from scripts.local.sql_editor import provide
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
+from supatoss.toss.addresses import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535

@@ -22,15 +22,14 @@ from rich.progress import Progress
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scripts.local.project import read_project
+from scripts.seeding.stories import payment_stories, subscription_stories
 from supatoss.errors import ConfigurationError, StoreError
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import NewEvent, Proof
 from supatoss.store import RecordedEvent, Store
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
-
-from scripts.local.project import read_project
-from scripts.seeding.stories import payment_stories, subscription_stories
 
 BATCH = 50
 """Events in one call: large enough to be quick, small enough to stay far below PostgREST's limits."""

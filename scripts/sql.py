@@ -19,11 +19,10 @@ import httpx
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from supatoss.cli.output import plain, print_table
-from supatoss.errors import ConfigurationError
-
 from scripts.local.project import read_project
 from scripts.local.sql_editor import FUNCTION
+from supatoss.cli.output import plain, print_table
+from supatoss.errors import ConfigurationError
 
 TIMEOUT_SECONDS = 60.0
 MAX_TABLE_COLUMNS = 9

@@ -80,7 +80,7 @@ class AlertCalls(ABC):
     async def oldest_waiting_seconds(self) -> float | None:
         """Age of the event that waits longest for Toss; None when none waits."""
         answer: float | None = await self._read(
-            "supatoss_oldest_waiting_seconds", {}, lambda value: None if value is None else float(value), tries=1
+            "supatoss_oldest_waiting_seconds_v1", {}, lambda value: None if value is None else float(value), tries=1
         )
         return answer
 

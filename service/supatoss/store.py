@@ -80,7 +80,7 @@ class ClaimedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class SettledEvent:
+class FinishedEvent:
     """What became of a settlement: outcome is settled, or lost when somebody else had finished the event."""
 
     outcome: str
@@ -173,16 +173,16 @@ class Store(AlertCalls):
         with _expecting("claim_webhook_events_v1"):
             return [ClaimedEvent(**row) for row in rows]
 
-    async def settle_event(self, settlement: str) -> SettledEvent:
+    async def finish_event(self, attempt: str) -> FinishedEvent:
         """Ends an attempt at a claimed event; settling twice is harmless. Raises StoreUnavailable or StoreRefused."""
-        row = await self._call("settle_webhook_event_v1", {"settlement": settlement})
-        with _expecting("settle_webhook_event_v1"):
-            return SettledEvent(**row)
+        row = await self._call("finish_webhook_event_v1", {"attempt": attempt})
+        with _expecting("finish_webhook_event_v1"):
+            return FinishedEvent(**row)
 
     async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
         """Accounts that wait for a deposit after their due date. Raises StoreUnavailable or StoreRefused."""
-        rows = await self._call("supatoss_overdue_accounts", {"max_accounts": max_accounts})
-        with _expecting("supatoss_overdue_accounts"):
+        rows = await self._call("supatoss_overdue_accounts_v1", {"max_accounts": max_accounts})
+        with _expecting("supatoss_overdue_accounts_v1"):
             return [OverdueAccount(**row) for row in rows]
 
     async def find_events(
@@ -202,23 +202,21 @@ class Store(AlertCalls):
             return EventPage(events, events[-1].cursor if page["has_more"] else None)
 
     async def replay_events(
-        self, readings: Sequence[Mapping[str, Any]], *, actor: str, is_rehearsal: bool
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
     ) -> list[EventOutcome]:
         """Records stored events anew, one outcome a reading. Raises StoreUnavailable or StoreRefused.
 
         Replaying twice is harmless: an event that is not as the reading saw it is left alone.
         """
-        arguments = {"readings": json.dumps(list(readings)), "actor": actor, "is_rehearsal": is_rehearsal}
+        arguments = {"readings": json.dumps(list(readings)), "actor": actor, "dry_run": dry_run}
         # One try: were its answer lost, a second one would take what the first one did for somebody else's work.
         rows = await self._call("replay_webhook_events_v1", arguments, tries=1)
         with _expecting("replay_webhook_events_v1"):
             return [EventOutcome(**row) for row in rows]
 
-    async def ignore_events(
-        self, ids: Sequence[str], reason: str, *, actor: str, is_rehearsal: bool
-    ) -> list[EventOutcome]:
+    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
         """Sets failed and pending events aside, one outcome an id. Raises StoreUnavailable or StoreRefused."""
-        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, "actor": actor, "is_rehearsal": is_rehearsal}
+        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, "actor": actor, "dry_run": dry_run}
         rows = await self._call("ignore_webhook_events_v1", arguments, tries=1)
         with _expecting("ignore_webhook_events_v1"):
             return [EventOutcome(**row) for row in rows]

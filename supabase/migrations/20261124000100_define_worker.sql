@@ -42,7 +42,7 @@ $$;
 
 -- Ends one attempt at a pending event: {event, lease, status, reason, last_error, delay_seconds, and for processed: change,
 -- payment_key, order_id, occurred_at}. Says what became of it; `lost` when the lease is somebody else's or the event is done.
-create function public.settle_webhook_event_v1(settlement text)
+create function public.finish_webhook_event_v1(attempt text)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -50,32 +50,32 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  v_settlement jsonb := settlement::jsonb;
+  v_attempt jsonb := attempt::jsonb;
   v_event public.webhook_events;
-  v_status text := v_settlement ->> 'status';
+  v_status text := v_attempt ->> 'status';
 begin
-  select * into v_event from public.webhook_events w where w.id = (v_settlement ->> 'event')::uuid;
+  select * into v_event from public.webhook_events w where w.id = (v_attempt ->> 'event')::uuid;
   if not found then
     return jsonb_build_object('outcome', 'lost');
   end if;
   perform supatoss.lock_subjects_v1(array[
-    jsonb_build_object('event_key', v_event.event_key, 'order_id', coalesce(v_settlement ->> 'order_id', v_event.order_id),
-                       'payment_key', coalesce(v_settlement ->> 'payment_key', v_event.payment_key))]);
+    jsonb_build_object('event_key', v_event.event_key, 'order_id', coalesce(v_attempt ->> 'order_id', v_event.order_id),
+                       'payment_key', coalesce(v_attempt ->> 'payment_key', v_event.payment_key))]);
   begin
     update public.webhook_events w
     set status = v_status,
         processed = v_status in ('processed', 'ignored'),
         processed_at = case when v_status in ('processed', 'ignored') then now() end,
-        reason = case when v_status = 'pending' then w.reason else v_settlement ->> 'reason' end,
-        last_error = v_settlement ->> 'last_error',
-        change = coalesce(nullif(v_settlement -> 'change', 'null'), w.change),
-        payment_key = coalesce(v_settlement ->> 'payment_key', w.payment_key),
-        order_id = coalesce(v_settlement ->> 'order_id', w.order_id),
-        occurred_at = coalesce((v_settlement ->> 'occurred_at')::timestamptz, w.occurred_at),
+        reason = case when v_status = 'pending' then w.reason else v_attempt ->> 'reason' end,
+        last_error = v_attempt ->> 'last_error',
+        change = coalesce(nullif(v_attempt -> 'change', 'null'), w.change),
+        payment_key = coalesce(v_attempt ->> 'payment_key', w.payment_key),
+        order_id = coalesce(v_attempt ->> 'order_id', w.order_id),
+        occurred_at = coalesce((v_attempt ->> 'occurred_at')::timestamptz, w.occurred_at),
         next_attempt_at = case when v_status = 'pending'
-          then now() + make_interval(secs => (v_settlement ->> 'delay_seconds')::double precision) end,
+          then now() + make_interval(secs => (v_attempt ->> 'delay_seconds')::double precision) end,
         lease_token = null, lease_until = null
-    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_settlement ->> 'lease')::uuid;
+    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_attempt ->> 'lease')::uuid;
     if not found then
       return jsonb_build_object('outcome', 'lost');
     end if;
@@ -86,10 +86,10 @@ begin
     update public.webhook_events w
     set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
         last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate), next_attempt_at = null, lease_token = null, lease_until = null
-    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_settlement ->> 'lease')::uuid;
+    where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_attempt ->> 'lease')::uuid;
   end;
   select * into v_event from public.webhook_events w where w.id = v_event.id;
-  return jsonb_build_object('outcome', 'settled', 'status', v_event.status, 'reason', v_event.reason);
+  return jsonb_build_object('outcome', 'finished', 'status', v_event.status, 'reason', v_event.reason);
 end;
 $$;
 
@@ -128,7 +128,7 @@ end;
 $$;
 
 -- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its reference).
-create function public.supatoss_overdue_accounts(max_accounts integer)
+create function public.supatoss_overdue_accounts_v1(max_accounts integer)
 returns jsonb
 language sql stable
 set search_path = ''

@@ -80,8 +80,8 @@ $$;
 -- Records stored events anew, with what is read of them today (see supatoss.replay_event_v1), under the locks of recording.
 -- One answer a reading, in order: {event, outcome, status, reason}. outcome: replayed; unchanged (its effect stands);
 -- in_hand (a worker has it); changed (not as the reading saw it); missing.
--- is_rehearsal does all of it, takes it back, and answers what would have come of it.
-create function public.replay_webhook_events_v1(readings text, actor text, is_rehearsal boolean)
+-- dry_run does all of it, takes it back, and answers what would have come of it.
+create function public.replay_webhook_events_v1(readings text, actor text, dry_run boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -99,8 +99,8 @@ begin
     foreach v_reading in array v_readings loop
       v_outcomes := v_outcomes || jsonb_build_array(supatoss.replay_event_v1(v_reading, actor));
     end loop;
-    if is_rehearsal then
-      raise exception 'rehearsal' using errcode = 'SUPA1';
+    if dry_run then
+      raise exception 'dry run' using errcode = 'SUPA1';
     end if;
   exception when sqlstate 'SUPA1' then
     null;  -- The rows are as before; the variable is not.
@@ -112,7 +112,7 @@ $$;
 -- Sets failed and pending events aside: a person says that nothing is to be done about them. Events whose effect counts are
 -- left alone, so no money is taken back. event_ids: a JSON array. One answer an id, in order: {event, outcome, status, reason};
 -- outcome: ignored; unchanged (neither failed nor pending); in_hand (a worker has it); missing.
-create function public.ignore_webhook_events_v1(event_ids text, reason text, actor text, is_rehearsal boolean)
+create function public.ignore_webhook_events_v1(event_ids text, reason text, actor text, dry_run boolean)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -152,8 +152,8 @@ begin
         'status', case when v_outcome <> 'missing' then v_event.status end,
         'reason', case when v_outcome <> 'missing' then v_event.reason end));
     end loop;
-    if is_rehearsal then
-      raise exception 'rehearsal' using errcode = 'SUPA1';
+    if dry_run then
+      raise exception 'dry run' using errcode = 'SUPA1';
     end if;
   exception when sqlstate 'SUPA1' then
     null;

@@ -7,7 +7,7 @@ comment on column public.webhook_events.waiting_since is 'When the event was put
 create index if not exists webhook_events_waiting_idx on public.webhook_events (waiting_since) where status = 'pending';
 
 -- Age in seconds of the event that waits longest for Toss; null when none waits. One step in an index of pending events alone.
-create function public.supatoss_oldest_waiting_seconds()
+create function public.supatoss_oldest_waiting_seconds_v1()
 returns double precision
 language sql stable
 set search_path = ''

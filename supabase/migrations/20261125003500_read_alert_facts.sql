@@ -64,7 +64,7 @@ as $$
   )
   select jsonb_build_object(
     'read_at', now(),
-    'oldest_waiting_seconds', public.supatoss_oldest_waiting_seconds(),
+    'oldest_waiting_seconds', public.supatoss_oldest_waiting_seconds_v1(),
     'failed', (select coalesce(jsonb_agg(jsonb_build_object(
                  'id', f.id, 'reason', f.reason, 'order_id', f.order_id, 'error', f.last_error) order by f.created_at, f.id), '[]'::jsonb)
                from failed f),

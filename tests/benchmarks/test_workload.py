@@ -3,11 +3,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
-from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 
 from benchmarks.requests import Requests, toss_request, write_requests
 from benchmarks.workload import SECRET_KEY, Stories, orders_of, plan
+from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
+from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 
 
 def test_the_same_seed_makes_the_same_deliveries_and_another_one_others() -> None:

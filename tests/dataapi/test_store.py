@@ -9,6 +9,7 @@ import httpx
 import pytest
 import respx
 from prometheus_client import REGISTRY
+
 from supatoss import store as store_module
 from supatoss.errors import Reason, StoreError, StoreRefused, StoreUnavailable
 from supatoss.store import RecordedEvent, Store

@@ -6,7 +6,6 @@ from typing import Any
 
 from supatoss.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from supatoss.store import Store
-
 from tests.database.support import Database
 
 
@@ -31,17 +30,13 @@ class DatabaseStore(Store):
         return EventPage(events, events[-1].cursor if page["has_more"] else None)
 
     async def replay_events(
-        self, readings: Sequence[Mapping[str, Any]], *, actor: str, is_rehearsal: bool
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
     ) -> list[EventOutcome]:
-        rows = self.database.call(
-            "select replay_webhook_events_v1(%s, %s, %s)", json.dumps(readings), actor, is_rehearsal
-        )
+        rows = self.database.call("select replay_webhook_events_v1(%s, %s, %s)", json.dumps(readings), actor, dry_run)
         return [EventOutcome(**row) for row in rows]
 
-    async def ignore_events(
-        self, ids: Sequence[str], reason: str, *, actor: str, is_rehearsal: bool
-    ) -> list[EventOutcome]:
+    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
         rows = self.database.call(
-            "select ignore_webhook_events_v1(%s, %s, %s, %s)", json.dumps(list(ids)), reason, actor, is_rehearsal
+            "select ignore_webhook_events_v1(%s, %s, %s, %s)", json.dumps(list(ids)), reason, actor, dry_run
         )
         return [EventOutcome(**row) for row in rows]

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row
+
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import NewEvent, Proof
 from supatoss.toss.delivery import read_body

@@ -10,12 +10,12 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from supatoss.alertlog import AlertFacts
 from supatoss.alerts.rules import OWN_RULES, Limits
 from supatoss.alerts.target import ChatWebhook
 from supatoss.alerts.watch import Watch
 from supatoss.store import Store
-
 from tests.database.support import Database, Row, cancel, payment_event
 from tests.database.test_worker_functions import deposit
 
@@ -277,7 +277,7 @@ SMALL = {
         "payments_unapproved_idx",
         "payments_cancelled_idx",
     },
-    "supatoss_oldest_waiting_seconds": {"webhook_events_waiting_idx"},
+    "supatoss_oldest_waiting_seconds_v1": {"webhook_events_waiting_idx"},
 }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from supatoss.errors import NotAllowed
 from supatoss.eventlog import EventFilter, EventOutcome
 from supatoss.inbox.replay import Selection, ignore, replay, select
-
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event, record_of
 from tests.database.test_worker_functions import DONE, claim, deposit, settle
@@ -27,14 +27,12 @@ def second(database: Database) -> Iterator[Database]:
         yield Database(connection, database.dsn)
 
 
-def replayed(database: Database, ids: list[str], *, is_rehearsal: bool = False) -> list[EventOutcome]:
-    return asyncio.run(replay(DatabaseStore(database), ids, actor="김운영", is_rehearsal=is_rehearsal))
+def replayed(database: Database, ids: list[str], *, dry_run: bool = False) -> list[EventOutcome]:
+    return asyncio.run(replay(DatabaseStore(database), ids, actor="김운영", dry_run=dry_run))
 
 
 def ignored(database: Database, ids: list[str], reason: str = "토스에서 환불함", **more: Any) -> list[EventOutcome]:
-    return asyncio.run(
-        ignore(DatabaseStore(database), ids, reason, actor="김운영", is_rehearsal=more.get("is_rehearsal", False))
-    )
+    return asyncio.run(ignore(DatabaseStore(database), ids, reason, actor="김운영", dry_run=more.get("dry_run", False)))
 
 
 def selected(database: Database, wanted: EventFilter, limit: int = 100) -> Selection:
@@ -127,7 +125,7 @@ def test_a_rehearsal_says_what_would_come_of_it_and_changes_nothing(database: Da
     database.record(payment_event("DONE", 10), deposit(2))
     database.connection.execute("update payments set amount = 10000")
     before = tables(database)
-    outcomes = replayed(database, ids(database), is_rehearsal=True)
+    outcomes = replayed(database, ids(database), dry_run=True)
     assert sorted((outcome.outcome, outcome.status) for outcome in outcomes) == [
         ("replayed", "pending"),
         ("replayed", "processed"),
@@ -234,7 +232,7 @@ def test_an_event_that_was_finished_meanwhile_is_left_alone(database: Database) 
         return page
 
     store.find_events = find_and_be_late  # type: ignore[method-assign]
-    (outcome,) = asyncio.run(replay(store, ids(database), actor="a", is_rehearsal=False))
+    (outcome,) = asyncio.run(replay(store, ids(database), actor="a", dry_run=False))
     assert (outcome.outcome, outcome.status) == ("changed", "processed")
     assert database.rows("select 1 from operator_actions") == []
 
@@ -341,7 +339,7 @@ def test_an_effect_that_counts_cannot_be_ignored(database: Database) -> None:
 def test_a_rehearsed_ignore_changes_nothing(database: Database) -> None:
     database.record(deposit())
     before = tables(database)
-    assert ignored(database, ids(database), is_rehearsal=True)[0].status == "ignored"
+    assert ignored(database, ids(database), dry_run=True)[0].status == "ignored"
     assert tables(database) == before
     assert database.rows("select 1 from operator_actions") == []
 

@@ -34,7 +34,7 @@ def claim(database: Database, limit: int = 10, lease_seconds: int = 60) -> list[
 
 def settle(database: Database, claimed: Row, **settlement: Any) -> Row:
     text = json.dumps({"event": claimed["id"], "lease": claimed["lease"], **settlement})
-    return cast("Row", database.call("select settle_webhook_event_v1(%s)", text))
+    return cast("Row", database.call("select finish_webhook_event_v1(%s)", text))
 
 
 DONE = {"kind": "payment", "status": "DONE", "amount": "10000", "approved_at": "2026-03-14T00:00:10+00:00"}
@@ -69,7 +69,7 @@ def test_a_settled_event_is_applied_with_what_toss_said(database: Database) -> N
     database.record(deposit())
     (claimed,) = claim(database)
     settled = settle(database, claimed, status="processed", change=DONE, occurred_at="2026-03-14T00:01:00+00:00")
-    assert settled == {"outcome": "settled", "status": "processed", "reason": None}
+    assert settled == {"outcome": "finished", "status": "processed", "reason": None}
     (event,) = database.rows(
         "select processed, processed_at is not null as timed, reason, lease_token from webhook_events"
     )
@@ -150,5 +150,5 @@ def test_overdue_accounts(database: Database) -> None:
     }
     for name, date in dates.items():
         database.record(payment_event("WAITING_FOR_DEPOSIT", 0, order=name, key=name, virtualAccount={"dueDate": date}))
-    overdue = database.call("select supatoss_overdue_accounts(10)")
+    overdue = database.call("select supatoss_overdue_accounts_v1(10)")
     assert [account["order_id"] for account in overdue] == ["zoned", "late"]

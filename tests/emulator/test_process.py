@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 import pytest
-from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
-from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 
 from scripts.local.npm import ROOT
+from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
+from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 from tests.support import SECRET_KEY, SECURITY_KEY
 
 PATIENCE_SECONDS = 15.0

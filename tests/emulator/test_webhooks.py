@@ -8,6 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+
+from scripts.emulator.moments import SEOUL
+from scripts.emulator.webhooks import RESEND_MINUTES
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery, read_body
 from supatoss.toss.events import (
     BillingDeleted,
@@ -22,9 +25,6 @@ from supatoss.toss.events import (
     parse_event,
 )
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature
-
-from scripts.emulator.moments import SEOUL
-from scripts.emulator.webhooks import RESEND_MINUTES
 from tests.emulator.conftest import POLL_SECONDS, URL, Play, Start, until
 from tests.support import OLDER_SECURITY_KEY, SECURITY_KEY
 

@@ -4,6 +4,7 @@ import asyncio
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from supatoss.app import create_app, load_settings
 
 _BODY = b'{"status": "created"}'

@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scripts.local_stack import LOOPBACK
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
 from supatoss.toss.signature import sign_hex, sign_v1
-
-from scripts.local_stack import LOOPBACK
 from tests.faults.mix import SEOUL, Sent
 from tests.support import SECRET_KEY, SECURITY_KEY
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import structlog
-from supatoss.cli import app
 from typer.testing import CliRunner
 
+from supatoss.cli import app
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
 from tests.support import SECRET_KEY

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
+
 from supatoss.errors import TossNotFound
 from supatoss.inbox.questions import Questions
 from supatoss.inbox.recorder import Recorder
@@ -24,7 +25,6 @@ from supatoss.toss.payloads import Payment
 from supatoss.toss.resources import PaymentAnswer
 from supatoss.toss.signature import Keys
 from supatoss.webhook import Source, WebhookEndpoint
-
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
 

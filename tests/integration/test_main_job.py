@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from supatoss.store import SCHEMA_VERSION
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
-
 from tests.integration.conftest import Stack
 from tests.support import (
     GUIDE_BILLING_KEY,

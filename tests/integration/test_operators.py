@@ -9,7 +9,6 @@ from supatoss.alerts.watch import Watch
 from supatoss.eventlog import EventFilter, EventPage
 from supatoss.inbox.replay import ignore, replay, select
 from supatoss.store import Store
-
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
 
@@ -43,11 +42,11 @@ def test_a_corrected_amount_is_replayed_and_the_row_is_paid(stack: Stack) -> Non
         chosen = await select(store, EventFilter(order_id="replayed-1"))
         ids = [event.id for event in chosen.events]
         assert len(ids) == 1
-        for is_rehearsal in (True, False):
-            (outcome,) = await replay(store, ids, actor="김운영", is_rehearsal=is_rehearsal)
+        for dry_run in (True, False):
+            (outcome,) = await replay(store, ids, actor="김운영", dry_run=dry_run)
             assert (outcome.outcome, outcome.status) == ("replayed", "processed")
             shown = stack.row("payments?order_id=eq.replayed-1")["payment_status"]
-            assert shown == ("PENDING" if is_rehearsal else "DONE")
+            assert shown == ("PENDING" if dry_run else "DONE")
 
     with_store(stack, work)
     event_id = stack.row("webhook_events?order_id=eq.replayed-1&select=id")["id"]
@@ -59,7 +58,7 @@ def test_an_ignored_event_says_why(stack: Stack) -> None:
 
     async def work(store: Store) -> None:
         chosen = await select(store, EventFilter(order_id="ignored-1", statuses=("failed",)))
-        (outcome,) = await ignore(store, [chosen.events[0].id], "고객이 직접 취소", actor="김운영", is_rehearsal=False)
+        (outcome,) = await ignore(store, [chosen.events[0].id], "고객이 직접 취소", actor="김운영", dry_run=False)
         assert (outcome.status, outcome.reason) == ("ignored", "operator")
         page = await store.find_events(EventFilter(order_id="ignored-1"), limit=5, with_payload=True)
         assert [action.reason for action in page.events[0].actions] == ["고객이 직접 취소"]

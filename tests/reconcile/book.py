@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import httpx
+
 from supatoss.toss.api import TossApi
 from supatoss.toss.times import SEOUL
-
 from tests.reconcile.conftest import LIVE_KEY, TOSS_URL
 
 Trouble = Callable[[httpx.Request], httpx.Response | None]

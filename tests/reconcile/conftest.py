@@ -7,6 +7,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
+
+from scripts.emulator.app import Emulator
+from scripts.emulator.options import Options
+from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import NewEvent, Proof
 from supatoss.reconcile.asking import Asking
@@ -19,10 +23,6 @@ from supatoss.toss.api import TossApi
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 from supatoss.toss.times import SEOUL
-
-from scripts.emulator.app import Emulator
-from scripts.emulator.options import Options
-from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
 from tests.support import raw_body
 
 SUPABASE_KEY = "sb_secret_for_reconciliation_01"

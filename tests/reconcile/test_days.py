@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+
 from supatoss.errors import TossMisconfigured, TossUnavailable
 from supatoss.reconcile.days import Days
 from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
 from supatoss.reconcile.run import Report
 from supatoss.reconcile.table import Busy, LeaseLost, ReconciliationTable, StartedBy, Subjects
-
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 

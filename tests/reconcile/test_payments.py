@@ -4,8 +4,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
 
+from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
 from tests.reconcile.conftest import Play, Project
 
 pytestmark = [

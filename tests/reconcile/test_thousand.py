@@ -16,10 +16,10 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from supatoss.store import Store
-from supatoss.toss.times import SEOUL
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
+from supatoss.store import Store
+from supatoss.toss.times import SEOUL
 from tests.reconcile.conftest import LIVE_KEY, SUPABASE_KEY, webhook
 
 PAYMENTS, LOST = 1000, 50

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
+
 from supatoss.errors import TossUnavailable
 from supatoss.inbox.retention import Retention
 from supatoss.reconcile.asking import Asking
@@ -16,7 +17,6 @@ from supatoss.reconcile.table import ReconciliationTable
 from supatoss.reconcile.timetable import Timetable
 from supatoss.telemetry import RECONCILIATION_DIFFERENCES
 from supatoss.toss.api import TossApi
-
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, no_sleep
 

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from supatoss.cli import app
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK
+from supatoss.cli import app
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY, SECURITY_KEY
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supatoss.cli import app
-from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
-from supatoss.toss.signature import Keys, check_signature
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+from supatoss.cli import app
+from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
+from supatoss.toss.signature import Keys, check_signature
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 

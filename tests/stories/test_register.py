@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from supatoss.cli import app
-from supatoss.cli.register.sheet import BOXES
-from supatoss.toss.templates import FROM_THE_GUIDE, TEMPLATES
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child
+from supatoss.cli import app
+from supatoss.cli.register.sheet import BOXES
+from supatoss.toss.templates import FROM_THE_GUIDE, TEMPLATES
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 

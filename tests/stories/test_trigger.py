@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supatoss.cli import app
-from supatoss.toss.events import TYPES
 from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+from supatoss.cli import app
+from supatoss.toss.events import TYPES
 from tests.stories.conftest import World
 from tests.support import SECRET_KEY, SECURITY_KEY
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+
 from supatoss.toss.api import TossApi
 
 URL = "https://api.toss.test"

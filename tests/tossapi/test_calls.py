@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 import respx
+
 from supatoss.errors import ConfigurationError, TossNotFound, TossRefused, TossUnavailable
 from supatoss.toss.api import TossApi
 from supatoss.toss.exchange import ApiKey
-
 from tests.tossapi.fakes import (
     LIVE_KEY,
     NEWER_BASIC,

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
+
 from supatoss.errors import (
     SupatossError,
     TossError,
@@ -19,7 +20,6 @@ from supatoss.errors import (
 )
 from supatoss.toss.answers import pause_seconds
 from supatoss.toss.api import TossApi
-
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, SECRET, FakeToss, client, ok, payment_body, refusal
 
 pytestmark = pytest.mark.anyio

@@ -1,6 +1,7 @@
 """How often Toss is asked, on a clock that tests move."""
 
 import pytest
+
 from supatoss.toss.pace import WINDOW_SECONDS, TokenBucket
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+
 from supatoss.toss.pace import SingleFlight
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+
 from supatoss.errors import TossUnavailable
 from supatoss.toss.api import TossApi
-
 from tests.support import raw_body
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, URL, payment_body
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
+
 from supatoss.toss.events import TYPES
 from supatoss.toss.statuses import PaymentStatus
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
+
 from supatoss.app import create_app
 from supatoss.errors import TossUnavailable
 from supatoss.health import Backlog, Readiness
@@ -23,7 +24,6 @@ from supatoss.toss.api import TossApi
 from supatoss.toss.resources import PaymentAnswer
 from supatoss.toss.signature import Keys
 from supatoss.webhook import Source, WebhookEndpoint
-
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
 

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
+
 from supatoss.alertlog import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
 from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
 from supatoss.alerts.rules import Deliveries, Limits, Rule, evaluate

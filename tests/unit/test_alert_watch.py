@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from supatoss.alertlog import AlertFacts, UntoldAlert
 from supatoss.alerts.rules import Deliveries, Limits
 from supatoss.alerts.target import ChatWebhook, NotTold
 from supatoss.alerts.watch import WINDOW_SECONDS, DeliveryWindow, Watch
 from supatoss.errors import StoreUnavailable
 from supatoss.telemetry import DELIVERIES
-
 from tests.unit.fakes import LogLines, MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+
 from supatoss.inbox.claims import Claim, claim_of
 from supatoss.toss.events import parse_event
 from supatoss.toss.payloads import Payment

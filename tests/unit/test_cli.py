@@ -7,11 +7,12 @@ import sys
 
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from supatoss import __version__
 from supatoss.cli import Commands, app
 from supatoss.cli.output import ExitStatus, OutputMode, exit_status, plain, print_json, print_table
 from supatoss.errors import ConfigurationError, StoreRefused, StoreUnavailable, SupatossError
-from typer.testing import CliRunner
 
 
 def supatoss(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 import typer
+
 from supatoss.cli.reconcile import _days
 from supatoss.reconcile.days import Days
 

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
 from supatoss.cli import app
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature
-from typer.testing import CliRunner, Result
-
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY
 
 BODY = '{"orderName":"커피 외 1건","totalAmount":9900}'.encode()

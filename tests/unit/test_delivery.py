@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from supatoss.errors import NotReadable, Reason
 from supatoss.toss import delivery
 from supatoss.toss.delivery import MAX_DEPTH, plain_number, read_body
-
 from tests.support import Example, examples, raw_body
 
 BODY_LIMIT = 256 * 1024

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from pydantic import SecretStr
+
 from supatoss.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
 from supatoss.cli.doctor.alerts import check_alerts
 from supatoss.cli.doctor.clock import judge

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
+
 from supatoss.cli import app
 from supatoss.settings import Settings
-from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "README.ko.md", ".env.example")

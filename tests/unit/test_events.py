@@ -8,10 +8,10 @@ from hypothesis import example as also
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
+
 from supatoss.toss import events
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import MalformedEvent, UnknownEvent, parse_event
-
 from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,

@@ -1,10 +1,10 @@
 import asyncio
 
 import pytest
+
 from supatoss import health
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.store import SCHEMA_VERSION
-
 from tests.unit.fakes import Service
 
 pytestmark = pytest.mark.anyio

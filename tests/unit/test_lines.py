@@ -4,6 +4,7 @@ import io
 import threading
 
 import pytest
+
 from supatoss import lines as lines_module
 from supatoss.lines import Lines
 

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-from supatoss.masking import MASKED, mask, mask_json
 
+from supatoss.masking import MASKED, mask, mask_json
 from tests.support import examples
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import httpx
 import pytest
+
 from supatoss.app import create_app
 from supatoss.errors import ConfigurationError
 from supatoss.settings import Settings
-
 from tests.support import SECRET_KEY
 
 pytestmark = pytest.mark.anyio

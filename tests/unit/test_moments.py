@@ -1,6 +1,7 @@
 import datetime as dt
 
 import pytest
+
 from supatoss.cli.moments import read_moment, show_moment
 from supatoss.errors import NotAllowed
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import supatoss.app  # noqa: F401 - every metric is registered
 import yaml  # type: ignore[import-untyped]
 from prometheus_client import REGISTRY
+
+import supatoss.app  # noqa: F401 - every metric is registered
 from supatoss.alerts.rules import Rule
 
 DOCS = Path(__file__).parents[2] / "docs"

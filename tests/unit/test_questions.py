@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+
 from supatoss.errors import TossNotFound, TossUnavailable
 from supatoss.inbox.questions import Questions
 from supatoss.toss.api import TossApi

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import NewEvent, Proof
@@ -22,7 +23,6 @@ from supatoss.inbox.recorder import (
 from supatoss.store import RecordedEvent
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
-
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

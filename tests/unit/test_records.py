@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import example as also
 from hypothesis import given
+
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import Cause, Intent, NewEvent, Proof
 from supatoss.toss.delivery import Delivery, read_body
 from supatoss.toss.events import parse_event
-
 from tests.support import Example, examples, raw_body
 from tests.unit.bodies import any_body, event_body, payment_body
 

@@ -1,6 +1,7 @@
 """The times of the worker's attempts."""
 
 import pytest
+
 from supatoss.inbox.retry import MAX_ATTEMPTS, MAX_DELAY_SECONDS, next_delay_seconds
 
 

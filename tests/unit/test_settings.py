@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 from starlette.applications import Starlette
+
 from supatoss.errors import ConfigurationError
 from supatoss.settings import Settings
 from supatoss.toss.addresses import is_loopback

@@ -5,9 +5,9 @@ import hmac
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from supatoss.toss.delivery import Delivery
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature, sign_hex, sign_v1
-
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, TRANSMISSION_TIME, Vector, vectors
 
 BODY = '{"eventType":"PAYMENT_STATUS_CHANGED","data":{"orderName":"가상 상품"}}'.encode()

@@ -4,10 +4,10 @@ import datetime as dt
 from typing import Any
 
 import pytest
+
 from supatoss.errors import StoreUnavailable
 from supatoss.eventlog import Cursor, EventFilter, EventPage, StoredEvent
 from supatoss.inbox.tail import POLL_SECONDS, follow
-
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@ import logging
 import httpx
 import pytest
 import structlog
-from supatoss.telemetry import SECRET_FIELDS, configure_logging, redact
 
+from supatoss.telemetry import SECRET_FIELDS, configure_logging, redact
 from tests.unit.fakes import LogLines
 
 

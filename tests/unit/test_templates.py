@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+
 from supatoss.inbox.changes import interpret
 from supatoss.inbox.meaning import Intent
 from supatoss.toss.delivery import read_body

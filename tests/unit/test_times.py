@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from supatoss.toss.times import SEOUL, parse_date, parse_time
 
 

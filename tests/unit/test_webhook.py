@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 import pytest
 from starlette.types import Message
+
 from supatoss.app import WEBHOOK_PATHS
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
 from supatoss.toss.signature import sign_hex
-
 from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,

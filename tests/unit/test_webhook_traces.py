@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example as also
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
 from supatoss.toss.signature import sign_hex, sign_v1
-
 from tests.support import (
     GUIDE_BODIES,
     GUIDE_PAYMENT,

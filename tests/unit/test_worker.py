@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from supatoss.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.retry import MAX_ATTEMPTS
 from supatoss.inbox.worker import Worker
-from supatoss.store import ClaimedEvent, OverdueAccount, SettledEvent, Vouchers
+from supatoss.store import ClaimedEvent, FinishedEvent, OverdueAccount, Vouchers
 from supatoss.toss.api import TossApi
 from supatoss.toss.payloads import Payment
 from supatoss.toss.resources import PaymentAnswer
-
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio
@@ -76,10 +76,10 @@ class Queue(MemoryStore):
         claimed, self.events = self.events[:max_events], self.events[max_events:]
         return claimed
 
-    async def settle_event(self, settlement: str) -> SettledEvent:
-        fields = json.loads(settlement)
+    async def finish_event(self, attempt: str) -> FinishedEvent:
+        fields = json.loads(attempt)
         self.settlements.append(fields)
-        return SettledEvent("settled", fields["status"], fields["reason"])
+        return FinishedEvent("finished", fields["status"], fields["reason"])
 
     async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
         return self.overdue[:max_accounts]

@@ -56,7 +56,7 @@ async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) 
 
 
 async def replay(
-    store: Store, ids: Sequence[str], *, actor: str, is_rehearsal: bool, progress: Progress | None = None
+    store: Store, ids: Sequence[str], *, actor: str, dry_run: bool, progress: Progress | None = None
 ) -> list[EventOutcome]:
     """Reads events again and records them anew, in the order given. `progress` hears what is done, as it is.
 
@@ -73,7 +73,7 @@ async def replay(
         done = {
             outcome.event: outcome
             for outcome in await store.replay_events(
-                [reading.to_record() for reading in readings], actor=actor, is_rehearsal=is_rehearsal
+                [reading.to_record() for reading in readings], actor=actor, dry_run=dry_run
             )
         }
         for identity in chunk:
@@ -93,7 +93,7 @@ async def ignore(
     reason: str,
     *,
     actor: str,
-    is_rehearsal: bool,
+    dry_run: bool,
     progress: Progress | None = None,
 ) -> list[EventOutcome]:
     """Sets failed and pending events aside for a reason. Raises NotAllowed or StoreError."""
@@ -104,7 +104,7 @@ async def ignore(
         raise NotAllowed("the reason has a character that cannot be stored")
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
-        done = await store.ignore_events(chunk, reason, actor=actor, is_rehearsal=is_rehearsal)
+        done = await store.ignore_events(chunk, reason, actor=actor, dry_run=dry_run)
         outcomes += done
         if progress:
             progress(done)

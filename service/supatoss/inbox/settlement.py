@@ -19,7 +19,7 @@ class Unsettled(SupatossError):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """The end of one attempt, as settle_webhook_event_v1 takes it."""
+    """The end of one attempt, as finish_webhook_event_v1 takes it."""
 
     status: Intent
     reason: str | None = None

@@ -124,7 +124,7 @@ class Worker:
             settlement = Settlement(Intent.FAILED, problem.reason, str(problem))
         except TossError as error:
             settlement = _again(event, error)
-        settled = await self._store.settle_event(settlement.to_text(event))
+        settled = await self._store.finish_event(settlement.to_text(event))
         EVENTS_SETTLED.labels(settled.status or settled.outcome, settled.reason or "").inc()
         log = _log.error if settled.status == Intent.FAILED else _log.info
         log(

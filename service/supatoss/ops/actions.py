@@ -13,17 +13,15 @@ _log = structlog.get_logger("supatoss.ops")
 
 
 async def replay_event(visit: Visit) -> Response:
-    """POST /ops/events/{id}/replay with mode=apply | rehearse."""
+    """POST /ops/events/{id}/replay with mode=apply | dry_run."""
     fields = await visit.form()
     identity = str(visit.request.path_params["id"])
-    is_rehearsal = fields.get("mode") != "apply"
-    (outcome,) = await replay(visit.store, [identity], actor=_actor(visit), is_rehearsal=is_rehearsal)
-    _log.info(
-        "event replayed", event_id=identity, outcome=outcome.outcome, status=outcome.status, is_rehearsal=is_rehearsal
-    )
-    if not is_rehearsal and (outcome.outcome, outcome.status) == ("replayed", Intent.PENDING):
+    dry_run = fields.get("mode") != "apply"
+    (outcome,) = await replay(visit.store, [identity], actor=_actor(visit), dry_run=dry_run)
+    _log.info("event replayed", event_id=identity, outcome=outcome.outcome, status=outcome.status, dry_run=dry_run)
+    if not dry_run and (outcome.outcome, outcome.status) == ("replayed", Intent.PENDING):
         visit.request.app.state.wake_worker()
-    leave_notice(visit, outcome, is_rehearsal=is_rehearsal)
+    leave_notice(visit, outcome, dry_run=dry_run)
     return visit.redirect(f"/ops/events/{identity}")
 
 
@@ -35,9 +33,9 @@ async def ignore_event(visit: Visit) -> Response:
     reason = fields.get("reason", "").replace("\r\n", "\n").replace("\x00", "").strip()
     if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
         return await render_event(visit, 422, reason, reason_error=True)
-    (outcome,) = await ignore(visit.store, [identity], reason, actor=_actor(visit), is_rehearsal=False)
+    (outcome,) = await ignore(visit.store, [identity], reason, actor=_actor(visit), dry_run=False)
     _log.info("event ignored", event_id=identity, outcome=outcome.outcome, status=outcome.status)
-    leave_notice(visit, outcome, is_rehearsal=False)
+    leave_notice(visit, outcome, dry_run=False)
     return visit.redirect(f"/ops/events/{identity}")
 
 

@@ -4,12 +4,12 @@ from supatoss.eventlog import EventOutcome
 from supatoss.inbox.meaning import Intent
 from supatoss.ops.visits import Visit
 
-_TONES = {"replayed": "good", "ignored": "good", "rehearsed": "wait", "unchanged": "wait"}
+_TONES = {"replayed": "good", "ignored": "good", "dry_run": "wait", "unchanged": "wait"}
 
 
-def leave_notice(visit: Visit, outcome: EventOutcome, *, is_rehearsal: bool) -> None:
+def leave_notice(visit: Visit, outcome: EventOutcome, *, dry_run: bool) -> None:
     """Hands an outcome to the next page."""
-    code = "rehearsed" if is_rehearsal and outcome.outcome == "replayed" else outcome.outcome
+    code = "dry_run" if dry_run and outcome.outcome == "replayed" else outcome.outcome
     visit.note(code, status=outcome.status or "", reason=outcome.reason or "")
 
 
@@ -21,7 +21,7 @@ def read_notice(visit: Visit) -> dict[str, str] | None:
     code, details = note
     words = visit.words
     text = ""
-    if code in ("replayed", "rehearsed"):
+    if code in ("replayed", "dry_run"):
         reason = words.named("reason", details["reason"]) if details["reason"] else ""
         text = words.t("done_text.becomes", status=words.named("status", details["status"]), reason=reason).strip()
         if code == "replayed" and details["status"] == Intent.PENDING:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
+
 from supatoss.app import create_app
 from supatoss.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from supatoss.settings import Settings
 from supatoss.store import Store
-
 from tests.support import SECRET_KEY
 
 PASSWORD = "a phrase for tests"
@@ -96,14 +96,12 @@ class PaperStore(Store):
         return EventPage(self.events, self.next)
 
     async def replay_events(
-        self, readings: Sequence[Mapping[str, Any]], *, actor: str, is_rehearsal: bool
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
     ) -> list[EventOutcome]:
-        self.did.append(("rehearse" if is_rehearsal else "replay", actor))
+        self.did.append(("dry_run" if dry_run else "replay", actor))
         return [self.outcome]
 
-    async def ignore_events(
-        self, ids: Sequence[str], reason: str, *, actor: str, is_rehearsal: bool
-    ) -> list[EventOutcome]:
+    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
         self.did.append(("ignore", reason))
         return [EventOutcome(EVENT_ID, "ignored", "ignored", "operator")]
 

@@ -3,6 +3,7 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from supatoss.eventlog import Cursor
 from supatoss.ops.filters import cursor_text, read_wanted
 

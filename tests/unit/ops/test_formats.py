@@ -2,6 +2,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
+
 from supatoss.ops.formats import iso, korean_time, money, parse_moment, span
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+
 from supatoss.errors import StoreUnavailable
 from supatoss.eventlog import Action, Cursor, EventOutcome
 from supatoss.ops.headers import HEADERS
-
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import AT, EVENT_ID, SECRET, Office, stored_event
 
@@ -216,14 +216,14 @@ async def test_a_replay_says_what_came_of_it_once(
 
 
 async def test_trying_first_changes_nothing(office: Office) -> None:
-    await office.post(f"{EVENT}/replay", mode="rehearse")
-    assert office.store.did == [("rehearse", "operators' page, 203.0.113.7")]
+    await office.post(f"{EVENT}/replay", mode="dry_run")
+    assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
     assert "Nothing was changed" in _notice(await office.get(EVENT))
 
 
 async def test_a_replay_without_a_mode_is_a_rehearsal(office: Office) -> None:
     await office.post(f"{EVENT}/replay")
-    assert office.store.did == [("rehearse", "operators' page, 203.0.113.7")]
+    assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\r\n", "가" * 501])

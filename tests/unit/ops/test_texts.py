@@ -5,6 +5,7 @@ import string
 from pathlib import Path
 
 import pytest
+
 from supatoss.errors import Reason
 from supatoss.inbox.meaning import Cause, Intent, Proof
 from supatoss.inbox.reading import Refusal
@@ -48,7 +49,7 @@ CODES = {
     "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
     "links": ("receipt", "developers", "dashboard"),
     "done_text": ("becomes", "in_hand", "changed", "pending"),
-    "done": ("replayed", "ignored", "rehearsed", "unchanged", "in_hand", "changed", "missing", "refused"),
+    "done": ("replayed", "ignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
     "action": ("replay", "ignore"),
     "problem": tuple(
         f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")

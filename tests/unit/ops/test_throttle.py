@@ -1,4 +1,5 @@
 import pytest
+
 from supatoss.ops.throttle import ATTEMPTS_OF_ADDRESS, ATTEMPTS_OF_ALL, MAX_ADDRESSES, WINDOW_SECONDS, Throttle
 
 

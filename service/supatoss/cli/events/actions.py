@@ -64,7 +64,7 @@ def replay(
     async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
         from supatoss.inbox.replay import replay as replay_events
 
-        await replay_events(store, chosen, actor=who, is_rehearsal=not apply, progress=progress)
+        await replay_events(store, chosen, actor=who, dry_run=not apply, progress=progress)
 
     _run(wanted, limit, act, verb="replay", is_applied=apply, is_json=json)
 
@@ -101,7 +101,7 @@ def ignore(
     async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
         from supatoss.inbox.replay import ignore as ignore_events
 
-        await ignore_events(store, chosen, reason, actor=who, is_rehearsal=not apply, progress=progress)
+        await ignore_events(store, chosen, reason, actor=who, dry_run=not apply, progress=progress)
 
     _run(wanted, limit, act, verb="ignore", is_applied=apply, is_json=json)
 
