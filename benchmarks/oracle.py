@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.rows import Row, Rows
 from benchmarks.workload import Sending
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 
 MAX_PROBLEMS = 20
 """Problems that are told; one is enough to fail a run."""

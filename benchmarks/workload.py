@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 
 SECRET_KEY = "test_sk_made_up_for_benchmarks_0001"  # noqa: S105 - opens nothing
 FIRST_APPROVAL = dt.datetime(2026, 3, 14, 10, 0, 0, tzinfo=SEOUL)

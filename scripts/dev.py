@@ -30,7 +30,7 @@ from scripts.local.sample import SampleDelivery
 from scripts.local.sql_editor import provide
 from scripts.local.steps import Steps
 from scripts.local.supabase import LocalSupabase
-from supatoss.toss.addresses import is_loopback
+from supatoss.urls import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535

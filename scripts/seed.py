@@ -25,9 +25,10 @@ if __package__ in (None, ""):  # run as a file: make the checkout importable
 from scripts.local.project import read_project
 from scripts.seeding.stories import payment_stories, subscription_stories
 from supatoss.errors import ConfigurationError, StoreError
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import NewEvent, Proof
-from supatoss.store import RecordedEvent, Store
+from supatoss.inbox.event import NewEvent, Proof
+from supatoss.inbox.interpret import interpret
+from supatoss.store import Store
+from supatoss.store.recording import RecordedEvent
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 
@@ -103,7 +104,7 @@ def _target(allowed_host: str | None) -> tuple[str, str]:
 
 
 async def _seed(url: str, key: str, options: argparse.Namespace) -> Counter[tuple[str, str]]:
-    store = await Store.open(url, key, TIMEOUT_SECONDS)
+    store = Store.open(url, key, TIMEOUT_SECONDS)
     outcomes: Counter[tuple[str, str]] = Counter()
     total = options.payments + options.subscriptions
     try:

@@ -2,7 +2,7 @@
 
 import os
 
-from supatoss.cli.serve import serve
+from supatoss.cli.processes import serve
 from supatoss.inbox import recorder
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from supatoss.errors import ConfigurationError
 from supatoss.settings import check_supabase_url
-from supatoss.toss.addresses import is_loopback
+from supatoss.urls import is_loopback
 
 
 def read_project() -> tuple[str, str, str | None]:

@@ -4,8 +4,8 @@ import shlex
 from dataclasses import dataclass
 
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
+from supatoss.toss.samples import Subject, make_body, to_bytes
 from supatoss.toss.signature import sign_hex
-from supatoss.toss.templates import Subject, make_body, to_bytes
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 
 Body = dict[str, Any]
 Story = list[Body]

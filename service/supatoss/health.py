@@ -1,16 +1,18 @@
-"""/healthz: this process answers. /readyz: it can store, and the database has the migrations that it needs.
-
-/backlogz: events that wait for Toss are finished in time.
-"""
+"""Health for probes and monitoring: /healthz, /readyz, /backlogz and /metrics."""
 
 import asyncio
+import hmac
 import time
 
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import SecretStr
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from supatoss.errors import StoreError
-from supatoss.store import SCHEMA_VERSION, Store
+from supatoss.store import Store
+from supatoss.store.client import SCHEMA_VERSION
 
 READY_SECONDS = 2.0
 """Time for the database to answer; a health check of Fly gives up after 5 s."""
@@ -33,7 +35,7 @@ class Readiness:
         self._checked_at = float("-inf")
         self._problem: str | None = None
 
-    async def __call__(self, _request: Request) -> Response:
+    async def answer(self, _request: Request) -> Response:
         """Answers one check."""
         async with self._lock:
             if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
@@ -71,7 +73,7 @@ class Backlog:
         self._checked_at = float("-inf")
         self._answer: tuple[int, dict[str, object]] = (503, {})
 
-    async def __call__(self, _request: Request) -> Response:
+    async def answer(self, _request: Request) -> Response:
         """Answers one check."""
         async with self._lock:
             if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
@@ -93,3 +95,18 @@ class Backlog:
         age = None if seconds is None else round(seconds, 1)
         body = {"oldest_waiting_seconds": age, "limit_seconds": self._limit_seconds}
         return (503, {"status": "behind", **body}) if is_behind else (200, {"status": "ok", **body})
+
+
+def metrics_routes(token: SecretStr | None) -> list[Route]:
+    """The route of /metrics; none without a token, so that it is never public by mistake."""
+    if token is None:
+        return []
+    expected = f"Bearer {token.get_secret_value()}".encode("latin-1")
+
+    async def metrics(request: Request) -> Response:
+        given = request.headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, expected):
+            return PlainTextResponse("METRICS_TOKEN is needed", 401, {"www-authenticate": "Bearer"})
+        return Response(generate_latest(), headers={"cache-control": "no-store"}, media_type=CONTENT_TYPE_LATEST)
+
+    return [Route("/metrics", metrics, methods=["GET"])]

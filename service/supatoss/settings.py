@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supatoss.errors import ConfigurationError
-from supatoss.toss.addresses import TOSS_API_URL, check_secret_url, check_url
+from supatoss.urls import TOSS_API_URL, check_secret_url, check_url
 
 KIB = 1024
 

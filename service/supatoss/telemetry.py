@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from supatoss.lines import Lines
+from supatoss.log_writer import Lines
 
 log_lines = Lines()
 """Where every line of the log goes: standard output."""

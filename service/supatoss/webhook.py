@@ -19,10 +19,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
-from supatoss.inbox.meaning import Intent
+from supatoss.inbox.event import Intent
 from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verification import Verifier
-from supatoss.store import RecordedEvent
+from supatoss.inbox.verify import Verifier
+from supatoss.store.recording import RecordedEvent
 from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS, EVENTS_FAILED, describe
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 

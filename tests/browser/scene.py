@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import httpx
 
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 from tests.support import raw_body, signed_headers
 
 PRODUCTS = ("무선 이어폰", "봄 원피스", "원두 1kg", "온라인 강의 수강권", "캠핑 의자", "유기농 쌀 10kg")

@@ -1,6 +1,6 @@
 from playwright.sync_api import expect
 
-from supatoss.ops.throttle import ATTEMPTS_OF_ADDRESS
+from supatoss.ops.sessions import ATTEMPTS_OF_ADDRESS
 from tests.browser.conftest import MakeOperator
 
 

@@ -10,9 +10,10 @@ import pytest
 import respx
 from prometheus_client import REGISTRY
 
-from supatoss import store as store_module
 from supatoss.errors import Reason, StoreError, StoreRefused, StoreUnavailable
-from supatoss.store import RecordedEvent, Store
+from supatoss.store import Store
+from supatoss.store import client as store_module
+from supatoss.store.recording import RecordedEvent
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,7 @@ def postgres_error(status: int, code: str, message: str = "value hidden of row")
 
 @pytest.fixture(scope="module")
 async def store() -> AsyncIterator[Store]:
-    opened = await Store.open(URL, KEY, 3.0)
+    opened = Store.open(URL, KEY, 3.0)
     yield opened
     await opened.close()
 
@@ -334,7 +335,7 @@ class TestUnexpectedAnswers:
 
 async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, api: respx.MockRouter) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    store = await Store.open(URL, KEY, 3.0)
+    store = Store.open(URL, KEY, 3.0)
     api.post(VERSION).mock(return_value=answer(200, 1))
     assert await store.schema_version() == 1
     assert store._http._mounts == {}
@@ -343,7 +344,7 @@ async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_shorter_time_out_also_holds_for_connecting(api: respx.MockRouter) -> None:
-    store = await Store.open(URL, KEY, 0.5)
+    store = Store.open(URL, KEY, 0.5)
     route = api.post(VERSION).mock(return_value=answer(200, 1))
     await store.schema_version()
     assert set(route.calls.last.request.extensions["timeout"].values()) == {0.5}
@@ -375,7 +376,7 @@ async def test_a_call_has_a_limit_as_a_whole(api: respx.MockRouter) -> None:
         raise AssertionError("unreachable")
 
     api.post(RECORD).mock(side_effect=never)
-    store = await Store.open(URL, KEY, 0.01)
+    store = Store.open(URL, KEY, 0.01)
     with pytest.raises(StoreUnavailable, match="TimeoutError"):
         await store.record_webhook_events(RECORDS)
     assert len(asked) == 2

@@ -9,8 +9,8 @@ from typing import Any, cast
 import psycopg
 from psycopg.rows import dict_row
 
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.inbox.event import NewEvent, Proof
+from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 

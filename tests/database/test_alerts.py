@@ -6,29 +6,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import psycopg
 import pytest
 
-from supatoss.alertlog import AlertFacts
+from supatoss.alerts.messages import ChatWebhook
 from supatoss.alerts.rules import OWN_RULES, Limits
-from supatoss.alerts.target import ChatWebhook
 from supatoss.alerts.watch import Watch
-from supatoss.store import Store
+from supatoss.store.alerts import AlertFacts
+from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event
 from tests.database.test_worker_functions import deposit
-
-
-class AlertStore(Store):
-    """The calls about alerts, over psycopg."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-
-    async def _read(self, function: str, arguments: dict[str, Any], read: Any, tries: int = 2) -> Any:
-        marks = ", ".join(f"{name} => %s" for name in arguments)
-        return read(self.database.call(f"select {function}({marks})", *arguments.values()))
 
 
 class Receiver:
@@ -79,16 +67,16 @@ def second(database: Database) -> Iterator[Database]:
 def look(database: Database, url: str | None = None, observer: str = "a:1") -> None:
     """One look of a process that has just started."""
     target = ChatWebhook(url) if url else None
-    asyncio.run(Watch(AlertStore(database), Limits(10), target, 60, observer).look())
+    asyncio.run(Watch(DatabaseStore(database), Limits(10), target, 60, observer).look())
 
 
 def read_facts(database: Database, max_items: int = 20) -> AlertFacts:
-    return asyncio.run(AlertStore(database).read_alert_facts(max_items))
+    return asyncio.run(DatabaseStore(database).read_alert_facts(max_items))
 
 
 def note(database: Database, read_at: dt.datetime, *findings: tuple[str, str], observer: str = "a:1") -> dict[str, int]:
     records = [{"rule": rule, "subject": subject, "details": {}} for rule, subject in findings]
-    return asyncio.run(AlertStore(database).note_alerts(read_at, observer, records, OWN_RULES))
+    return asyncio.run(DatabaseStore(database).note_alerts(read_at, observer, records, OWN_RULES))
 
 
 def alerts(database: Database) -> list[Row]:
@@ -232,10 +220,10 @@ def test_an_alert_that_ended_before_it_could_be_sent_is_told_of_with_its_end(
 def test_a_process_that_dies_after_claiming_leaves_the_alert_to_others(database: Database) -> None:
     mismatch(database)
     note(database, read_facts(database).read_at, ("amount_mismatch", "e"))
-    assert len(asyncio.run(AlertStore(database).claim_alerts(20, 60))) == 1
-    assert asyncio.run(AlertStore(database).claim_alerts(20, 60)) == []
+    assert len(asyncio.run(DatabaseStore(database).claim_alerts(20, 60))) == 1
+    assert asyncio.run(DatabaseStore(database).claim_alerts(20, 60)) == []
     database.connection.execute("update alerts set telling_until = now()")
-    (again,) = asyncio.run(AlertStore(database).claim_alerts(20, 60))
+    (again,) = asyncio.run(DatabaseStore(database).claim_alerts(20, 60))
     assert (again.phase, again.attempts) == ("start", 2)
 
 

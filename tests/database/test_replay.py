@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from supatoss.errors import NotAllowed
-from supatoss.eventlog import EventFilter, EventOutcome
 from supatoss.inbox.replay import Selection, ignore, replay, select
+from supatoss.store.events import EventFilter, EventOutcome
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event, record_of
 from tests.database.test_worker_functions import DONE, claim, deposit, settle

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from supatoss.toss.payloads import Payment
+from supatoss.toss.models import Payment
 from tests.emulator.conftest import Play
 from tests.support import example
 

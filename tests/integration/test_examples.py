@@ -15,14 +15,12 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from supatoss.errors import TossNotFound
-from supatoss.inbox.questions import Questions
 from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verification import Verifier
+from supatoss.inbox.verify import Questions, Verifier
 from supatoss.store import Store
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import read_body
-from supatoss.toss.payloads import Payment
-from supatoss.toss.resources import PaymentAnswer
+from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.signature import Keys
 from supatoss.webhook import Source, WebhookEndpoint
 from tests.integration.conftest import SUPABASE_KEY, Stack
@@ -156,7 +154,7 @@ class KnowingToss(TossApi):
 async def deliver(stack: Stack, name: str) -> httpx.Response:
     """Sends an example exactly as it came from Toss."""
     item = example(name)
-    store = await Store.open(stack.supabase_url, SUPABASE_KEY, 5.0)
+    store = Store.open(stack.supabase_url, SUPABASE_KEY, 5.0)
     try:
         endpoint = WebhookEndpoint(
             Verifier(

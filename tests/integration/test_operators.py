@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.watch import Watch
-from supatoss.eventlog import EventFilter, EventPage
 from supatoss.inbox.replay import ignore, replay, select
 from supatoss.store import Store
+from supatoss.store.events import EventFilter, EventPage
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def with_store(stack: Stack, work: Callable[[Store], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = await Store.open(stack.supabase_url, SUPABASE_KEY, 10.0)
+        store = Store.open(stack.supabase_url, SUPABASE_KEY, 10.0)
         try:
             return await work(store)
         finally:

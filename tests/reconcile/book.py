@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import httpx
 
-from supatoss.toss.api import TossApi
-from supatoss.toss.times import SEOUL
+from supatoss.toss.client import TossApi
+from supatoss.toss.fields import SEOUL
 from tests.reconcile.conftest import LIVE_KEY, TOSS_URL
 
 Trouble = Callable[[httpx.Request], httpx.Response | None]

@@ -11,18 +11,18 @@ import pytest
 from scripts.emulator.app import Emulator
 from scripts.emulator.options import Options
 from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.inbox.event import NewEvent, Proof
+from supatoss.inbox.interpret import interpret
 from supatoss.reconcile.asking import Asking
 from supatoss.reconcile.days import Days, today
-from supatoss.reconcile.findings import Finding
 from supatoss.reconcile.run import Reconciliation, Report
-from supatoss.reconcile.table import ReconciliationTable, Subjects
 from supatoss.store import Store
-from supatoss.toss.api import TossApi
+from supatoss.store.findings import Finding
+from supatoss.store.reconciliation import Subjects
+from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 from tests.support import raw_body
 
 SUPABASE_KEY = "sb_secret_for_reconciliation_01"
@@ -115,7 +115,7 @@ def _ready(lite: LocalSupabase) -> LocalSupabase:
 @pytest.fixture(scope="module")
 async def opened(supabase: LocalSupabase) -> AsyncIterator[Project]:
     """Of a module, not of the session: anyio's loop lives as long, and other folders' tests bring their own."""
-    store = await Store.open(supabase.url, SUPABASE_KEY, 8.0)
+    store = Store.open(supabase.url, SUPABASE_KEY, 8.0)
     headers = {"apikey": SUPABASE_KEY}
     async with httpx.AsyncClient(trust_env=False, timeout=20.0, headers=headers) as http:
         yield Project(supabase, store, http)
@@ -179,9 +179,7 @@ async def reconcile(
     subjects: Subjects = Subjects.PAYMENTS,
     page_size: int = 1000,
 ) -> tuple[Report, list[Finding]]:
-    reconciliation = Reconciliation(
-        ReconciliationTable(project.store), toss, asking=Asking(toss, no_sleep), page_size=page_size
-    )
+    reconciliation = Reconciliation(project.store, toss, asking=Asking(toss, no_sleep), page_size=page_size)
     report = await reconciliation.reconcile(subjects, days, now, applies=applies)
     return report, [finding async for finding in reconciliation.findings(report.run)]
 

@@ -9,9 +9,10 @@ import pytest
 
 from supatoss.errors import TossMisconfigured, TossUnavailable
 from supatoss.reconcile.days import Days
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
 from supatoss.reconcile.run import Report
-from supatoss.reconcile.table import Busy, LeaseLost, ReconciliationTable, StartedBy, Subjects
+from supatoss.store import Store
+from supatoss.store.findings import Cause, Finding, Kind, Outcome
+from supatoss.store.reconciliation import Busy, LeaseLost, Run, StartedBy, Subjects
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 
@@ -189,31 +190,33 @@ async def test_ctrl_c_gives_the_run_back(project: Project) -> None:
     assert report.run.outcome == "resumed"
 
 
+async def open_run(store: Store) -> Run:
+    return await store.open_reconciliation(
+        Subjects.PAYMENTS, MONDAY, MONDAY, LATER, applies=False, started_by=StartedBy.OPERATOR
+    )
+
+
 async def test_a_run_whose_process_died_is_free_when_its_lease_ends_and_the_slow_one_has_lost(project: Project) -> None:
-    table = ReconciliationTable(project.store)
-    days = Days(MONDAY, MONDAY)
-    slow = await table.open(Subjects.PAYMENTS, days, LATER, applies=False, started_by=StartedBy.OPERATOR)
-    assert (
-        await table.open(Subjects.PAYMENTS, days, LATER, applies=False, started_by=StartedBy.OPERATOR)
-    ).outcome == "busy"
+    store = project.store
+    slow = await open_run(store)
+    assert (await open_run(store)).outcome == "busy"
     await project.update(f"reconciliations?id=eq.{slow.id}", lease_until="2026-01-01T00:00:00+00:00")
-    quick = await table.open(Subjects.PAYMENTS, days, LATER, applies=False, started_by=StartedBy.OPERATOR)
+    quick = await open_run(store)
     assert (quick.id, quick.outcome) == (slow.id, "resumed")
     with pytest.raises(LeaseLost):
-        await table.advance(slow)
-    await table.release(slow)
-    await table.advance(quick)
+        await store.advance_reconciliation(slow)
+    await store.release_reconciliation(slow)
+    await store.advance_reconciliation(quick)
 
 
 async def test_a_run_of_last_week_is_not_gone_on_with(project: Project) -> None:
-    table = ReconciliationTable(project.store)
-    days = Days(MONDAY, MONDAY)
-    old = await table.open(Subjects.PAYMENTS, days, LATER, applies=False, started_by=StartedBy.OPERATOR)
+    store = project.store
+    old = await open_run(store)
     kept = {"transaction_key": "tx-1", "subject": "pay-1", "payment_key": "pay-1"}
-    await table.advance(old, [kept])
-    await table.release(old)
+    await store.advance_reconciliation(old, [kept])
+    await store.release_reconciliation(old)
     await project.update(f"reconciliations?id=eq.{old.id}", created_at="2026-01-01T00:00:00+00:00")
-    new = await table.open(Subjects.PAYMENTS, days, LATER, applies=False, started_by=StartedBy.OPERATOR)
+    new = await open_run(store)
     assert (new.outcome, new.id != old.id) == ("opened", True)
     assert {row["status"] for row in await project.rows("reconciliations")} == {"abandoned", "running"}
     assert await project.rows("reconciliation_transactions") == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
+from supatoss.store.findings import Cause, Finding, Kind, Outcome
 from tests.reconcile.conftest import Play, Project
 
 pytestmark = [

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from supatoss.reconcile.days import Days
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
 from supatoss.reconcile.run import Report
-from supatoss.reconcile.table import Subjects
+from supatoss.store.findings import Cause, Finding, Kind, Outcome
+from supatoss.store.reconciliation import Subjects
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 

@@ -19,7 +19,7 @@ import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
 from supatoss.store import Store
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 from tests.reconcile.conftest import LIVE_KEY, SUPABASE_KEY, webhook
 
 PAYMENTS, LOST = 1000, 50
@@ -93,7 +93,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 async def record(world: World, payments: list[dict[str, Any]]) -> None:
     """What the webhooks about these payments lead to, through the service's own recording."""
-    store = await Store.open(world.supabase_url, SUPABASE_KEY, 8.0)
+    store = Store.open(world.supabase_url, SUPABASE_KEY, 8.0)
     for first in range(0, len(payments), 50):
         await store.record_webhook_events([webhook(payment) for payment in payments[first : first + 50]])
     await store.close()

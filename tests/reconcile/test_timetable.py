@@ -10,13 +10,11 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from supatoss.errors import TossUnavailable
-from supatoss.inbox.retention import Retention
 from supatoss.reconcile.asking import Asking
 from supatoss.reconcile.run import Reconciliation
-from supatoss.reconcile.table import ReconciliationTable
-from supatoss.reconcile.timetable import Timetable
+from supatoss.reconcile.schedule import Retention, Timetable
 from supatoss.telemetry import RECONCILIATION_DIFFERENCES
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, no_sleep
 
@@ -40,7 +38,7 @@ class Clock:
 
 
 def make(project: Project, toss: TossApi, clock: Clock, at: dt.time | None = HALF_PAST_FOUR) -> Timetable:
-    reconciliation = Reconciliation(ReconciliationTable(project.store), toss, asking=Asking(toss, no_sleep))
+    reconciliation = Reconciliation(project.store, toss, asking=Asking(toss, no_sleep))
     return Timetable(reconciliation, at, None, clock)
 
 
@@ -148,7 +146,7 @@ async def test_the_loop_ends_when_told_to_even_while_toss_is_silent(project: Pro
 
 
 async def test_payloads_are_emptied_once_an_hour_in_batches(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supatoss.inbox.retention.BATCH_EVENTS", 2)
+    monkeypatch.setattr("supatoss.reconcile.schedule.BATCH_EVENTS", 2)
     for number in range(5):
         await project.hear({"paymentKey": f"pay-{number}", "orderId": f"order-{number}", "status": "DONE"})
     await project.update("webhook_events?order_id=neq.order-4", created_at="2025-01-01T00:00:00+00:00")
@@ -158,7 +156,7 @@ async def test_payloads_are_emptied_once_an_hour_in_batches(project: Project, mo
         pauses.append(seconds)
 
     async with open_book(Book()) as toss:
-        reconciliation = Reconciliation(ReconciliationTable(project.store), toss)
+        reconciliation = Reconciliation(project.store, toss)
         timetable = Timetable(reconciliation, None, Retention(project.store, 365, sleep))
         await timetable.look()
         await timetable.look()

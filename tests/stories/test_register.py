@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child
 from supatoss.cli import app
-from supatoss.cli.register.sheet import BOXES
-from supatoss.toss.templates import FROM_THE_GUIDE, TEMPLATES
+from supatoss.cli.register import BOXES
+from supatoss.toss.samples import FROM_THE_GUIDE, TEMPLATES
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 

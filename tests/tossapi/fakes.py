@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
 
 URL = "https://api.toss.test"
 NEWER_KEY = "test_sk_made_up_newer_0001"

@@ -9,8 +9,7 @@ import pytest
 import respx
 
 from supatoss.errors import ConfigurationError, TossNotFound, TossRefused, TossUnavailable
-from supatoss.toss.api import TossApi
-from supatoss.toss.exchange import ApiKey
+from supatoss.toss.client import ApiKey, TossApi
 from tests.tossapi.fakes import (
     LIVE_KEY,
     NEWER_BASIC,

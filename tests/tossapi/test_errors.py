@@ -18,8 +18,8 @@ from supatoss.errors import (
     TossRefused,
     TossUnavailable,
 )
-from supatoss.toss.answers import pause_seconds
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
+from supatoss.toss.responses import pause_seconds
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, SECRET, FakeToss, client, ok, payment_body, refusal
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
-from supatoss.toss.api import TossApi
-from supatoss.toss.exchange import CONNECT_TIMEOUT_SECONDS
+from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossApi
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, FakeToss, Step, client, ok, payment_body, refusal
 
 pytestmark = pytest.mark.anyio

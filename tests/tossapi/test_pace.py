@@ -2,7 +2,7 @@
 
 import pytest
 
-from supatoss.toss.pace import WINDOW_SECONDS, TokenBucket
+from supatoss.toss.ratelimit import WINDOW_SECONDS, TokenBucket
 
 
 class Clock:

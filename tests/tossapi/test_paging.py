@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from supatoss.errors import TossMisconfigured, TossRefused, TossUnavailable
-from supatoss.toss.resources import SettlementRow, Transaction
+from supatoss.toss.models import SettlementRow, Transaction
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, URL, FakeToss, client, ok, refusal
 
 pytestmark = pytest.mark.anyio

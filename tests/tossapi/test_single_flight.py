@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supatoss.toss.pace import SingleFlight
+from supatoss.toss.ratelimit import SingleFlight
 
 pytestmark = pytest.mark.anyio
 

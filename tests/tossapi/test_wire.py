@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from supatoss.errors import TossUnavailable
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
 from tests.support import raw_body
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, URL, payment_body
 

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from supatoss.toss.events import TYPES
-from supatoss.toss.statuses import PaymentStatus
+from supatoss.toss.fields import PaymentStatus
 
 _NAMES = [
     *("paymentKey", "orderId", "status", "orderName", "mId", "method", "currency", "totalAmount", "balanceAmount"),

@@ -9,21 +9,17 @@ from typing import Any
 
 import httpx
 from prometheus_client import REGISTRY
-from starlette.applications import Starlette
 
 from supatoss.app import create_app
 from supatoss.errors import TossUnavailable
-from supatoss.health import Backlog, Readiness
-from supatoss.inbox.questions import Questions
-from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verification import Verifier
+from supatoss.inbox.worker import Worker
 from supatoss.settings import Settings
-from supatoss.store import SCHEMA_VERSION, RecordedEvent, Store, Vouchers
+from supatoss.store import Store
+from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.recording import RecordedEvent, Vouchers
 from supatoss.telemetry import configure_logging
-from supatoss.toss.api import TossApi
-from supatoss.toss.resources import PaymentAnswer
-from supatoss.toss.signature import Keys
-from supatoss.webhook import Source, WebhookEndpoint
+from supatoss.toss.client import TossApi
+from supatoss.toss.models import PaymentAnswer
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
 
@@ -104,51 +100,48 @@ class MemoryStore(Store):
         return RecordedEvent(f"id-of-{key[:8]}", key, outcome, record["status"], record["reason"])
 
 
-class Service:
-    """The application with a store in memory. It refuses unsigned deliveries unless it is given a Toss to ask."""
+class SleepingWorker(Worker):
+    """Counts how often it is woken."""
 
-    def __init__(
-        self,
-        deadline_seconds: float = 5,
-        max_body_bytes: int = 256 * 1024,
-        toss: TossApi | None = None,
-        source: Source | None = None,
-    ) -> None:
-        self.store = MemoryStore()
-        self.woken = 0
-        self.app = self._make_app()
-        self.app.state.webhook = WebhookEndpoint(
-            Verifier(
-                self.store,
-                Keys(("test_sk_newer", SECRET_KEY), (SECURITY_KEY, OLDER_SECURITY_KEY)),
-                Questions(toss or SilentToss()),
-                accepts_unsigned=toss is not None,
-                ask_seconds=3.0,
-            ),
-            Recorder(self.store),
-            source or Source(),
-            max_body_bytes,
-            deadline_seconds,
-            on_pending=self._wake,
-        )
-        self.app.state.readiness = Readiness(self.store)
-        self.app.state.backlog = Backlog(self.store, 10)
+    woken = 0
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self.woken += 1
+
+
+class Service:
+    """The application with a store in memory. It refuses unsigned deliveries unless it is given a Toss to ask.
+
+    more: further settings.
+    """
+
+    def __init__(self, toss: TossApi | None = None, **more: Any) -> None:
+        self.store = MemoryStore()
+        toss_or_silence = toss or SilentToss()
+        self.worker = SleepingWorker(self.store, toss_or_silence)
+        self.app = create_app(
+            Settings.load(
+                supabase_url="http://127.0.0.1:1",
+                SUPABASE_SECRET_KEY="sb_secret_hidden",
+                toss_secret_key=f"test_sk_newer,{SECRET_KEY}",
+                toss_security_key=f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
+                toss_unsigned="verify" if toss else "reject",
+                **{"answer_deadline_seconds": 5.0, "max_body_bytes": 256 * 1024, **more},
+            ),
+            store=self.store,
+            toss=toss_or_silence,
+            worker=self.worker,
+        )
+
+    @property
+    def woken(self) -> int:
+        """How often the worker was told that something became due."""
+        return self.worker.woken
 
     @staticmethod
     def log_lines() -> LogLines:
         """What is logged from now on; making a service has configured logging for the process."""
         return LogLines()
-
-    @staticmethod
-    def _make_app() -> Starlette:
-        return create_app(
-            Settings.load(
-                supabase_url="http://127.0.0.1:1", SUPABASE_SECRET_KEY="sb_secret_hidden", toss_secret_key=SECRET_KEY
-            )
-        )
 
     async def send(
         self,

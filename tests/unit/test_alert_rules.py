@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from supatoss.alertlog import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
 from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
 from supatoss.alerts.rules import Deliveries, Limits, Rule, evaluate
+from supatoss.store.alerts import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)

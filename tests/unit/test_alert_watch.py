@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from supatoss.alertlog import AlertFacts, UntoldAlert
+from supatoss.alerts.messages import ChatWebhook, NotTold
 from supatoss.alerts.rules import Deliveries, Limits
-from supatoss.alerts.target import ChatWebhook, NotTold
 from supatoss.alerts.watch import WINDOW_SECONDS, DeliveryWindow, Watch
 from supatoss.errors import StoreUnavailable
+from supatoss.store.alerts import AlertFacts, UntoldAlert
 from supatoss.telemetry import DELIVERIES
 from tests.unit.fakes import LogLines, MemoryStore
 

@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import Cause, Intent, Meaning
+from supatoss.inbox.event import Cause, Intent, Meaning
+from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import TYPES, parse_event
-from supatoss.toss.statuses import PaymentStatus
+from supatoss.toss.fields import PaymentStatus
 from tests.support import GUIDE_BILLING_KEY, GUIDE_DEPOSIT, GUIDE_PAYMENT, example, raw_body
 from tests.unit.bodies import event_body, payment_body
 

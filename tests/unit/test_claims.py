@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from supatoss.inbox.claims import Claim, claim_of
+from supatoss.inbox.verify import Claim, claim_of
 from supatoss.toss.events import parse_event
-from supatoss.toss.payloads import Payment
+from supatoss.toss.models import Payment
 
 TRUE = [
     *((claimed, claimed) for claimed in ("DONE", "CANCELED", "PARTIAL_CANCELED", "ABORTED", "EXPIRED", "READY")),

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supatoss.toss.damages import Damage
 from supatoss.toss.delivery import Delivery
-from supatoss.toss.diagnosis import Finding, diagnose
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature, sign_hex, sign_v1
+from supatoss.toss.tampering import Damage, Finding, diagnose
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, vectors
 
 SENT_AT = "2026-05-06T10:00:05+09:00"

@@ -15,11 +15,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from supatoss.cli.doctor import Level, Verdict
 from supatoss.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
-from supatoss.cli.doctor.alerts import check_alerts
-from supatoss.cli.doctor.clock import judge
-from supatoss.cli.doctor.endpoint import check_endpoint
-from supatoss.cli.doctor.verdict import Level, Verdict
+from supatoss.cli.doctor.checks import check_alerts, check_endpoint, judge
 from supatoss.settings import Settings
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from supatoss.cli.gate import Gate
+from supatoss.server import Gate
 from tests.unit.fakes import deliveries_counted
 
 pytestmark = pytest.mark.anyio

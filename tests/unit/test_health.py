@@ -4,7 +4,7 @@ import pytest
 
 from supatoss import health
 from supatoss.errors import StoreRefused, StoreUnavailable
-from supatoss.store import SCHEMA_VERSION
+from supatoss.store.client import SCHEMA_VERSION
 from tests.unit.fakes import Service
 
 pytestmark = pytest.mark.anyio

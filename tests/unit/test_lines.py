@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from supatoss import lines as lines_module
-from supatoss.lines import Lines
+from supatoss import log_writer as lines_module
+from supatoss.log_writer import Lines
 
 
 class Gate(io.StringIO):

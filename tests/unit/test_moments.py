@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from supatoss.cli.moments import read_moment, show_moment
+from supatoss.cli.options import read_moment, show_moment
 from supatoss.errors import NotAllowed
 
 NOW = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from supatoss.errors import TossNotFound, TossUnavailable
-from supatoss.inbox.questions import Questions
-from supatoss.toss.api import TossApi
-from supatoss.toss.payloads import Payment
-from supatoss.toss.resources import PaymentAnswer
+from supatoss.inbox.verify import Questions
+from supatoss.toss.client import TossApi
+from supatoss.toss.models import Payment, PaymentAnswer
 
 pytestmark = pytest.mark.anyio
 

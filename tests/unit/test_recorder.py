@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from supatoss.errors import StoreRefused, StoreUnavailable
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import NewEvent, Proof
+from supatoss.inbox.event import NewEvent, Proof
+from supatoss.inbox.interpret import interpret
 from supatoss.inbox.recorder import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_EVENTS,
@@ -20,7 +20,7 @@ from supatoss.inbox.recorder import (
     MIN_BESIDE,
     Recorder,
 )
-from supatoss.store import RecordedEvent
+from supatoss.store.recording import RecordedEvent
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 from tests.unit.fakes import MemoryStore

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example as also
 from hypothesis import given
 
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import Cause, Intent, NewEvent, Proof
+from supatoss.inbox.event import Cause, Intent, NewEvent, Proof
+from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import Delivery, read_body
 from supatoss.toss.events import parse_event
 from tests.support import Example, examples, raw_body

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from supatoss.errors import ConfigurationError
 from supatoss.settings import Settings
-from supatoss.toss.addresses import is_loopback
+from supatoss.urls import is_loopback
 
 ROOT = Path(__file__).parents[2]
 

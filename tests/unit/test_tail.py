@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from supatoss.errors import StoreUnavailable
-from supatoss.eventlog import Cursor, EventFilter, EventPage, StoredEvent
-from supatoss.inbox.tail import POLL_SECONDS, follow
+from supatoss.inbox.follow import POLL_SECONDS, follow
+from supatoss.store.events import Cursor, EventFilter, EventPage, StoredEvent
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

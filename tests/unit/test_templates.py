@@ -4,11 +4,11 @@ import datetime as dt
 
 import pytest
 
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import Intent
+from supatoss.inbox.event import Intent
+from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import TYPES, MalformedEvent, parse_event
-from supatoss.toss.templates import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES, Subject, make_body, to_bytes
+from supatoss.toss.samples import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES, Subject, make_body, to_bytes
 
 NOW = dt.datetime(2026, 3, 14, 23, 30, tzinfo=dt.UTC)
 

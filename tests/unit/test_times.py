@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from supatoss.toss.times import SEOUL, parse_date, parse_time
+from supatoss.toss.fields import SEOUL, parse_date, parse_time
 
 
 def utc(*parts: int) -> dt.datetime:

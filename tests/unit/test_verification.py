@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import ipaddress
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supatoss.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
-from supatoss.store import Vouchers
-from supatoss.toss.api import TossApi
-from supatoss.toss.payloads import Payment
-from supatoss.toss.resources import PaymentAnswer
-from supatoss.webhook import Source
+from supatoss.store.recording import Vouchers
+from supatoss.toss.client import TossApi
+from supatoss.toss.models import Payment, PaymentAnswer
 from tests.support import GUIDE_DEPOSIT, example, raw_body, signed_headers
 from tests.unit.bodies import any_body
 from tests.unit.fakes import Service, deliveries_counted
@@ -246,7 +243,7 @@ async def test_the_list_of_addresses(
     allowed: tuple[str, ...], header: str, headers: dict[str, str], status: int
 ) -> None:
 
-    service = Service(source=Source([ipaddress.ip_network(item) for item in allowed], header))
+    service = Service(toss_allowed_ips=",".join(allowed), client_ip_header=header)
     raw = raw_body(DONE)
     assert (await service.send(raw, {**signed_headers(raw), **headers})).status_code == status
 

@@ -203,7 +203,7 @@ class TestSizeAndSpeed:
 
     @pytest.fixture
     def service(self) -> Service:
-        return Service(max_body_bytes=1024, deadline_seconds=0.1)
+        return Service(max_body_bytes=1024, answer_deadline_seconds=0.1)
 
     @pytest.mark.parametrize("announced", ["1025", "99999999999999999999", "9" * 5000])
     async def test_a_body_announced_as_too_large_is_not_read(
@@ -304,7 +304,7 @@ class TestNotStored:
         assert (line["level"], line["http_status"]) == ("warning", 503)
 
     async def test_a_store_that_hangs_is_not_waited_for_beyond_the_deadline(self) -> None:
-        service = Service(deadline_seconds=0.02)
+        service = Service(answer_deadline_seconds=0.02)
         lines = service.log_lines()
         service.store.hangs = True
         response = await service.send(RAW, signed_headers(RAW))

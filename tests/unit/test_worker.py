@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from supatoss.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
-from supatoss.inbox.retry import MAX_ATTEMPTS
-from supatoss.inbox.worker import Worker
-from supatoss.store import ClaimedEvent, FinishedEvent, OverdueAccount, Vouchers
-from supatoss.toss.api import TossApi
-from supatoss.toss.payloads import Payment
-from supatoss.toss.resources import PaymentAnswer
+from supatoss.inbox.worker import MAX_ATTEMPTS, Worker
+from supatoss.store.recording import ClaimedEvent, FinishedEvent, OverdueAccount, Vouchers
+from supatoss.toss.client import TossApi
+from supatoss.toss.models import Payment, PaymentAnswer
 from tests.unit.fakes import MemoryStore
 
 pytestmark = pytest.mark.anyio

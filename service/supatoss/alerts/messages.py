@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from supatoss.alertlog import UntoldAlert
+import httpx
+
 from supatoss.alerts.rules import Rule
+from supatoss.errors import SupatossError
+from supatoss.store.alerts import UntoldAlert
 
 MAX_CHARACTERS = 1900
 """Of one message: Discord refuses more than 2,000 characters, Slack takes more."""
@@ -101,3 +104,29 @@ class _Shown(dict[str, Any]):
 def _clean(value: object) -> str:
     text = "".join(letter if letter.isprintable() else " " for letter in str(value))
     return text.translate(_STEERING)[:MAX_VALUE_CHARACTERS]
+
+
+SEND_SECONDS = 5.0
+"""For the whole answer; a chat that takes longer is asked again a minute later."""
+
+
+class NotTold(SupatossError):
+    """The target did not take a message. Never names the address, which is a secret."""
+
+
+class ChatWebhook:
+    """An incoming webhook. `text` is what Slack reads, `content` what Discord reads; each ignores the other's."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def send(self, text: str) -> None:
+        """Sends one message. Raises NotTold when it was not taken, as far as is known."""
+        body = {"text": text, "content": text, "allowed_mentions": {"parse": []}}
+        try:
+            async with httpx.AsyncClient(timeout=SEND_SECONDS, trust_env=False) as http:
+                answer = await http.post(self._url, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            raise NotTold(f"no answer from ALERT_WEBHOOK_URL: {type(error).__name__}") from None
+        if not answer.is_success:
+            raise NotTold(f"ALERT_WEBHOOK_URL answers with HTTP {answer.status_code}")

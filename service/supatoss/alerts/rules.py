@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from supatoss.alertlog import AlertFacts, FailedEvent
+from supatoss.store.alerts import AlertFacts, FailedEvent
 
 MAX_SUBJECTS = 20
 """Alerts a rule: more than a person works on at once. The oldest come first, so that none ends because others came."""

@@ -14,12 +14,11 @@ from collections.abc import Callable
 
 import structlog
 
-from supatoss.alertlog import UntoldAlert
-from supatoss.alerts.messages import compose
+from supatoss.alerts.messages import ChatWebhook, NotTold, compose
 from supatoss.alerts.rules import MAX_SUBJECTS, OWN_RULES, Deliveries, Limits, Rule, evaluate
-from supatoss.alerts.target import ChatWebhook, NotTold
 from supatoss.errors import SupatossError
 from supatoss.store import Store
+from supatoss.store.alerts import UntoldAlert
 from supatoss.telemetry import ALERTS_OPEN, ALERTS_TOLD, DELIVERIES, OLDEST_WAITING, describe
 
 LEASE_SECONDS = 60

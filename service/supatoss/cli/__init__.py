@@ -14,13 +14,11 @@ from supatoss.cli.doctor import doctor
 from supatoss.cli.events import events
 from supatoss.cli.forward import forward
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
+from supatoss.cli.processes import serve, worker
 from supatoss.cli.reconcile import reconcile
 from supatoss.cli.register import register
-from supatoss.cli.serve import serve
-from supatoss.cli.sign import sign
+from supatoss.cli.signatures import sign, verify
 from supatoss.cli.trigger import trigger
-from supatoss.cli.verify import verify
-from supatoss.cli.worker import worker
 from supatoss.errors import SupatossError
 
 

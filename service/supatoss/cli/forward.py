@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.events import filters
-from supatoss.cli.form import Form
+from supatoss.cli.options import Form, Order, PaymentKey, Reasons, Since, Statuses, Types, make_filter
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
-from supatoss.cli.sign import KeyOption
+from supatoss.cli.signatures import KeyOption
 
 if TYPE_CHECKING:
-    from supatoss.cli.sending import Answer, Sender
-    from supatoss.cli.signing import SigningKeys
-    from supatoss.eventlog import EventFilter, StoredEvent
+    from supatoss.cli.sending import Answer, Sender, SigningKeys
     from supatoss.settings import Settings
     from supatoss.store import Store
+    from supatoss.store.events import EventFilter, StoredEvent
 
 RETRY_SECONDS = 1.0
 """With --follow a local service that is away is waited for: it is being started again."""
@@ -27,28 +25,27 @@ RETRY_SECONDS = 1.0
 def forward(
     *,
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The local webhook.")],
-    since: filters.Since = None,
+    since: Since = None,
     is_followed: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
-    statuses: filters.Statuses = None,
-    types: filters.Types = None,
-    reasons: filters.Reasons = None,
-    order: filters.Order = None,
-    payment_key: filters.PaymentKey = None,
+    statuses: Statuses = None,
+    types: Types = None,
+    reasons: Reasons = None,
+    order: Order = None,
+    payment_key: PaymentKey = None,
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
     """Post stored deliveries to a local URL, oldest first, signed anew with the local key."""
-    from supatoss.cli.moments import read_moment
-    from supatoss.cli.sending import check_target
+    from supatoss.cli.options import read_moment
+    from supatoss.cli.sending import SigningKeys, check_target
     from supatoss.cli.session import run_session
-    from supatoss.cli.signing import SigningKeys
 
     if since is None and not is_followed:
         raise typer.BadParameter(
             "say which: --since 1h for what is stored, --follow for what comes", param_hint="--since"
         )
-    wanted = filters.make_filter(statuses=statuses, types=types, reasons=reasons, order=order, payment_key=payment_key)
+    wanted = make_filter(statuses=statuses, types=types, reasons=reasons, order=order, payment_key=payment_key)
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
     url = check_target("--to", to)
@@ -77,7 +74,7 @@ class _Run:
 
     async def forward(self, store: "Store", wanted: "EventFilter", start: dt.datetime) -> ExitStatus:
         """Forwards event by event, in order of arrival."""
-        from supatoss.inbox.tail import follow
+        from supatoss.inbox.follow import follow
 
         counts: Counter[str] = Counter()
         async for event in follow(store, wanted, start, with_payload=True, is_endless=self.is_followed):
@@ -100,7 +97,7 @@ class _Run:
 
     async def _deliver(self, event: "StoredEvent") -> "Answer":
         """Posts one event; while it is followed, for as long as it takes until somebody answers."""
-        from supatoss.cli.signing import delivery_headers
+        from supatoss.cli.sending import delivery_headers
 
         body = (event.payload or "").encode()
         form = self.form or self.keys.form_for(event.event_type)
@@ -132,7 +129,7 @@ class _Run:
 
 def _problem(event: "StoredEvent") -> str | None:
     """Why an event is no delivery that can be made again."""
-    from supatoss.inbox.reading import EMPTY_PAYLOADS
+    from supatoss.inbox.replay import EMPTY_PAYLOADS
 
     if event.event_type.startswith("supatoss."):
         return "skipped: our own finding, no delivery"

@@ -11,9 +11,9 @@ from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, plain, print
 
 if TYPE_CHECKING:
     from supatoss.reconcile.days import Days
-    from supatoss.reconcile.findings import Finding
     from supatoss.reconcile.run import Report
-    from supatoss.reconcile.table import Run, Subjects
+    from supatoss.store.findings import Finding
+    from supatoss.store.reconciliation import Run, Subjects
 
 MAX_DAYS = 366
 """A year at once; a longer range is more likely a typing error than a wish."""
@@ -77,12 +77,12 @@ async def _reconcile(
     from supatoss.app import open_toss
     from supatoss.cli.session import open_session
     from supatoss.reconcile.run import Reconciliation
-    from supatoss.reconcile.table import Busy, LeaseLost, ReconciliationTable, Subjects
+    from supatoss.store.reconciliation import Busy, LeaseLost, Subjects
 
     subjects = Subjects.SETTLEMENTS if settlements else Subjects.PAYMENTS
     async with open_session() as (settings, store), open_toss(settings) as toss:
         with _Progress(days, is_shown=mode is OutputMode.TEXT and sys.stderr.isatty()) as progress:
-            reconciliation = Reconciliation(ReconciliationTable(store), toss, on_step=progress)
+            reconciliation = Reconciliation(store, toss, on_step=progress)
             try:
                 report = await reconciliation.reconcile(subjects, days, now, applies=applies)
             except (Busy, LeaseLost) as error:
@@ -137,7 +137,7 @@ def _print(
     *,
     applies: bool,
 ) -> None:
-    from supatoss.reconcile.findings import by_kind
+    from supatoss.store.findings import by_kind
 
     summary = {
         "reconciliation": report.run.id,

@@ -1,26 +1,99 @@
-"""`supatoss trigger`: sends made-up events as Toss would, like the command of this name in other payment CLIs."""
+"""`--set path=value`: changes to a body before it is sent. Pure."""
 
 import asyncio
+import copy
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from supatoss.cli.form import Form
+from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 
 if TYPE_CHECKING:
-    from supatoss.cli.sending import Answer, Sender
-    from supatoss.cli.signing import SigningKeys
+    from supatoss.cli.sending import Answer, Sender, SigningKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One value at one place: `data.cancels.0.cancelAmount=100`."""
+
+    path: Sequence[str]
+    value: Any
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads path=value; the value is JSON, or text where it is not. Raises ValueError with what was expected."""
+        path, equals, value = text.partition("=")
+        names = path.split(".")
+        if not equals or not all(names):
+            raise ValueError(f"{text!r} should be path=value, such as data.totalAmount=100")
+        return cls(names, _value(value))
+
+    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body with this value; objects on the way are made where there are none. Raises ValueError."""
+        changed: dict[str, Any] = copy.deepcopy(dict(body))
+        place: Any = changed
+        for depth, name in enumerate(self.path[:-1]):
+            inner = _get(place, name, self.path[: depth + 1])
+            if inner is None:
+                inner = {}
+                _put(place, name, inner, self.path[: depth + 1])
+            place = inner
+        _put(place, self.path[-1], self.value, self.path)
+        return changed
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _get(place: Any, name: str, path: Sequence[str]) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, name, path)]
+    _check_object(place, path)
+    return place.get(name)
+
+
+def _put(place: Any, name: str, value: Any, path: Sequence[str]) -> None:
+    if isinstance(place, list):
+        place[_index(place, name, path)] = value
+    else:
+        _check_object(place, path)
+        place[name] = value
+
+
+def _index(place: list[Any], name: str, path: Sequence[str]) -> int:
+    if not name.isdecimal() or int(name) >= len(place):
+        raise ValueError(
+            f"{'.'.join(path)}: {'.'.join(path[:-1])} is a list of {len(place)}; {name!r} is none of its places"
+        )
+    return int(name)
+
+
+def _check_object(place: Any, path: Sequence[str]) -> None:
+    if not isinstance(place, dict):
+        raise ValueError(
+            f"{'.'.join(path)}: {'.'.join(path[:-1])} is {json.dumps(place, ensure_ascii=False)}, not an object"
+        )
+
 
 MAX_REPEATS = 1000
 """More is a load test, which has tools of its own."""
 
 
 def _complete(incomplete: str) -> list[str]:
-    from supatoss.toss.templates import TEMPLATES
+    from supatoss.toss.samples import TEMPLATES
 
     return [name for name in TEMPLATES if name.upper().startswith(incomplete.upper())]
 
@@ -66,8 +139,7 @@ def trigger(
     if is_list:
         _show_catalogue(json=json)
         return
-    from supatoss.cli.sending import target
-    from supatoss.cli.signing import SigningKeys
+    from supatoss.cli.sending import SigningKeys, target
 
     keys = SigningKeys.read()
     shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
@@ -106,8 +178,7 @@ async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, 
 def _pack(
     names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
 ) -> list[Shipment]:
-    from supatoss.cli.assignments import Assignment
-    from supatoss.toss.templates import TEMPLATES, Subject, make_body, to_bytes, transmission_id
+    from supatoss.toss.samples import TEMPLATES, Subject, make_body, to_bytes, transmission_id
 
     by_upper = {name.upper(): name for name in TEMPLATES}
     unknown = [name for name in names if name.upper() not in by_upper]
@@ -132,7 +203,7 @@ def _pack(
 
 
 def _headers(shipment: Shipment, keys: "SigningKeys") -> dict[str, str]:
-    from supatoss.cli.signing import delivery_headers
+    from supatoss.cli.sending import delivery_headers
 
     return delivery_headers(
         shipment.body,
@@ -174,7 +245,7 @@ def _show(queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> None
 
 def _show_catalogue(*, json: bool) -> None:
     from supatoss.toss.events import TYPES
-    from supatoss.toss.templates import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES
+    from supatoss.toss.samples import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES
 
     rows = [
         {

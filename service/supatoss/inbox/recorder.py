@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supatoss.errors import StoreError, StoreUnavailable
-from supatoss.inbox.meaning import NewEvent
-from supatoss.store import RecordedEvent, Store
+from supatoss.inbox.event import NewEvent
+from supatoss.store import Store
+from supatoss.store.recording import RecordedEvent
 from supatoss.telemetry import BATCH_EVENTS
 
 MAX_BATCH_EVENTS = 100

@@ -1,4 +1,4 @@
-"""Finishes events that wait for Toss: claim, ask, settle. Any number of processes may run it at once."""
+"""Finishes events that wait for Toss: claim, ask, finish. Any number of processes may run it at once."""
 
 import asyncio
 import contextlib
@@ -7,23 +7,83 @@ import json
 import random
 import re
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
 from supatoss.errors import SupatossError, TossError, TossNotFound, TossRefused
-from supatoss.inbox.meaning import Cause, Intent, NewEvent, Proof
-from supatoss.inbox.retry import next_delay_seconds
-from supatoss.inbox.settlement import Settlement, Unsettled
-from supatoss.inbox.verification import observed
-from supatoss.store import ClaimedEvent, OverdueAccount, Store
+from supatoss.inbox.event import Cause, Intent, Meaning, NewEvent, Proof
+from supatoss.inbox.verify import observed
+from supatoss.store import Store
+from supatoss.store.recording import ClaimedEvent, OverdueAccount
 from supatoss.telemetry import EVENTS_SETTLED, describe
-from supatoss.toss.api import TossApi
+from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
-from supatoss.toss.resources import PaymentAnswer
-from supatoss.toss.statuses import PaymentStatus
+from supatoss.toss.fields import PaymentStatus
+from supatoss.toss.models import PaymentAnswer
+
+MAX_ATTEMPTS = 12
+"""The first eleven waits add up to about three hours: longer than an outage of Toss that its status page ever showed
+would keep a buyer waiting, and short enough that a person hears of it on the same day."""
+
+FIRST_DELAY_SECONDS = 5.0
+MAX_DELAY_SECONDS = 3600.0
+
+
+def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0) -> float | None:
+    """Seconds until the next attempt after so many, None when there is to be none.
+
+    Doubles from 5 s to an hour. `dice` in [0, 1) spreads it over the upper half, so that events that failed together do
+    not come back together. `at_least_seconds` is what Toss asked for (Retry-After).
+    """
+    if attempts >= MAX_ATTEMPTS:
+        return None
+    delay: float = min(FIRST_DELAY_SECONDS * 2.0 ** max(attempts - 1, 0), MAX_DELAY_SECONDS)
+    return max(delay * (0.5 + dice / 2), at_least_seconds)
+
+
+class Unsettled(SupatossError):
+    """An event that no further attempt can finish: it needs a person."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of one attempt, as finish_webhook_event_v1 takes it."""
+
+    status: Intent
+    reason: str | None = None
+    last_error: str | None = None
+    delay_seconds: float | None = None
+    meaning: Meaning | None = None
+
+    def to_text(self, event: ClaimedEvent) -> str:
+        """The JSON text for one claimed event."""
+        meaning = self.meaning
+        fields: dict[str, Any] = {
+            "event": event.id,
+            "lease": event.lease,
+            "status": self.status.value,
+            "reason": self.reason,
+            "last_error": self.last_error,
+            "delay_seconds": self.delay_seconds,
+        }
+        if meaning:
+            observed_at = meaning.observed_at
+            fields |= {
+                "change": meaning.change,
+                "payment_key": meaning.payment_key,
+                "order_id": meaning.order_id,
+                "occurred_at": observed_at.isoformat() if observed_at else None,
+            }
+        return json.dumps(fields, ensure_ascii=False)
+
 
 BATCH = 8
 """Events claimed at once; each asks Toss once or twice, and test keys allow 100 calls a minute."""

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from supatoss.ops import formats
-from supatoss.ops.words import capped
+from supatoss.ops.i18n import capped
 
 STATIC = Path(__file__).parent / "static"
 FOREVER = "public, max-age=31536000, immutable"

@@ -1,19 +1,50 @@
-"""One event: what it said, why it was believed, what it did."""
+"""One event: what it said, why it was believed, what it did; and what an operator can do to it."""
 
 import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from starlette.responses import Response
 
-from supatoss.eventlog import EventFilter, StoredEvent
-from supatoss.inbox.replay import UNFINISHED
+from supatoss.inbox.event import Intent
+from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay
 from supatoss.masking import mask_json
-from supatoss.ops.formats import korean_time, money, parse_moment
-from supatoss.ops.links import links_to_toss
-from supatoss.ops.notices import read_notice
+from supatoss.ops.formats import korean_time, links_to_toss, money, parse_moment
 from supatoss.ops.visits import Missing, Visit
+from supatoss.store.events import EventFilter, EventOutcome, StoredEvent
+
+_TONES = {"replayed": "good", "ignored": "good", "dry_run": "wait", "unchanged": "wait"}
+
+
+def leave_notice(visit: Visit, outcome: EventOutcome, *, dry_run: bool) -> None:
+    """Hands an outcome to the next page."""
+    code = "dry_run" if dry_run and outcome.outcome == "replayed" else outcome.outcome
+    visit.note(code, status=outcome.status or "", reason=outcome.reason or "")
+
+
+def read_notice(visit: Visit) -> dict[str, str] | None:
+    """The notice that the action before this page left, or None: tone, title and text."""
+    note = visit.take_note()
+    if note is None:
+        return None
+    code, details = note
+    words = visit.words
+    text = ""
+    if code in ("replayed", "dry_run"):
+        reason = words.named("reason", details["reason"]) if details["reason"] else ""
+        text = words.t("done_text.becomes", status=words.named("status", details["status"]), reason=reason).strip()
+        if code == "replayed" and details["status"] == Intent.PENDING:
+            text = f"{text} {words.t('done_text.pending')}"
+    elif code == "refused":
+        text = words.named("refusal", details["reason"])
+    elif code in ("in_hand", "changed"):
+        text = words.t(f"done_text.{code}")
+    is_good = code == "replayed" and details["status"] != Intent.FAILED
+    tone = _TONES.get(code, "bad") if code != "replayed" or is_good else "bad"
+    return {"tone": tone, "title": words.named("done", code), "text": text}
+
 
 _AMOUNTS = ("amount", "balance", "pay_out_amount", "fee")
 
@@ -38,7 +69,7 @@ async def render_event(
     identity = str(visit.request.path_params["id"])
     page, rows = await asyncio.gather(
         visit.store.find_events(EventFilter(ids=(identity,)), limit=1, with_payload=True),
-        visit.store.read("supatoss_ops_rows_v1", {"p_event_id": identity}),
+        visit.store.read_event_rows(identity),
     )
     if not page.events or not rows:
         raise Missing
@@ -82,3 +113,37 @@ def _shown(name: str, value: Any, currency: object, visit: Visit) -> Shown:
     if name.endswith("_at") and (moment := parse_moment(value)):
         return Shown(f"{korean_time(moment)} KST")
     return Shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), is_code=True)
+
+
+_log = structlog.get_logger("supatoss.ops")
+
+
+async def replay_event(visit: Visit) -> Response:
+    """POST /ops/events/{id}/replay with mode=apply | dry_run."""
+    fields = await visit.form()
+    identity = str(visit.request.path_params["id"])
+    dry_run = fields.get("mode") != "apply"
+    (outcome,) = await replay(visit.store, [identity], actor=_actor(visit), dry_run=dry_run)
+    _log.info("event replayed", event_id=identity, outcome=outcome.outcome, status=outcome.status, dry_run=dry_run)
+    if not dry_run and (outcome.outcome, outcome.status) == ("replayed", Intent.PENDING):
+        visit.desk.wake_worker()
+    leave_notice(visit, outcome, dry_run=dry_run)
+    return visit.redirect(f"/ops/events/{identity}")
+
+
+async def ignore_event(visit: Visit) -> Response:
+    """POST /ops/events/{id}/ignore with a reason."""
+    fields = await visit.form()
+    identity = str(visit.request.path_params["id"])
+    # A browser sends line ends as two characters, which would make a reason too long that its own limit let pass.
+    reason = fields.get("reason", "").replace("\r\n", "\n").replace("\x00", "").strip()
+    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+        return await render_event(visit, 422, reason, reason_error=True)
+    (outcome,) = await ignore(visit.store, [identity], reason, actor=_actor(visit), dry_run=False)
+    _log.info("event ignored", event_id=identity, outcome=outcome.outcome, status=outcome.status)
+    leave_notice(visit, outcome, dry_run=False)
+    return visit.redirect(f"/ops/events/{identity}")
+
+
+def _actor(visit: Visit) -> str:
+    return f"operators' page, {visit.address or 'unknown address'}"

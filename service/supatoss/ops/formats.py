@@ -1,9 +1,11 @@
-"""Times, amounts and numbers as people read them. Pure."""
+"""Times, amounts, numbers and links as people read them. Pure."""
 
 import datetime as dt
 from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
 
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 
 _SYMBOLS = {"KRW": "₩", "USD": "US$", "JPY": "JP¥", "EUR": "€", "CNY": "CN¥"}
 _CENTS = {"USD": 2, "EUR": 2, "CNY": 2}
@@ -60,3 +62,24 @@ def span(seconds: float) -> tuple[str, int]:
         if whole >= 2 * length:
             return unit, whole // length
     return "seconds", whole
+
+
+DEVELOPERS = "https://developers.tosspayments.com/"
+DASHBOARD = "https://app.tosspayments.com/"
+
+
+def links_to_toss(payment: dict[str, Any] | None) -> list[dict[str, str]]:
+    """Name and address of each. Toss documents no address of one payment, so only its receipt is linked straight."""
+    links = [{"name": "developers", "url": DEVELOPERS}, {"name": "dashboard", "url": DASHBOARD}]
+    receipt = str((payment or {}).get("receipt_url") or "")
+    return [{"name": "receipt", "url": receipt}, *links] if is_of_toss(receipt) else links
+
+
+def is_of_toss(url: str) -> bool:
+    """Whether an address from data is one of Toss's own pages."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return parts.scheme == "https" and (host == "tosspayments.com" or host.endswith(".tosspayments.com"))

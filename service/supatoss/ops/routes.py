@@ -4,37 +4,85 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 
 import structlog
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supatoss.errors import StoreError
-from supatoss.ops.actions import ignore_event, replay_event
 from supatoss.ops.assets import Files, make_templates, query
-from supatoss.ops.event import show_event
+from supatoss.ops.event import ignore_event, replay_event, show_event
 from supatoss.ops.events import show_events
-from supatoss.ops.headers import SecurityHeaders
 from supatoss.ops.overview import show_overview
-from supatoss.ops.payment import show_payment
+from supatoss.ops.sessions import Throttle, Tickets
 from supatoss.ops.sign_in import ask_to_sign_in, sign_in, sign_out, switch_language
-from supatoss.ops.throttle import Throttle
-from supatoss.ops.tickets import Tickets
+from supatoss.ops.timeline import show_payment
 from supatoss.ops.visits import HOME, SIGN_IN, Desk, Forged, Missing, Visit
 from supatoss.settings import Settings
+from supatoss.store import Store
 from supatoss.telemetry import describe
+
+_SOURCES = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "base-uri": "'none'",
+}
+CONTENT_SECURITY_POLICY = "; ".join(f"{directive} {source}" for directive, source in _SOURCES.items())
+
+HEADERS = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
+    "referrer-policy": "no-referrer",  # addresses hold order ids and payment keys
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "x-robots-tag": "noindex, nofollow",
+}
+
+
+class SecurityHeaders:
+    """Adds the headers; an answer that says nothing about keeping it is not kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes one request on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
 
 Page = Callable[[Visit], Awaitable[Response]]
 
 _log = structlog.get_logger("supatoss.ops")
 
 
-def operators_page(settings: Settings) -> list[BaseRoute]:
-    """Routes of /ops. They read from app.state.store. None where the settings have no password."""
+def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> list[BaseRoute]:
+    """Routes of /ops. None where the settings have no password."""
     if settings.ops_password is None:
         return []
     keys = [key.get_secret_value() for key in settings.toss_secret_key]
     desk = Desk(
+        store,
+        wake_worker,
         Tickets(settings.ops_password.get_secret_value(), settings.supabase_secret_key.get_secret_value()),
         Throttle(),
         make_templates(),

@@ -6,7 +6,7 @@ import structlog
 from starlette.responses import Response
 
 from supatoss.ops.assets import query
-from supatoss.ops.texts import Language
+from supatoss.ops.i18n import Language
 from supatoss.ops.visits import HOME, LANGUAGE, LANGUAGE_SECONDS, SESSION, SIGN_IN, Forged, Visit, safe_path
 from supatoss.telemetry import OPS_SIGN_INS
 

@@ -1,22 +1,48 @@
-"""One request to the page: who makes it, in which language, and how it is answered."""
+"""Reads the small forms of the page."""
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from supatoss.inbox.meaning import Intent
-from supatoss.ops.forms import NotAForm, read_form
-from supatoss.ops.texts import choose
-from supatoss.ops.throttle import Throttle
-from supatoss.ops.tickets import NOTE_SECONDS, SESSION_SECONDS, VISIT_SECONDS, Tickets
-from supatoss.ops.words import Words
+from supatoss.inbox.event import Intent
+from supatoss.ops.i18n import Words, choose
+from supatoss.ops.sessions import NOTE_SECONDS, SESSION_SECONDS, VISIT_SECONDS, Throttle, Tickets
 from supatoss.store import Store
-from supatoss.toss.addresses import is_loopback
+from supatoss.urls import is_loopback
+
+MAX_FORM_BYTES = 16 * 1024
+"""The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
+
+MAX_FIELDS = 20
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+class NotAForm(Exception):
+    """What was sent is not one of our forms."""
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Fields of a form, the last of each name. Raises NotAForm."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
+        raise NotAForm
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise NotAForm
+    try:
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
+        )
+    except ValueError:
+        raise NotAForm from None
+
 
 SESSION, VISIT, NOTE, LANGUAGE = "supatoss_ops", "supatoss_ops_visit", "supatoss_ops_note", "supatoss_ops_language"
 LANGUAGE_SECONDS = 365 * 86_400
@@ -28,6 +54,8 @@ SIGN_IN = "/ops/sign-in"
 class Desk:
     """What every page works with, made once a process. environment: test or live, by the kind of Toss's key."""
 
+    store: Store
+    wake_worker: Callable[[], None]
     tickets: Tickets
     throttle: Throttle
     templates: Environment
@@ -72,8 +100,7 @@ class Visit:
     @property
     def store(self) -> Store:
         """The Supabase project."""
-        store: Store = self.request.app.state.store
-        return store
+        return self.desk.store
 
     @property
     def here(self) -> str:

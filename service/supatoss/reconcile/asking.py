@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from supatoss.errors import TossNotFound, TossRefused, TossUnavailable
-from supatoss.reconcile.findings import Cause
-from supatoss.toss.api import TossApi
-from supatoss.toss.resources import PaymentAnswer
+from supatoss.store.findings import Cause
+from supatoss.toss.client import TossApi
+from supatoss.toss.models import PaymentAnswer
 
 LOOK_UP_SECONDS = 90.0
 """Of one look-up: with test keys it may wait a minute for its turn."""

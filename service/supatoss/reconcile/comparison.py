@@ -6,55 +6,17 @@ Toss does not document of the list: the sign of a cancel's amount, the status of
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
-from supatoss.inbox.changes import interpret_payment
-from supatoss.inbox.meaning import Intent
+from supatoss.inbox.event import Intent
+from supatoss.inbox.interpret import interpret_payment
 from supatoss.reconcile.days import Window
-from supatoss.reconcile.findings import Cause, Kind
-from supatoss.reconcile.standing import MOVED, Held, Standing, cancels_of, holds_money
-from supatoss.toss.payloads import Payment
-from supatoss.toss.statuses import PaymentStatus
-from supatoss.toss.times import parse_time
+from supatoss.store.findings import MOVED, Cause, Held, Kind, Listed, Standing, Subject, cancels_of, holds_money
+from supatoss.toss.fields import PaymentStatus, parse_time
+from supatoss.toss.models import Payment
 
 TOLERANCE = dt.timedelta(seconds=60)
 """Times of the same minute are the same: an application that marks its row paid itself writes its own clock's time."""
-
-_CANCELED = (PaymentStatus.CANCELED, PaymentStatus.PARTIAL_CANCELED)
-_NOT_MOVED = frozenset(PaymentStatus) - MOVED
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A row of Toss's list: an approval or a cancel."""
-
-    transaction_key: str
-    status: str | None
-    amount: Decimal | None
-    currency: str | None
-    transaction_at: dt.datetime | None
-
-    @property
-    def is_cancel(self) -> bool:
-        """Whether it gave money back."""
-        return self.status in _CANCELED or (self.amount is not None and self.amount < 0)
-
-    @property
-    def is_moved(self) -> bool:
-        """Whether money moved. A status that is not known yet may have moved some."""
-        return self.status not in _NOT_MOVED
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A payment, what Toss lists of it for a day, and what we hold about it."""
-
-    name: str
-    payment_key: str | None
-    order_id: str | None
-    listed: Sequence[Listed]
-    standing: Standing
 
 
 def is_suspect(subject: Subject, window: Window) -> bool:

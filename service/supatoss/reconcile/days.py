@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from supatoss.toss.times import SEOUL
+from supatoss.toss.fields import SEOUL
 
 _DAY = dt.timedelta(days=1)
 

@@ -5,20 +5,19 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from supatoss.inbox.changes import interpret_payment
-from supatoss.inbox.meaning import NewEvent, Proof
-from supatoss.inbox.verification import observed
+from supatoss.inbox.event import NewEvent, Proof
+from supatoss.inbox.interpret import interpret_payment
+from supatoss.inbox.verify import observed
 from supatoss.reconcile.asking import Asking
-from supatoss.reconcile.comparison import Subject, difference, is_suspect
+from supatoss.reconcile.comparison import difference, is_suspect
 from supatoss.reconcile.days import Window
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
-from supatoss.reconcile.standing import MOVED, Standing, cancels_of
-from supatoss.reconcile.table import ReconciliationTable, Run
-from supatoss.toss.api import TossApi
+from supatoss.store import Store
+from supatoss.store.findings import MOVED, Cause, Finding, Kind, Outcome, Standing, Subject, cancels_of
+from supatoss.store.reconciliation import Run
+from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
-from supatoss.toss.payloads import Payment
-from supatoss.toss.resources import PaymentAnswer, Transaction
+from supatoss.toss.models import Payment, PaymentAnswer, Transaction
 
 EVENT_TYPE = "supatoss.payment_reconciled"
 
@@ -35,8 +34,8 @@ TOGETHER = 8
 class PaymentComparison:
     """The steps of a run over payments."""
 
-    def __init__(self, table: ReconciliationTable, toss: TossApi, asking: Asking, page_size: int = PAGE_SIZE) -> None:
-        self._table = table
+    def __init__(self, store: Store, toss: TossApi, asking: Asking, page_size: int = PAGE_SIZE) -> None:
+        self._store = store
         self._toss = toss
         self._asking = asking
         self._page_size = page_size
@@ -53,7 +52,9 @@ class PaymentComparison:
 
     async def page(self, run: Run, window: Window) -> tuple[list[Subject], list[Finding]]:
         """The next payments after the run's position, and what differs among them."""
-        subjects = await self._table.read_page(run, window, min(self._page_size, STEP_SIZE))
+        subjects = await self._store.read_reconciliation_page(
+            run, window.start, window.end, min(self._page_size, STEP_SIZE)
+        )
         suspects = [subject for subject in subjects if is_suspect(subject, window)]
         findings = [_missing(subject, run.day) for subject in suspects if _is_plain(subject)]
         asked = [subject for subject in suspects if not _is_plain(subject)]
@@ -77,7 +78,7 @@ class PaymentComparison:
                 found.append(_finding(subject, day, kind, answer, subject.standing, None))
                 continue
             # Read again after Toss answered: a webhook may have come meanwhile.
-            standing = await self._table.read_standing(subject.payment_key, answer.payment.order_id)
+            standing = await self._store.read_standing(subject.payment_key, answer.payment.order_id)
             if differs := difference(standing, answer.payment):
                 found.append(_finding(subject, day, *differs, standing, answer.payment))
         return found
@@ -94,10 +95,10 @@ class PaymentComparison:
         payment = answer.payment
         if not payment.order_id or observed(answer).change is None:
             return finding.ended(Outcome.NEEDS_PERSON, Cause.UNKNOWN_STATUS)
-        standing = await self._table.read_standing(payment.payment_key, payment.order_id)
+        standing = await self._store.read_standing(payment.payment_key, payment.order_id)
         if difference(standing, payment) is None:
             return finding.ended(Outcome.REPAIRED)
-        repaired = await self._table.repair_payment(_repair_of(answer))
+        repaired = await self._store.repair_payment(_repair_of(answer))
         is_mended = repaired.standing is not None and difference(repaired.standing, payment) is None
         if is_mended and repaired.status != "failed":
             return finding.ended(Outcome.REPAIRED, event_id=repaired.event_id)
@@ -107,8 +108,8 @@ class PaymentComparison:
         """A key that Toss does not know, in the row of an order that it does: the order's payment takes its place."""
         if answer.payment.status not in MOVED:
             return finding.ended(Outcome.NEEDS_PERSON, Cause.UNKNOWN_TO_TOSS)
-        repaired = await self._table.repair_payment(_repair_of(answer))
-        standing = await self._table.read_standing(finding.payment_key, None)
+        repaired = await self._store.repair_payment(_repair_of(answer))
+        standing = await self._store.read_standing(finding.payment_key, None)
         if standing.row is None:
             return finding.ended(Outcome.REPAIRED, event_id=repaired.event_id)
         return finding.ended(Outcome.NEEDS_PERSON, Cause.UNKNOWN_TO_TOSS, repaired.event_id)

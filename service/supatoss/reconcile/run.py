@@ -11,11 +11,12 @@ import structlog
 from supatoss.errors import SupatossError
 from supatoss.reconcile.asking import Asking
 from supatoss.reconcile.days import Days, Window
-from supatoss.reconcile.findings import Count, Finding, Outcome, by_kind
 from supatoss.reconcile.payments import PAGE_SIZE, TOGETHER, PaymentComparison
 from supatoss.reconcile.settlements import SettlementComparison
-from supatoss.reconcile.table import Busy, Phase, ReconciliationTable, Run, StartedBy, Subjects
-from supatoss.toss.api import TossApi
+from supatoss.store import Store
+from supatoss.store.findings import Count, Finding, Outcome, by_kind
+from supatoss.store.reconciliation import Busy, Phase, Run, StartedBy, Subjects
+from supatoss.toss.client import TossApi
 
 RELEASE_SECONDS = 3.0
 """Time to give the lease back when a run is broken off; it ends by itself otherwise."""
@@ -46,16 +47,16 @@ class Reconciliation:
 
     def __init__(
         self,
-        table: ReconciliationTable,
+        store: Store,
         toss: TossApi,
         *,
         asking: Asking | None = None,
         page_size: int = PAGE_SIZE,
         on_step: Callable[[Run], None] = lambda _run: None,
     ) -> None:
-        self._table = table
-        self._payments = PaymentComparison(table, toss, asking or Asking(toss), page_size)
-        self._settlements = SettlementComparison(table, toss)
+        self._store = store
+        self._payments = PaymentComparison(store, toss, asking or Asking(toss), page_size)
+        self._settlements = SettlementComparison(store, toss)
         self._on_step = on_step
 
     async def reconcile(
@@ -71,21 +72,23 @@ class Reconciliation:
 
         Raises Busy while somebody else is at the same run, and StoreError, TossError where it breaks off.
         """
-        run = await self._table.open(subjects, days, days.closes_at(now), applies=applies, started_by=started_by)
+        run = await self._store.open_reconciliation(
+            subjects, days.first, days.last, days.closes_at(now), applies=applies, started_by=started_by
+        )
         if run.outcome == "busy":
             raise Busy("this reconciliation is running already; if its process is gone, it is free in five minutes")
         if run.outcome != "done":
             async with self._releasing(run):
                 await self._work(run, subjects, days, applies=applies)
-        return Report(run, await self._table.counts(run))
+        return Report(run, await self._store.count_findings(run))
 
     async def findings(self, run: Run) -> AsyncIterator[Finding]:
         """Every finding of a run, by subject."""
-        page = await self._table.findings(run)
+        page = await self._store.read_findings(run)
         while page:
             for finding in page:
                 yield finding
-            page = await self._table.findings(run, after=page[-1].subject)
+            page = await self._store.read_findings(run, after=page[-1].subject)
 
     async def _work(self, run: Run, subjects: Subjects, days: Days, *, applies: bool) -> None:
         self._on_step(run)
@@ -131,7 +134,7 @@ class Reconciliation:
 
     async def _repair(self, run: Run, subjects: Subjects) -> None:
         comparison = self._payments if subjects is Subjects.PAYMENTS else self._settlements
-        while found := await self._table.findings(run, outcome=Outcome.FOUND, max_findings=TOGETHER):
+        while found := await self._store.read_findings(run, outcome=Outcome.FOUND, max_findings=TOGETHER):
             await self._step(run, findings=await comparison.repair(found))
 
     async def _step(
@@ -143,7 +146,7 @@ class Reconciliation:
         ends_day: bool = False,
         is_finished: bool = False,
     ) -> None:
-        await self._table.advance(run, listed, findings, ends_day=ends_day, is_finished=is_finished)
+        await self._store.advance_reconciliation(run, listed, findings, ends_day=ends_day, is_finished=is_finished)
         self._on_step(run)
 
     @contextlib.asynccontextmanager
@@ -152,7 +155,7 @@ class Reconciliation:
             yield
         except BaseException:
             # Ctrl-C has cancelled this task; the lease is given back all the same.
-            release = asyncio.create_task(self._table.release(run))
+            release = asyncio.create_task(self._store.release_reconciliation(run))
             with contextlib.suppress(SupatossError, TimeoutError):
                 await asyncio.wait_for(asyncio.shield(release), RELEASE_SECONDS)
             raise

@@ -7,15 +7,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from supatoss.inbox.changes import interpret
-from supatoss.inbox.meaning import Meaning, NewEvent, Proof
-from supatoss.reconcile.findings import Cause, Finding, Kind, Outcome
-from supatoss.reconcile.table import ReconciliationTable
-from supatoss.toss.api import TossApi
+from supatoss.inbox.event import Meaning, NewEvent, Proof
+from supatoss.inbox.interpret import interpret
+from supatoss.store import Store
+from supatoss.store.findings import Cause, Finding, Kind, Outcome
+from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
-from supatoss.toss.payloads import Settlement
-from supatoss.toss.resources import SettlementRow
+from supatoss.toss.models import Settlement, SettlementRow
 
 EVENT_TYPE = "supatoss.settlement_reconciled"
 
@@ -25,8 +24,8 @@ _COMPARED = ("amount", "pay_out_amount")
 class SettlementComparison:
     """The steps of a run over settlements."""
 
-    def __init__(self, table: ReconciliationTable, toss: TossApi) -> None:
-        self._table = table
+    def __init__(self, store: Store, toss: TossApi) -> None:
+        self._store = store
         self._toss = toss
 
     async def pages(self, day: dt.date) -> AsyncIterator[tuple[int, list[Finding]]]:
@@ -40,7 +39,7 @@ class SettlementComparison:
 
     async def _compare(self, page: Sequence[SettlementRow], day: dt.date) -> list[Finding]:
         changes = [change for row in page if (change := _meaning(row).change)]
-        held = await self._table.read_settlements(
+        held = await self._store.read_settlements(
             [{name: change.get(name) for name in ("transaction_key", "settlement_key")} for change in changes]
         )
         by_key = {row["settlement_key"]: row for row in held} | {
@@ -60,7 +59,7 @@ class SettlementComparison:
     async def _repair(self, finding: Finding) -> Finding:
         if not finding.theirs:
             return finding.ended(Outcome.NEEDS_PERSON, Cause.NO_PAYMENT_NAMED)
-        repaired = await self._table.repair_settlement({"event": _event(finding.theirs).to_record()})
+        repaired = await self._store.repair_settlement({"event": _event(finding.theirs).to_record()})
         if repaired.status == "processed":
             return finding.ended(Outcome.REPAIRED, event_id=repaired.event_id)
         return finding.ended(Outcome.NEEDS_PERSON, Cause.REFUSED_BY_DATABASE, repaired.event_id)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import ValidationError
 
 from supatoss.toss.fields import BillingKey, Object, OrderId, PresentText, Text, Time, TossModel
-from supatoss.toss.payloads import (
+from supatoss.toss.models import (
     Cancel,
     DeletedBillingKey,
     Deposit,

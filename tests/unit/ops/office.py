@@ -8,10 +8,12 @@ from typing import Any
 import httpx
 
 from supatoss.app import create_app
-from supatoss.eventlog import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from supatoss.settings import Settings
 from supatoss.store import Store
+from supatoss.store.client import Function
+from supatoss.store.events import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
 from tests.support import SECRET_KEY
+from tests.unit.fakes import SilentToss, SleepingWorker
 
 PASSWORD = "a phrase for tests"
 ORIGIN = "https://shop.example"
@@ -57,8 +59,8 @@ class PaperStore(Store):
         self.searched: list[tuple[EventFilter, Cursor | None]] = []
         self.did: list[tuple[str, Any]] = []
         self.outcome = EventOutcome(EVENT_ID, "replayed", "processed", None)
-        self.answers: dict[str, dict[str, Any]] = {
-            "supatoss_ops_overview_v1": {
+        self.answers: dict[Function, dict[str, Any]] = {
+            Function.OPS_OVERVIEW: {
                 "now": "2026-11-25T03:30:00+00:00",
                 "since": "2026-11-24T04:00:00+00:00",
                 "hours": [],
@@ -67,16 +69,16 @@ class PaperStore(Store):
                 "failed": {"events": 0, "oldest": None, "reasons": []},
                 "reconciliation": None,
             },
-            "supatoss_ops_rows_v1": {
+            Function.OPS_ROWS: {
                 "transmission": {"id": None, "time": None, "retried_count": None},
                 "payment": None,
                 "settlements": [],
                 "subscriptions": [],
             },
-            "supatoss_ops_payment_v1": {"payment": None, "settlements": [], "events": [], "has_more": False},
+            Function.OPS_PAYMENT: {"payment": None, "settlements": [], "events": [], "has_more": False},
         }
 
-    async def read(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
         if self.trouble:
             raise self.trouble
         return self.answers[function]
@@ -111,7 +113,7 @@ class Office:
 
     def __init__(self, **settings: Any) -> None:
         self.store = PaperStore()
-        self.woken = 0
+        self.worker = SleepingWorker(self.store, SilentToss())
         self.app = create_app(
             Settings.load(
                 **{
@@ -121,14 +123,16 @@ class Office:
                     "ops_password": PASSWORD,
                     **settings,
                 }
-            )
+            ),
+            store=self.store,
+            worker=self.worker,
         )
-        self.app.state.store = self.store
-        self.app.state.wake_worker = self._wake
         self.cookies = httpx.Cookies()
 
-    def _wake(self) -> None:
-        self.woken += 1
+    @property
+    def woken(self) -> int:
+        """How often the worker was told that something became due."""
+        return self.worker.woken
 
     async def ask(self, method: str, path: str, origin: str = ORIGIN, **options: Any) -> httpx.Response:
         """One request with the cookies of the browser."""

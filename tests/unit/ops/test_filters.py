@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supatoss.eventlog import Cursor
-from supatoss.ops.filters import cursor_text, read_wanted
+from supatoss.ops.events import cursor_text, read_wanted
+from supatoss.store.events import Cursor
 
 ID = "5e9f2d5a-0000-4000-8000-000000000001"
 

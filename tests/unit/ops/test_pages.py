@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from supatoss.errors import StoreUnavailable
-from supatoss.eventlog import Action, Cursor, EventOutcome
-from supatoss.ops.headers import HEADERS
+from supatoss.ops.routes import HEADERS
+from supatoss.store.client import Function
+from supatoss.store.events import Action, Cursor, EventOutcome
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import AT, EVENT_ID, SECRET, Office, stored_event
 
@@ -242,7 +243,7 @@ async def test_ignoring_keeps_the_reason(office: Office) -> None:
 
 
 async def test_the_overview_counts_what_the_database_tells(office: Office) -> None:
-    answer: dict[str, Any] = office.store.answers["supatoss_ops_overview_v1"]
+    answer: dict[str, Any] = office.store.answers[Function.OPS_OVERVIEW]
     answer["hours"] = [
         {"hour": "2026-11-25T03:00:00+00:00", "status": "processed", "events": 1200, "deliveries": 1300},
         {"hour": "2026-11-25T03:00:00+00:00", "status": "failed", "events": 2, "deliveries": 2},

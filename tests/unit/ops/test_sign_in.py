@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from supatoss.errors import ConfigurationError
-from supatoss.ops.forms import MAX_FORM_BYTES
-from supatoss.ops.throttle import ATTEMPTS_OF_ADDRESS
-from supatoss.ops.visits import HOME, safe_path
+from supatoss.ops.sessions import ATTEMPTS_OF_ADDRESS
+from supatoss.ops.visits import HOME, MAX_FORM_BYTES, safe_path
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import EVENT_ID, PASSWORD, Office, token_of
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from supatoss.errors import Reason
-from supatoss.inbox.meaning import Cause, Intent, Proof
-from supatoss.inbox.reading import Refusal
-from supatoss.ops.texts import CATALOGUES, Language, choose, named, say
-from supatoss.toss.statuses import PaymentStatus
+from supatoss.inbox.event import Cause, Intent, Proof
+from supatoss.inbox.replay import Refusal
+from supatoss.ops.i18n import CATALOGUES, Language, choose, named, say
+from supatoss.toss.fields import PaymentStatus
 
 OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
 OTHER_REASONS = (

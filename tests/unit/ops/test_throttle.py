@@ -1,6 +1,6 @@
 import pytest
 
-from supatoss.ops.throttle import ATTEMPTS_OF_ADDRESS, ATTEMPTS_OF_ALL, MAX_ADDRESSES, WINDOW_SECONDS, Throttle
+from supatoss.ops.sessions import ATTEMPTS_OF_ADDRESS, ATTEMPTS_OF_ALL, MAX_ADDRESSES, WINDOW_SECONDS, Throttle
 
 
 class Clock:

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from supatoss.ops.tickets import SESSION_SECONDS, Tickets
+from supatoss.ops.sessions import SESSION_SECONDS, Tickets
 
 PASSWORD, KEY = "a phrase for tests", "sb_secret_hidden"
 

@@ -1,16 +1,55 @@
-"""`supatoss doctor`: looks at everything that this deployment needs, and says how to mend what is wrong."""
+"""What one check of the doctor found, and how it is mended."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
 
 if TYPE_CHECKING:
-    from supatoss.cli.doctor.verdict import Verdict
     from supatoss.settings import Settings
+
+
+class Level(StrEnum):
+    """ok: nothing to do. warning: somebody should look, or it could not be told. failed: has to be mended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line: check names what was looked at, mend says what to do where something is to be done."""
+
+    check: str
+    level: Level
+    message: str
+    mend: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields for JSON."""
+        return asdict(self)
+
+
+def ok(check: str, message: str) -> Verdict:
+    """Nothing to do."""
+    return Verdict(check, Level.OK, message)
+
+
+def warning(check: str, message: str, mend: str) -> Verdict:
+    """Works, but somebody should look, or it could not be told."""
+    return Verdict(check, Level.WARNING, message, mend)
+
+
+def failed(check: str, message: str, mend: str) -> Verdict:
+    """Has to be mended."""
+    return Verdict(check, Level.FAILED, message, mend)
+
 
 REQUEST_SECONDS = 5.0
 """For one request; a person waits, and what takes longer would be too slow for a delivery, too."""
@@ -38,7 +77,6 @@ def doctor(
 
 
 async def _examine(*, sends_alert: bool) -> list["Verdict"]:
-    from supatoss.cli.doctor.verdict import failed
     from supatoss.errors import ConfigurationError
     from supatoss.settings import Settings
 
@@ -56,12 +94,14 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 
     from supatoss.app import open_store
     from supatoss.cli.doctor.access import check_access
-    from supatoss.cli.doctor.alerts import check_alerts
-    from supatoss.cli.doctor.clock import check_clock
-    from supatoss.cli.doctor.configuration import check_settings
-    from supatoss.cli.doctor.database import check_database
-    from supatoss.cli.doctor.endpoint import check_endpoint
-    from supatoss.cli.doctor.toss import check_toss
+    from supatoss.cli.doctor.checks import (
+        check_alerts,
+        check_clock,
+        check_database,
+        check_endpoint,
+        check_settings,
+        check_toss,
+    )
 
     async with (
         open_store(settings) as store,

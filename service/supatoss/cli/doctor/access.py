@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from supatoss.cli.doctor.verdict import Verdict, failed, ok, warning
+from supatoss.cli.doctor import Verdict, failed, ok, warning
 from supatoss.settings import Settings
 
 NAME = "public key"

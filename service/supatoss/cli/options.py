@@ -1,0 +1,111 @@
+"""Options that several commands share, and how their values are read."""
+
+import datetime as dt
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from supatoss.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from supatoss.store.events import EventFilter
+
+
+class Form(StrEnum):
+    """The guide's hex with a secret key, Toss's v1 with a security key, or no signature at all."""
+
+    HEX = "hex"
+    V1 = "v1"
+    NONE = "none"
+
+
+BodyArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The body, byte for byte; - or nothing: standard input.")
+]
+"""The body of a command: `file: BodyArgument = STDIN`."""
+
+STDIN = Path("-")
+
+
+def read_bytes(file: Path) -> bytes:
+    """The bytes of a file, or of standard input. Wrong use where there is no such file."""
+    try:
+        return sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+
+
+SEOUL = dt.timezone(dt.timedelta(hours=9), "KST")
+
+_AGO = re.compile(r"([0-9]{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def read_moment(text: str, now: dt.datetime) -> dt.datetime:
+    """A time in UTC: `2h` ago, a day, or an ISO 8601 time; without an offset it is Korean. Raises NotAllowed."""
+    ago = _AGO.fullmatch(text.strip())
+    try:
+        if ago:
+            return now - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        moment = dt.datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=SEOUL)).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise NotAllowed(
+            f"{text[:40]!r} is not a time: 30m, 2h, 7d (ago), 2026-03-14 or 2026-03-14T09:00 (KST, or with an offset)"
+        ) from None
+
+
+def show_moment(moment: dt.datetime | None) -> str:
+    """Korean time to the second."""
+    return "" if moment is None else f"{moment.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
+
+
+Statuses = Annotated[
+    list[str] | None, typer.Option("--status", help="processed, ignored, pending or failed; may be given again.")
+]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Event type as Toss names it; may be given again.")]
+Reasons = Annotated[list[str] | None, typer.Option("--with-reason", help="Reason, such as amount_mismatch.")]
+Order = Annotated[str | None, typer.Option("--order", help="Order id.")]
+PaymentKey = Annotated[str | None, typer.Option("--payment-key", help="Payment key of Toss.")]
+Since = Annotated[str | None, typer.Option("--since", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST).")]
+Until = Annotated[str | None, typer.Option("--until", help="Created before.")]
+
+STATUSES = ("processed", "ignored", "pending", "failed")
+
+
+def make_filter(
+    *,
+    ids: list[str] | None = None,
+    statuses: list[str] | None = None,
+    types: list[str] | None = None,
+    reasons: list[str] | None = None,
+    order: str | None = None,
+    payment_key: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+) -> "EventFilter":
+    """The filter that the options mean. Raises NotAllowed."""
+    from supatoss.errors import NotAllowed
+    from supatoss.store.events import EventFilter
+
+    for status in statuses or ():
+        if status not in STATUSES:
+            raise NotAllowed(f"{status[:40]!r} is no status: {', '.join(STATUSES)}")
+    given = [*(types or ()), *(reasons or ()), order or "", payment_key or ""]
+    if any("\x00" in text for text in given):
+        raise NotAllowed("a filter has a character that nothing stored has")
+    now = dt.datetime.now(dt.UTC)
+    return EventFilter(
+        ids=tuple(ids or ()),
+        statuses=tuple(statuses or ()),
+        types=tuple(types or ()),
+        reasons=tuple(reasons or ()),
+        order_id=order,
+        payment_key=payment_key,
+        created_from=read_moment(since, now) if since else None,
+        created_until=read_moment(until, now) if until else None,
+    )

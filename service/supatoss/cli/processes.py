@@ -1,0 +1,80 @@
+"""`supatoss serve` and `supatoss worker`: the processes that run for ever."""
+
+import asyncio
+import gc
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from supatoss.settings import Settings
+
+KEEP_ALIVE_SECONDS = 65
+"""Longer than the proxy before us keeps its connections, so that it never sends into a closing one."""
+
+GC_THRESHOLD = 10_000
+"""New objects between two collections, instead of 700: a burst of deliveries has thousands alive, and no cycles."""
+
+
+def serve() -> None:
+    """Answer deliveries until SIGTERM or Ctrl-C; a second one does not wait for answers."""
+    import uvicorn
+    from prometheus_client import start_http_server
+
+    from supatoss.app import create_app, load_settings
+    from supatoss.server import CLOSE_SECONDS, Gate, Server
+
+    settings = load_settings()
+    gate = Gate(create_app(settings))
+    # What was imported stays: the collector need not look at it again and again while deliveries come.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.host)
+    config = uvicorn.Config(
+        gate,
+        host=settings.host,
+        port=settings.port,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # CLIENT_IP_HEADER says whom to believe
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    Server(config, gate).run()
+
+
+def worker() -> None:
+    """Finish events that wait for Toss, until SIGTERM or Ctrl-C; any number of these may run."""
+    from prometheus_client import start_http_server
+
+    from supatoss.app import load_settings
+    from supatoss.telemetry import configure_logging
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.host)
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: "Settings") -> None:
+    import structlog
+
+    from supatoss import __version__
+    from supatoss.app import make_timetable, make_watch, open_store, open_toss, running
+    from supatoss.inbox.worker import Worker
+
+    async with open_store(settings) as store, open_toss(settings) as toss:
+        worker = Worker(store, toss)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        log = structlog.get_logger("supatoss")
+        log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
+        # What is in hand when it is told to stop is finished; the process manager's own limit ends it otherwise.
+        async with running(make_timetable(settings, store, toss), make_watch(settings, store)):
+            await worker.run()
+        log.info("worker stopped")

@@ -1,0 +1,96 @@
+"""What an event means, and the record of it that the database takes. Pure."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from supatoss.toss.delivery import Body, Delivery
+from supatoss.toss.events import Event
+from supatoss.toss.fields import parse_time
+
+
+class Proof(StrEnum):
+    """Why an event is believed."""
+
+    SIGNATURE = "signature"
+    SECRET = "secret"  # noqa: S105 - the name of a proof, not a secret
+    TOSS_API = "toss_api"
+    BILLING_KEY = "billing_key"
+    OPERATOR = "operator"
+
+
+class Intent(StrEnum):
+    """The status that an event is to have once it is recorded."""
+
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+class Cause(StrEnum):
+    """Why an event is not simply processed: webhook_events.reason."""
+
+    UNKNOWN_TYPE = "unknown_type"
+    NO_PROJECTION = "no_projection"
+    UNKNOWN_STATUS = "unknown_status"
+    MALFORMED = "malformed"
+    CHECK_DEPOSIT = "check_deposit"
+    FIND_PAYMENT = "find_payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What an event means: the rows it is about, when it happened, and the change, if any."""
+
+    intent: Intent
+    change: Mapping[str, Any] | None = field(default=None, repr=False)
+    cause: Cause | None = None
+    error: str | None = None
+    payment_key: str | None = None
+    order_id: str | None = None
+    occurred_at: dt.datetime | None = None
+    observed_at: dt.datetime | None = None
+    """When Toss was asked, where the change is what Toss answered: it counts as of then, whatever the event claims."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An authenticated event, ready to be recorded."""
+
+    event: Event = field(repr=False)
+    body: Body
+    meaning: Meaning
+    proof: Proof
+    received_at: dt.datetime
+    delivery: Delivery | None = field(default=None, repr=False)
+
+    def to_record(self) -> dict[str, Any]:
+        """One element of record_webhook_events_v2's argument."""
+        sent_at = _sent_at(self.delivery)
+        meaning = self.meaning
+        occurred_at = meaning.observed_at or self.event.created_at or meaning.occurred_at or sent_at or self.received_at
+        return {
+            "event_key": self.body.key,
+            "event_type": self.event.event_type,
+            "payload": self.body.text,
+            "proof": self.proof.value,
+            "status": meaning.intent.value,
+            "reason": meaning.cause.value if meaning.cause else None,
+            "last_error": meaning.error,
+            "payment_key": meaning.payment_key,
+            "order_id": meaning.order_id,
+            "occurred_at": occurred_at.isoformat(),
+            "change": meaning.change,
+            "transmission_id": self.delivery.transmission_id if self.delivery else None,
+            "transmission_time": sent_at.isoformat() if sent_at else None,
+            "transmission_retried_count": self.delivery.retried_count if self.delivery else None,
+        }
+
+
+def _sent_at(delivery: Delivery | None) -> dt.datetime | None:
+    if delivery is None or delivery.transmission_time is None:
+        return None
+    return parse_time(delivery.transmission_time.decode("latin-1"))

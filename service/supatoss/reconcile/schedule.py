@@ -1,0 +1,153 @@
+"""What runs by the clock: the daily reconciliation, and the retention of payloads."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from supatoss.errors import SupatossError
+from supatoss.reconcile.days import Days, today
+from supatoss.reconcile.run import Reconciliation, Report
+from supatoss.store import Store
+from supatoss.store.findings import by_kind
+from supatoss.store.reconciliation import Busy, StartedBy, Subjects
+from supatoss.telemetry import PAYLOADS_EMPTIED, RECONCILED_AT, RECONCILIATION_DIFFERENCES, describe
+from supatoss.toss.fields import SEOUL
+
+BATCH_EVENTS = 500
+"""In one transaction: some tens of milliseconds, in which a late duplicate of one of them would wait."""
+
+PAUSE_SECONDS = 0.2
+"""Between batches, so that a first run over millions of rows leaves the database to the deliveries."""
+
+
+class Retention:
+    """Empties what is older than so many days. Any number of processes may do it at once."""
+
+    def __init__(
+        self, store: Store, older_than_days: int, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._store = store
+        self._older_than_days = older_than_days
+        self._sleep = sleep
+
+    async def empty(self) -> int:
+        """Empties all that is due, in batches: how many. Raises StoreUnavailable or StoreRefused."""
+        total = 0
+        while True:
+            emptied = await self._store.empty_payloads(self._older_than_days, BATCH_EVENTS)
+            total += emptied
+            PAYLOADS_EMPTIED.inc(emptied)
+            if emptied < BATCH_EVENTS:
+                break
+            await self._sleep(PAUSE_SECONDS)
+        if total:
+            _log.info("payloads emptied", events=total, older_than_days=self._older_than_days)
+        return total
+
+
+LOOK_SECONDS = 60.0
+"""Between looks at the clock; also the wait after Toss or the database could not be reached."""
+
+RETENTION_SECONDS = 3600.0
+"""Between looks for old payloads."""
+
+_log = structlog.get_logger("supatoss.schedule")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Timetable:
+    """A loop that looks at the clock. `run` ends after `stop`; a reconciliation in hand is left for others to go on.
+
+    reconcile_at: time of day in Korea, None for never; once a day, whatever the number of processes that run this.
+    """
+
+    def __init__(
+        self,
+        reconciliation: Reconciliation,
+        reconcile_at: dt.time | None,
+        retention: Retention | None,
+        now: Callable[[], dt.datetime] = _now,
+    ) -> None:
+        self._reconciliation = reconciliation
+        self._reconcile_at = reconcile_at
+        self._retention = retention
+        self._now = now
+        self._reconciled: dt.date | None = None
+        self._emptied_at = float("-inf")
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ends the loop."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Works until `stop`. Errors are logged, and what failed is due again at the next look."""
+        while not self._stopped.is_set():
+            work = asyncio.create_task(self.look())
+            stopping = asyncio.create_task(self._stopped.wait())
+            try:
+                await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                work.cancel()
+                stopping.cancel()
+                await asyncio.gather(work, stopping, return_exceptions=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stopped.wait()
+
+    async def look(self) -> None:
+        """Does what is due."""
+        for name, chore in (("reconciliation", self.reconcile_yesterday), ("retention", self.empty_payloads)):
+            try:
+                await chore()
+            except Busy:
+                pass  # Another process is at it.
+            except SupatossError as error:
+                _log.warning("chore waits", chore=name, error=str(error))
+            except Exception as error:  # noqa: BLE001 - a defect in one chore must not end the other
+                _log.error("chore failed", chore=name, **describe(error))
+
+    async def reconcile_yesterday(self) -> Report | None:
+        """Compares yesterday's payments, if it is time and nobody has yet. Changes nothing."""
+        now = self._now()
+        yesterday = today(now) - dt.timedelta(days=1)
+        is_due = self._reconcile_at is not None and now.astimezone(SEOUL).time() >= self._reconcile_at
+        if not is_due or self._reconciled == yesterday:
+            return None
+        report = await self._reconciliation.reconcile(
+            Subjects.PAYMENTS, Days(yesterday, yesterday), now, started_by=StartedBy.SCHEDULE
+        )
+        self._reconciled = yesterday
+        self._tell(yesterday, report)
+        return report
+
+    async def empty_payloads(self) -> None:
+        """Empties old payloads, once an hour."""
+        if self._retention is None or time.monotonic() - self._emptied_at < RETENTION_SECONDS:
+            return
+        await self._retention.empty()
+        self._emptied_at = time.monotonic()
+
+    def _tell(self, day: dt.date, report: Report) -> None:
+        differences = by_kind(report.counts)
+        for kind, count in differences.items():
+            RECONCILIATION_DIFFERENCES.labels(kind.value).set(count)
+        finished_at = report.run.finished_at or self._now()
+        RECONCILED_AT.set(finished_at.timestamp())
+        if report.run.outcome == "done":
+            return  # Another process has logged it.
+        log = _log.error if report.left else _log.info
+        log(
+            "reconciled",
+            day=day.isoformat(),
+            payments=report.run.compared,
+            differences=report.left,
+            **{kind.value: count for kind, count in differences.items() if count},
+        )

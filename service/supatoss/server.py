@@ -1,0 +1,146 @@
+"""The server behind `supatoss serve`: a uvicorn that ends in good order."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from types import FrameType
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from supatoss.errors import Reason
+from supatoss.telemetry import DELIVERIES
+
+MAX_REQUESTS = 2500
+"""At once. The recorder holds 2000 waiting events and two calls of 100; the rest is being read or verified."""
+
+RETRY_AFTER_SECONDS = 5
+"""Another process takes over, or this one has room again, within seconds."""
+
+REST_OF_BODY_SECONDS = 1.0
+"""A body that is refused is read for so long: closing a connection with unread bytes would take the answer with it."""
+
+_BODY = json.dumps({"error": "unavailable", "message": "The event is not stored. Send it again."}).encode()
+
+
+class Gate:
+    """Outermost: counts requests in flight, and answers 503 with Retry-After to those that may not come in.
+
+    `close` refuses all that come after it. `hurry` ends those in flight, which are answered 503 as well: nothing of
+    them is known to be stored.
+    """
+
+    def __init__(self, app: ASGIApp, max_requests: int = MAX_REQUESTS) -> None:
+        self._app = app
+        self._max_requests = max_requests
+        self._in_flight: set[asyncio.Task[object]] = set()
+        self._is_closed = False
+        self.refused = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for their answer."""
+        return len(self._in_flight)
+
+    def close(self) -> None:
+        """From now on every request is refused."""
+        self._is_closed = True
+
+    def hurry(self) -> None:
+        """Ends what is in flight."""
+        for task in self._in_flight:
+            task.cancel()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Waits until nothing is in flight, for so long at most."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight, timeout=timeout_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the lifespan."""
+        task = asyncio.current_task()
+        if scope["type"] != "http" or task is None:
+            await self._app(scope, receive, send)
+            return
+        if self._is_closed or len(self._in_flight) >= self._max_requests:
+            await self._refuse(scope, receive, send)
+            return
+        self._in_flight.add(task)
+
+        async def send_last(message: Message) -> None:
+            if self._is_closed and message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_last)
+        except asyncio.CancelledError:
+            # Out of patience. Where the answer had begun, it is too late for another one.
+            with contextlib.suppress(RuntimeError):
+                await self._answer(scope, send)
+        finally:
+            self._in_flight.discard(task)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST_OF_BODY_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        await self._answer(scope, send)
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
+        self.refused += 1
+        if scope["method"] == "POST":
+            DELIVERIES.labels("failed", (Reason.STOPPING if self._is_closed else Reason.TOO_BUSY).value).inc()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(_BODY)).encode()),
+            (b"retry-after", str(RETRY_AFTER_SECONDS).encode()),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": _BODY})
+
+
+GRACE_SECONDS = 10.0
+"""Time for answers in flight after SIGTERM: longer than the longest answer."""
+
+LINGER_SECONDS = 0.5
+"""Time in which requests that were on their way when the signal came meet a 503 and not a closed door."""
+
+CLOSE_SECONDS = 2
+"""Time for the last bytes to leave; then the worker has its own grace, and all of it fits into Fly's kill_timeout."""
+
+
+class Server(uvicorn.Server):
+    """A uvicorn that goes on answering while it ends, and whose end by a signal is a success."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._is_hurried = False
+        self._ending: asyncio.AbstractEventLoop | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the signature of a handler
+        """The first signal waits for answers in flight, the second one does not. uvicorn's own would raise it again."""
+        self._is_hurried = self.should_exit
+        if self._ending:
+            self._ending.call_soon_threadsafe(self._gate.hurry)
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Lets requests in flight end while new ones are refused, then closes every connection."""
+        log = structlog.get_logger("supatoss")
+        log.info("stopping", in_flight=self._gate.in_flight)
+        self._gate.close()
+        self._ending = asyncio.get_running_loop()
+        if self._is_hurried:
+            self._gate.hurry()
+        await asyncio.sleep(LINGER_SECONDS)
+        await self._gate.drain(GRACE_SECONDS - LINGER_SECONDS)
+        self._gate.hurry()
+        await self._gate.drain(CLOSE_SECONDS)
+        await super().shutdown(sockets)
+        log.info("stopped", refused=self._gate.refused)

@@ -1,0 +1,10 @@
+"""The way to Supabase: the only room that imports its client."""
+
+from supatoss.store.alerts import AlertCalls
+from supatoss.store.events import EventCalls
+from supatoss.store.reconciliation import ReconciliationCalls
+from supatoss.store.recording import RecordingCalls
+
+
+class Store(RecordingCalls, EventCalls, AlertCalls, ReconciliationCalls):
+    """The calls about every subject, over one connection."""

@@ -1,0 +1,108 @@
+"""Alerts as the database keeps them, and the calls about them."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from supatoss.store.client import Connection, Function
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEvent:
+    """An event that needs a person. error: only where its words are ours."""
+
+    id: str
+    reason: str | None
+    order_id: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overcancelled:
+    """A payment of which more was cancelled than it cost. Amounts are decimal text."""
+
+    order_id: str
+    amount: str
+    canceled: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """One look. recent_events: events of the seven days before the newest one, counted to 20."""
+
+    read_at: dt.datetime
+    oldest_waiting_seconds: float | None = None
+    failed: tuple[FailedEvent, ...] = ()
+    has_more_failed: bool = False
+    unapproved: tuple[str, ...] = ()
+    overcancelled: tuple[Overcancelled, ...] = ()
+    newest_event_at: dt.datetime | None = None
+    recent_events: int = 0
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Reads the function's answer. Raises KeyError, TypeError or ValueError."""
+        return cls(
+            dt.datetime.fromisoformat(row["read_at"]),
+            row["oldest_waiting_seconds"],
+            tuple(FailedEvent(**event) for event in row["failed"]),
+            row["has_more_failed"],
+            tuple(row["unapproved"]),
+            tuple(Overcancelled(**payment) for payment in row["overcancelled"]),
+            dt.datetime.fromisoformat(row["newest_event_at"]) if row["newest_event_at"] else None,
+            row["recent_events"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UntoldAlert:
+    """An alert whose start or end (phase) operators have not been told of; ours to tell until its lease ends."""
+
+    id: str
+    token: str
+    rule: str
+    subject: str
+    phase: str
+    started_at: str
+    ended_at: str | None
+    attempts: int
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class AlertCalls(Connection):
+    """Each call raises StoreUnavailable or StoreRefused."""
+
+    async def oldest_waiting_seconds(self) -> float | None:
+        """Age of the event that waits longest for Toss; None when none waits."""
+        return await self.call(
+            Function.OLDEST_WAITING_SECONDS, {}, lambda value: None if value is None else float(value), tries=1
+        )
+
+    async def read_alert_facts(self, max_items: int) -> AlertFacts:
+        """What the rules look at; lists hold at most max_items, oldest first."""
+        return await self.call(Function.READ_ALERT_FACTS, {"max_items": max_items}, AlertFacts.from_row)
+
+    async def note_alerts(
+        self, read_at: dt.datetime, observer: str, findings: Sequence[Mapping[str, Any]], own_rules: Sequence[str]
+    ) -> dict[str, int]:
+        """Starts and ends alerts by what one look found; noting twice is harmless. The open ones by rule."""
+        look = {
+            "read_at": read_at.isoformat(),
+            "observer": observer,
+            "findings": list(findings),
+            "own_rules": list(own_rules),
+        }
+        return await self.call(Function.NOTE_ALERTS, {"look": json.dumps(look, ensure_ascii=False)}, dict)
+
+    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UntoldAlert]:
+        """Alerts that operators are to be told of, ours until the lease ends."""
+        arguments = {"max_alerts": max_alerts, "lease_seconds": lease_seconds}
+        return await self.call(
+            Function.CLAIM_ALERTS, arguments, lambda rows: [UntoldAlert(**row) for row in rows], tries=1
+        )
+
+    async def confirm_alerts(self, tokens: Sequence[str]) -> int:
+        """Operators have been told of these; confirming twice is harmless."""
+        return await self.call(Function.CONFIRM_ALERTS, {"tokens": json.dumps(list(tokens))}, int)

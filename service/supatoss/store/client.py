@@ -1,0 +1,186 @@
+"""The connection to a Supabase project, and every function of ours that is called there.
+
+The only module that imports Supabase's client. Its errors become ours here.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from postgrest.exceptions import APIError
+from supabase import AsyncClient, AsyncClientOptions
+
+from supatoss.errors import StoreError, StoreRefused, StoreUnavailable
+from supatoss.telemetry import STORE_CALLS
+
+SCHEMA_VERSION = 4
+"""supatoss_schema_version() of the newest migration that this release relies on."""
+
+MAX_CONNECTIONS = 32
+"""Connections to the Data API; a delivery holds one for one round trip."""
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+"""A connection that is not there in 2 s will not be there in time for Toss."""
+
+TRIES = 2
+"""Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
+
+_SQLSTATE_LENGTH = 5
+_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
+"""Connection, serialization and deadlock, resources (disk full, too many connections), locks, operator, system."""
+
+_TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
+"""PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
+
+T = TypeVar("T")
+
+
+class Function(StrEnum):
+    """Every function of the database that this release calls, by its subject."""
+
+    SCHEMA_VERSION = "supatoss_schema_version"
+
+    RECORD_EVENTS = "record_webhook_events_v2"
+    READ_VOUCHERS = "read_webhook_event_vouchers_v1"
+    CLAIM_EVENTS = "claim_webhook_events_v1"
+    FINISH_EVENT = "finish_webhook_event_v1"
+    OVERDUE_ACCOUNTS = "supatoss_overdue_accounts_v1"
+    EMPTY_PAYLOADS = "supatoss_empty_payloads_v1"
+
+    FIND_EVENTS = "find_webhook_events_v1"
+    REPLAY_EVENTS = "replay_webhook_events_v1"
+    IGNORE_EVENTS = "ignore_webhook_events_v1"
+    OPS_OVERVIEW = "supatoss_ops_overview_v1"
+    OPS_ROWS = "supatoss_ops_rows_v1"
+    OPS_PAYMENT = "supatoss_ops_payment_v1"
+
+    OLDEST_WAITING_SECONDS = "supatoss_oldest_waiting_seconds_v1"
+    READ_ALERT_FACTS = "supatoss_read_alert_facts_v1"
+    NOTE_ALERTS = "supatoss_note_alerts_v1"
+    CLAIM_ALERTS = "supatoss_claim_alerts_v1"
+    CONFIRM_ALERTS = "supatoss_confirm_alerts_v1"
+
+    OPEN_RECONCILIATION = "supatoss_open_reconciliation_v1"
+    ADVANCE_RECONCILIATION = "supatoss_advance_reconciliation_v1"
+    RELEASE_RECONCILIATION = "supatoss_release_reconciliation_v1"
+    READ_RECONCILIATION_PAGE = "supatoss_read_reconciliation_page_v1"
+    READ_FINDINGS = "supatoss_read_reconciliation_findings_v1"
+    COUNT_FINDINGS = "supatoss_count_reconciliation_findings_v1"
+    READ_PAYMENT_STANDING = "supatoss_read_payment_standing_v1"
+    READ_SETTLEMENTS = "supatoss_read_settlements_v1"
+    REPAIR_PAYMENT = "supatoss_repair_payment_v1"
+    REPAIR_SETTLEMENT = "supatoss_repair_settlement_v1"
+
+
+_status: ContextVar[int] = ContextVar("http_status", default=0)
+"""HTTP status of the last answer in this task: the client hides it when a gateway answers with JSON of its own."""
+
+
+async def _remember_status(response: httpx.Response) -> None:
+    _status.set(response.status_code)
+
+
+class Connection:
+    """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
+
+    def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
+        self._client = client
+        self._http = http
+        self._timeout_seconds = timeout_seconds
+
+    @classmethod
+    def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
+        """Makes a connection. Nothing is sent."""
+        http = httpx.AsyncClient(
+            # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
+            timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
+            trust_env=False,
+            event_hooks={"response": [_remember_status]},
+        )
+        options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        return cls(AsyncClient(url, secret_key, options), http, timeout_seconds)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def schema_version(self) -> int:
+        """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
+        return await self.call(Function.SCHEMA_VERSION, {}, _whole_number, tries=1)
+
+    async def call(
+        self, function: Function, arguments: Mapping[str, Any], read: Callable[[Any], T], *, tries: int = TRIES
+    ) -> T:
+        """What a function answers, as `read` makes it. Raises StoreUnavailable or StoreRefused.
+
+        More than one try is for functions that can be called twice without harm.
+        """
+        answer = await self._answer(function, arguments, tries)
+        try:
+            return read(answer)
+        except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError) as error:
+            raise StoreRefused(f"{function} answered in an unexpected form") from error
+
+    async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
+        for attempt in range(1, tries + 1):
+            try:
+                # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever.
+                async with asyncio.timeout(self._timeout_seconds):
+                    answer = await self._client.rpc(function.value, dict(arguments)).execute()
+            except (TimeoutError, httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
+                problem = _translate(error)
+                if attempt == tries or not problem.retry_can_help:
+                    STORE_CALLS.labels(function.value, problem.reason.value.removeprefix("store_")).inc()
+                    raise problem from error
+                # Jitter keeps deliveries that failed together from coming back together.
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - no secret depends on it
+            else:
+                STORE_CALLS.labels(function.value, "ok").inc()
+                return answer.data
+        raise AssertionError("unreachable")
+
+
+def read_object(answer: Any) -> dict[str, Any]:
+    """A JSON object, an empty one for null. Raises TypeError."""
+    if not isinstance(answer, dict | None):
+        raise TypeError(type(answer).__name__)
+    return answer or {}
+
+
+def _whole_number(answer: Any) -> int:
+    if not isinstance(answer, int) or isinstance(answer, bool):
+        raise TypeError(type(answer).__name__)
+    return answer
+
+
+def _translate(error: Exception) -> StoreError:
+    """Our error for one of the client's. Messages of PostgreSQL can hold values of rows, so only codes are kept."""
+    if not isinstance(error, APIError):
+        return StoreUnavailable(f"no answer from the Data API: {type(error).__name__}")
+    code = str(error.code or "")
+    if len(code) == _SQLSTATE_LENGTH:
+        is_catalog_race = code == "XX000" and "concurrently updated" in (error.message or "")
+        if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
+            return StoreUnavailable(f"the database is busy or away: SQLSTATE {code}")
+        return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
+    if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
+        return StoreUnavailable(f"the Data API is away: {code}")
+    if not code and (
+        _status.get() >= httpx.codes.INTERNAL_SERVER_ERROR or _status.get() == httpx.codes.TOO_MANY_REQUESTS
+    ):
+        return StoreUnavailable(f"the gateway before the Data API answers with HTTP {_status.get()}")
+    return StoreRefused(f"the Data API refuses the call: {code or f'HTTP {_status.get()}'}")

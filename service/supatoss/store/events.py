@@ -1,0 +1,205 @@
+"""Events as the inbox holds them, how they are searched for, and what operators do to them."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from supatoss.store.client import Connection, Function, read_object
+
+MAX_PAGE_EVENTS = 500
+"""Longest page that find_webhook_events_v1 gives."""
+
+_TIMES = ("occurred_at", "created_at", "processed_at", "next_attempt_at", "lease_until", "last_delivered_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The last event of a page: the next one begins behind it."""
+
+    created_at: dt.datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events. What is empty does not narrow; created_from is inclusive, created_until is not."""
+
+    ids: Sequence[str] = ()
+    statuses: Sequence[str] = ()
+    types: Sequence[str] = ()
+    reasons: Sequence[str] = ()
+    order_id: str | None = None
+    payment_key: str | None = None
+    created_from: dt.datetime | None = None
+    created_until: dt.datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it means every event."""
+        return not any(getattr(self, item.name) for item in fields(self))
+
+    def to_query(
+        self, *, limit: int, after: Cursor | None = None, is_ascending: bool = False, with_payload: bool = False
+    ) -> dict[str, Any]:
+        """The argument of find_webhook_events_v1."""
+        query: dict[str, Any] = {"limit": limit, "is_ascending": is_ascending, "with_payload": with_payload}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value:
+                query[item.name] = _plain(value)
+        if after:
+            query["after"] = {"created_at": after.created_at.isoformat(), "id": after.id}
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an operator did to an event."""
+
+    at: dt.datetime
+    actor: str
+    action: str
+    reason: str | None
+    status_before: str | None
+    status_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for."""
+
+    id: str
+    event_key: str
+    event_type: str
+    status: str
+    reason: str | None
+    proof: str | None
+    payment_key: str | None
+    order_id: str | None
+    occurred_at: dt.datetime | None
+    created_at: dt.datetime
+    processed_at: dt.datetime | None
+    attempts: int
+    next_attempt_at: dt.datetime | None
+    lease_until: dt.datetime | None
+    last_error: str | None
+    delivery_count: int
+    last_delivered_at: dt.datetime
+    payload: str | None = field(default=None, repr=False)
+    change: str | None = field(default=None, repr=False)
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the page behind this event begins."""
+        return Cursor(self.created_at, self.id)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Reads an element of find_webhook_events_v1's answer. Raises KeyError, TypeError or ValueError."""
+        known = {item.name: row[item.name] for item in fields(cls) if item.name in row}
+        known |= {name: _time(row[name]) for name in _TIMES}
+        known["actions"] = tuple(Action(**{**action, "at": _time(action["at"])}) for action in row.get("actions", ()))
+        return cls(**known)
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields for JSON, times in ISO 8601; without payload and change, which hold secrets."""
+        shown = {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: value for name, value in shown.items() if name not in ("payload", "change", "actions")}
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of events, and where the next one begins; None at the end."""
+
+    events: tuple[StoredEvent, ...]
+    next: Cursor | None
+
+    @classmethod
+    def from_answer(cls, page: Mapping[str, Any]) -> Self:
+        """Reads find_webhook_events_v1's answer. Raises KeyError, TypeError or ValueError."""
+        events = tuple(StoredEvent.from_row(row) for row in page["events"])
+        return cls(events, events[-1].cursor if page["has_more"] else None)
+
+
+@dataclass(frozen=True, slots=True)
+class EventOutcome:
+    """What an action did to one event: outcome, and the event's status and reason afterwards.
+
+    outcome: replayed, ignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not any more
+    as it was read), missing, or refused.
+    """
+
+    event: str
+    outcome: str
+    status: str | None
+    reason: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields for JSON."""
+        return asdict(self)
+
+
+class EventCalls(Connection):
+    """Each call raises StoreUnavailable or StoreRefused."""
+
+    async def find_events(
+        self,
+        wanted: EventFilter,
+        *,
+        limit: int,
+        after: Cursor | None = None,
+        is_ascending: bool = False,
+        with_payload: bool = False,
+    ) -> EventPage:
+        """A page of the inbox, newest first unless is_ascending."""
+        query = wanted.to_query(limit=limit, after=after, is_ascending=is_ascending, with_payload=with_payload)
+        return await self.call(Function.FIND_EVENTS, {"query": json.dumps(query)}, EventPage.from_answer)
+
+    async def replay_events(
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
+    ) -> list[EventOutcome]:
+        """Records stored events anew, one outcome a reading.
+
+        Replaying twice is harmless: an event that is not as the reading saw it is left alone.
+        """
+        arguments = {"readings": json.dumps(list(readings)), "actor": actor, "dry_run": dry_run}
+        # One try: were its answer lost, a second one would take what the first one did for somebody else's work.
+        return await self.call(Function.REPLAY_EVENTS, arguments, _outcomes, tries=1)
+
+    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
+        """Sets failed and pending events aside, one outcome an id."""
+        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, "actor": actor, "dry_run": dry_run}
+        return await self.call(Function.IGNORE_EVENTS, arguments, _outcomes, tries=1)
+
+    async def read_overview(self, hours: int) -> dict[str, Any]:
+        """What arrived in the last hours, what waits and what failed, for the operators' page."""
+        return await self.call(Function.OPS_OVERVIEW, {"p_hours": hours}, read_object)
+
+    async def read_event_rows(self, event_id: str) -> dict[str, Any]:
+        """The rows that an event is about; empty where there is no such event."""
+        return await self.call(Function.OPS_ROWS, {"p_event_id": event_id}, read_object)
+
+    async def read_payment(self, order_id: str) -> dict[str, Any]:
+        """An order's payment, events and settlements, for the operators' page."""
+        return await self.call(Function.OPS_PAYMENT, {"p_order_id": order_id}, read_object)
+
+
+def _outcomes(rows: Any) -> list[EventOutcome]:
+    return [EventOutcome(**row) for row in rows]
+
+
+def _time(value: str | None) -> dt.datetime | None:
+    return None if value is None else dt.datetime.fromisoformat(value).astimezone(dt.UTC)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dt.datetime():
+            return value.isoformat()
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case _:
+            return value

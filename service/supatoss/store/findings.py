@@ -1,0 +1,279 @@
+"""What a reconciliation found, and what we hold about the payment it is about."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from supatoss.toss.fields import PaymentStatus, parse_time
+
+
+class Kind(StrEnum):
+    """How Toss's record and ours differ."""
+
+    MISSING = "missing"
+    """Toss moved money, and nothing of ours says so."""
+    EXTRA = "extra"
+    """Our row says that money moved, and Toss does not."""
+    AMOUNT = "amount"
+    """Amount, currency or what is left after cancels."""
+    STATUS = "status"
+    """The row does not show what Toss did: its status, a cancel, or which of the order's payments counts."""
+    TIME = "time"
+    """When it was approved or cancelled."""
+    DOUBLE_CHARGE = "double_charge"
+    """Two payments hold the money of one order."""
+
+
+class Outcome(StrEnum):
+    """What became of a finding. FOUND: nothing was done, or not yet."""
+
+    FOUND = "found"
+    REPAIRED = "repaired"
+    NEEDS_PERSON = "needs_person"
+
+
+class Cause(StrEnum):
+    """Why a finding needs a person, or could not be checked."""
+
+    AMOUNT_MISMATCH = "amount_mismatch"
+    DOUBLE_CHARGE = "double_charge"
+    REFUSED_BY_DATABASE = "refused_by_database"
+    UNKNOWN_TO_TOSS = "unknown_to_toss"
+    UNKNOWN_STATUS = "unknown_status"
+    REFUSED_BY_TOSS = "refused_by_toss"
+    NOT_ANSWERED = "not_answered"
+    NO_PAYMENT_NAMED = "no_payment_named"
+    STILL_DIFFERENT = "still_different"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference: of a payment or a settlement. ours and theirs hold what is compared, never a secret."""
+
+    subject: str
+    kind: Kind
+    day: dt.date
+    payment_key: str | None
+    order_id: str | None
+    transaction_key: str | None = None
+    ours: Mapping[str, Any] = field(default_factory=dict)
+    theirs: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome.FOUND
+    reason: Cause | None = None
+    event_id: str | None = None
+
+    def ended(self, outcome: Outcome, reason: Cause | None = None, event_id: str | None = None) -> "Finding":
+        """The same finding after something was done about it."""
+        return replace(self, outcome=outcome, reason=reason, event_id=event_id or self.event_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored and shown."""
+        return {
+            "subject": self.subject,
+            "kind": self.kind.value,
+            "day": self.day.isoformat(),
+            "payment_key": self.payment_key,
+            "order_id": self.order_id,
+            "transaction_key": self.transaction_key,
+            "ours": dict(self.ours),
+            "theirs": dict(self.theirs),
+            "outcome": self.outcome.value,
+            "reason": self.reason.value if self.reason else None,
+            "event_id": self.event_id,
+        }
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Finding":
+        """A stored finding. Raises KeyError, TypeError or ValueError."""
+        return cls(
+            subject=row["subject"],
+            kind=Kind(row["kind"]),
+            day=dt.date.fromisoformat(row["day"]),
+            payment_key=row["payment_key"],
+            order_id=row["order_id"],
+            transaction_key=row["transaction_key"],
+            ours=row["ours"],
+            theirs=row["theirs"],
+            outcome=Outcome(row["outcome"]),
+            reason=Cause(row["reason"]) if row["reason"] else None,
+            event_id=row["event_id"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many findings of a kind ended in an outcome."""
+
+    kind: Kind
+    outcome: Outcome
+    count: int
+
+
+def by_kind(counts: Sequence[Count]) -> dict[Kind, int]:
+    """Differences that are left, by kind, those with none included."""
+    left: Counter[Kind] = Counter()
+    for item in counts:
+        if item.outcome is not Outcome.REPAIRED:
+            left[item.kind] += item.count
+    return {kind: left[kind] for kind in Kind}
+
+
+MOVED = frozenset({PaymentStatus.DONE, PaymentStatus.PARTIAL_CANCELED, PaymentStatus.CANCELED})
+"""Statuses that mean that money moved."""
+
+_CANCELED = (PaymentStatus.CANCELED, PaymentStatus.PARTIAL_CANCELED)
+_NOT_MOVED = frozenset(PaymentStatus) - MOVED
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A payments row. cancels: finished ones by transaction key, with their amounts and times."""
+
+    order_id: str
+    payment_key: str
+    status: str
+    amount: Decimal
+    currency: str | None
+    balance: Decimal | None
+    approved_at: dt.datetime | None
+    canceled_at: dt.datetime | None
+    cancels: Mapping[str, "HeldCancel"]
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether it says that money moved."""
+        return self.status in MOVED
+
+    @property
+    def holds_money(self) -> bool:
+        """Whether it says that the order is paid, all or in part."""
+        return holds_money(self.status, self.balance)
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it is compared."""
+        return {
+            "payment_key": self.payment_key,
+            "status": self.status,
+            "amount": str(self.amount),
+            "currency": self.currency,
+            "balance": None if self.balance is None else str(self.balance),
+            "approved_at": _iso(self.approved_at),
+            "canceled_at": _iso(self.canceled_at),
+            "cancels": sorted(self.cancels),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCancel:
+    """A finished cancel in a row."""
+
+    amount: Decimal | None
+    canceled_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the inbox knows of a payment that its order's row does not show. reasons: of its failed events."""
+
+    is_moved: bool
+    is_canceled: bool
+    reasons: frozenset[str]
+    cancels: Mapping[str, HeldCancel]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The row that shows a payment, or that of its order; and the attempt, where the row shows another payment."""
+
+    row: Held | None = None
+    attempt: Attempt | None = None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> "Standing":
+        """Reads an answer. Raises KeyError, TypeError, ValueError or ArithmeticError."""
+        row, attempt = answer["row"], answer["attempt"]
+        return cls(_held(row) if row else None, _attempt(attempt) if attempt else None)
+
+    def shown(self, payment_key: str | None) -> Held | None:
+        """The row, if it shows this payment."""
+        return self.row if self.row is not None and self.row.payment_key == payment_key else None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row of Toss's list: an approval or a cancel."""
+
+    transaction_key: str
+    status: str | None
+    amount: Decimal | None
+    currency: str | None
+    transaction_at: dt.datetime | None
+
+    @property
+    def is_cancel(self) -> bool:
+        """Whether it gave money back."""
+        return self.status in _CANCELED or (self.amount is not None and self.amount < 0)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether money moved. A status that is not known yet may have moved some."""
+        return self.status not in _NOT_MOVED
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A payment, what Toss lists of it for a day, and what we hold about it."""
+
+    name: str
+    payment_key: str | None
+    order_id: str | None
+    listed: Sequence[Listed]
+    standing: Standing
+
+
+def holds_money(status: str | None, balance: Decimal | None) -> bool:
+    """Whether a payment of this status still holds money. A payment cancelled in steps stays PARTIAL_CANCELED at 0."""
+    if status == PaymentStatus.PARTIAL_CANCELED:
+        return balance is None or balance > 0
+    return status == PaymentStatus.DONE
+
+
+def cancels_of(items: object) -> dict[str, HeldCancel]:
+    """Finished cancels among Toss's Cancel objects, by transaction key."""
+    found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return {
+        str(item["transactionKey"]): HeldCancel(_decimal(item.get("cancelAmount")), parse_time(item.get("canceledAt")))
+        for item in found
+        if item.get("transactionKey") and item.get("cancelStatus", PaymentStatus.DONE) in (None, PaymentStatus.DONE)
+    }
+
+
+def _held(row: Mapping[str, Any]) -> Held:
+    return Held(
+        order_id=row["order_id"],
+        payment_key=row["payment_key"],
+        status=row["status"],
+        amount=Decimal(row["amount"]),
+        currency=row["currency"],
+        balance=_decimal(row["balance"]),
+        approved_at=parse_time(row["approved_at"]),
+        canceled_at=parse_time(row["canceled_at"]),
+        cancels=cancels_of(row["cancels"]),
+    )
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    cancels = [item for items in row["cancels"] for item in items]
+    return Attempt(bool(row["is_moved"]), bool(row["is_canceled"]), frozenset(row["reasons"]), cancels_of(cancels))
+
+
+def _decimal(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))
+
+
+def _iso(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

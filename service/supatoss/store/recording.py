@@ -1,0 +1,134 @@
+"""Recording events, and finishing those that wait for Toss: the rows and the calls about them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from supatoss.errors import StoreRefused
+from supatoss.store.client import Connection, Function
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """What became of one event: outcome is created or duplicate, status and reason as in webhook_events."""
+
+    id: str
+    event_key: str
+    outcome: str
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vouchers:
+    """What we hold that can vouch for an unsigned event."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+    holds_billing_key: bool
+    cancel_payment_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """A pending event under our lease. amount: what the application stored for its order, as decimal text."""
+
+    id: str
+    lease: str
+    event_key: str
+    event_type: str
+    reason: str | None
+    attempts: int
+    payment_key: str | None
+    order_id: str | None
+    proof: str | None
+    last_error: str | None
+    cancel_key: str | None
+    cancel_request: str | None
+    amount: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedEvent:
+    """What became of an attempt: outcome is finished, or lost when somebody else had finished the event."""
+
+    outcome: str
+    status: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueAccount:
+    """A virtual account that waits for its deposit after its due date."""
+
+    payment_key: str
+    order_id: str
+    due_date: str
+
+
+class RecordingCalls(Connection):
+    """Each call raises StoreUnavailable or StoreRefused."""
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        """Stores events and applies their changes in one transaction. One result a record, in order.
+
+        When it raises, nothing is known to be stored, and recording again is safe.
+        """
+        recorded = await self.call(Function.RECORD_EVENTS, {"events": _encode(records).decode()}, _recorded)
+        if [event.event_key for event in recorded] != [record["event_key"] for record in records]:
+            raise StoreRefused(f"{Function.RECORD_EVENTS} answered for other events than were sent")
+        return recorded
+
+    async def read_vouchers(
+        self,
+        *,
+        order_id: str | None = None,
+        payment_key: str | None = None,
+        billing_key: str | None = None,
+        cancel_key: str | None = None,
+        cancel_request: str | None = None,
+    ) -> Vouchers:
+        """What vouches for an event about these subjects."""
+        arguments = {
+            "order_id": order_id,
+            "payment_key": payment_key,
+            "billing_key": billing_key,
+            "cancel_key": cancel_key,
+            "cancel_request": cancel_request,
+        }
+        return await self.call(
+            Function.READ_VOUCHERS,
+            arguments,
+            lambda row: Vouchers(tuple(row["secrets"]), row["holds_billing_key"], row["cancel_payment_key"]),
+        )
+
+    async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
+        """Due pending events, ours until the lease ends."""
+        # One try: a claim whose answer was lost would only hold the next ones back until its lease ends.
+        arguments = {"max_events": max_events, "lease_seconds": lease_seconds}
+        return await self.call(
+            Function.CLAIM_EVENTS, arguments, lambda rows: [ClaimedEvent(**row) for row in rows], tries=1
+        )
+
+    async def finish_event(self, attempt: str) -> FinishedEvent:
+        """Ends an attempt at a claimed event; ending it twice is harmless."""
+        return await self.call(Function.FINISH_EVENT, {"attempt": attempt}, lambda row: FinishedEvent(**row))
+
+    async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
+        """Accounts that wait for a deposit after their due date."""
+        arguments = {"max_accounts": max_accounts}
+        return await self.call(
+            Function.OVERDUE_ACCOUNTS, arguments, lambda rows: [OverdueAccount(**row) for row in rows]
+        )
+
+    async def empty_payloads(self, older_than_days: int, max_events: int) -> int:
+        """Empties payloads of finished events that are older: how many."""
+        arguments = {"older_than_days": older_than_days, "max_events": max_events}
+        return await self.call(Function.EMPTY_PAYLOADS, arguments, int)
+
+
+def _recorded(rows: Any) -> list[RecordedEvent]:
+    return [RecordedEvent(row["id"], row["event_key"], row["outcome"], row["status"], row["reason"]) for row in rows]

@@ -1,0 +1,52 @@
+"""A made-up body for every event of the catalogue. People, shops and keys in it are invented."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from supatoss.toss import events
+from supatoss.toss.samples import guide, toss
+from supatoss.toss.samples.subject import Body, Subject, to_bytes, transmission_id
+
+__all__ = [
+    "FROM_THE_GUIDE",
+    "SIGNED_BY_TOSS",
+    "TEMPLATES",
+    "Body",
+    "Subject",
+    "make_body",
+    "to_bytes",
+    "transmission_id",
+]
+
+_OF_TOSS: dict[str, Callable[[Subject], Body]] = {
+    events.PaymentStatusChanged.TYPE: toss.payment_status_changed,
+    events.DepositCallback.TYPE: toss.deposit_callback,
+    events.CancelStatusChanged.TYPE: toss.cancel_status_changed,
+    events.BillingDeleted.TYPE: toss.billing_deleted,
+    events.MethodUpdated.TYPE: toss.method_updated,
+    events.CustomerStatusChanged.TYPE: toss.customer_status_changed,
+    events.PayoutChanged.TYPE: toss.payout_changed,
+    events.SellerChanged.TYPE: toss.seller_changed,
+    events.OrderPaymentStatusChanged.TYPE: toss.order_payment_status_changed,
+    events.ArsReservationChanged.TYPE: toss.ars_reservation_changed,
+}
+_OF_THE_GUIDE: dict[str, Callable[[Subject], Body]] = {
+    events.VirtualAccountIssued.TYPE: guide.virtual_account_issued,
+    events.VirtualAccountDeposit.TYPE: guide.virtual_account_deposit,
+    events.BillingKeyIssued.TYPE: guide.billing_key_issued,
+    events.BillingKeyDeleted.TYPE: guide.billing_key_deleted,
+    events.SettlementCompleted.TYPE: guide.settlement_completed,
+}
+
+TEMPLATES: Mapping[str, Callable[[Subject], Body]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})
+
+FROM_THE_GUIDE = frozenset(_OF_THE_GUIDE)
+"""Events that the merchant's guide names and Toss does not send."""
+
+SIGNED_BY_TOSS = frozenset({events.PayoutChanged.TYPE, events.SellerChanged.TYPE})
+"""The only events that Toss signs."""
+
+
+def make_body(event_type: str, subject: Subject) -> Body:
+    """The body of one event. Raises KeyError for a type that is not in the catalogue."""
+    return TEMPLATES[event_type](subject)

@@ -1,0 +1,74 @@
+"""Whom and what made-up events are about, and how a body and its headers are written."""
+
+import datetime as dt
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from supatoss.toss.fields import SEOUL
+
+Body = dict[str, Any]
+
+_ULID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+_ULID_LENGTH = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom and what events are about: bodies made of one subject name the same order, payment, customer and seller."""
+
+    now: dt.datetime
+    mark: str
+
+    @classmethod
+    def new(cls, now: dt.datetime | None = None) -> Self:
+        """A subject that nobody else has."""
+        moment = (now or dt.datetime.now(dt.UTC)).astimezone(SEOUL)
+        return cls(moment, f"{moment:%Y%m%d%H%M%S}{secrets.token_hex(4)}")
+
+    @property
+    def order_id(self) -> str:
+        """The merchant's name of the order."""
+        return f"order-{self.mark}"
+
+    @property
+    def payment_key(self) -> str:
+        """Toss's name of the payment."""
+        return f"tmade{self.mark}"
+
+    @property
+    def billing_key(self) -> str:
+        """Toss's name of a card on file; real ones end in `=` too."""
+        return f"billing-{self.mark}="
+
+    @property
+    def customer_key(self) -> str:
+        """The merchant's name of the customer."""
+        return f"customer-{self.mark}"
+
+    @property
+    def secret(self) -> str:
+        """The secret of the payment."""
+        return f"ps_made{self.mark}"
+
+    @property
+    def with_offset(self) -> str:
+        """The time as Toss writes it in most places."""
+        return self.now.isoformat(timespec="seconds")
+
+    @property
+    def without_offset(self) -> str:
+        """The time as Toss writes createdAt of payment events."""
+        return self.now.replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def to_bytes(body: Mapping[str, Any]) -> bytes:
+    """The bytes of a body, as compact as Toss's."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def transmission_id() -> str:
+    """An id in the form of Toss's: `whtrans_a` and 26 letters."""
+    return "whtrans_a" + "".join(secrets.choice(_ULID_LETTERS) for _ in range(_ULID_LENGTH))

@@ -1,0 +1,175 @@
+"""Bodies of the ten events of Toss. Source of their shapes: docs.tosspayments.com, webhook event reference."""
+
+from typing import Any
+
+from supatoss.toss import events
+from supatoss.toss.samples.subject import Body, Subject
+
+API_VERSION = "2022-11-16"
+AMOUNT_WON = 9900
+
+
+def payment(subject: Subject, **changes: Any) -> Body:
+    """A Payment object: a card payment that is DONE, with changes."""
+    url = f"https://dashboard.tosspayments.com/receipt/redirection?transactionId={subject.payment_key}&ref=PX"
+    made = {
+        "mId": "tmadeshop01",
+        "version": API_VERSION,
+        "lastTransactionKey": f"txrd_{subject.mark}",
+        "paymentKey": subject.payment_key,
+        "orderId": subject.order_id,
+        "orderName": "토스 티셔츠 외 2건",
+        "status": "DONE",
+        "requestedAt": subject.with_offset,
+        "approvedAt": subject.with_offset,
+        "useEscrow": False,
+        "cultureExpense": False,
+        "card": {"issuerCode": "61", "acquirerCode": "31", "number": "12345600****789*", "amount": AMOUNT_WON},
+        "virtualAccount": None,
+        "cashReceipt": None,
+        "cancels": None,
+        "secret": subject.secret,
+        "type": "NORMAL",
+        "country": "KR",
+        "failure": None,
+        "isPartialCancelable": True,
+        "receipt": {"url": url},
+        "currency": "KRW",
+        "totalAmount": AMOUNT_WON,
+        "balanceAmount": AMOUNT_WON,
+        "suppliedAmount": 9000,
+        "vat": 900,
+        "taxFreeAmount": 0,
+        "method": "카드",
+        "metadata": None,
+    }
+    return {**made, **changes}
+
+
+def payment_status_changed(subject: Subject) -> Body:
+    """A card payment is DONE."""
+    return _enveloped(events.PaymentStatusChanged.TYPE, subject, payment(subject))
+
+
+def deposit_callback(subject: Subject) -> Body:
+    """An account waits for its deposit. Flat, exactly five keys."""
+    return {
+        "createdAt": subject.without_offset,
+        "secret": subject.secret,
+        "status": "WAITING_FOR_DEPOSIT",
+        "transactionKey": f"{subject.mark.upper():0>32}",
+        "orderId": subject.order_id,
+    }
+
+
+def cancel_status_changed(subject: Subject) -> Body:
+    """An asynchronous cancel is DONE."""
+    cancel = {
+        "transactionKey": f"txrd_{subject.mark}c",
+        "cancelReason": "구매자 변심",
+        "cancelAmount": AMOUNT_WON,
+        "taxFreeAmount": 0,
+        "refundableAmount": 0,
+        "canceledAt": subject.with_offset,
+        "receiptKey": None,
+        "cancelStatus": "DONE",
+        "cancelRequestId": f"cancel-{subject.mark}",
+        "paymentKey": subject.payment_key,
+        "orderId": subject.order_id,
+    }
+    return _enveloped(events.CancelStatusChanged.TYPE, subject, cancel)
+
+
+def billing_deleted(subject: Subject) -> Body:
+    """A billing key was deleted."""
+    return _enveloped(events.BillingDeleted.TYPE, subject, {"billingKey": subject.billing_key, "reason": "가맹점 요청"})
+
+
+def method_updated(subject: Subject) -> Body:
+    """A BrandPay customer registered a card."""
+    data = {"customerKey": subject.customer_key, "methodKey": f"mth_{subject.mark}", "status": "ENABLED"}
+    return _enveloped(events.MethodUpdated.TYPE, subject, data)
+
+
+def customer_status_changed(subject: Subject) -> Body:
+    """A BrandPay customer joined."""
+    data = {"customerKey": subject.customer_key, "status": "CREATED", "changedAt": subject.with_offset}
+    return _enveloped(events.CustomerStatusChanged.TYPE, subject, data)
+
+
+def payout_changed(subject: Subject) -> Body:
+    """A payout reached its seller. The value is a decimal, as Toss prints it."""
+    payout = {
+        "id": f"FPA_{subject.mark}",
+        "refPayoutId": f"payout-{subject.mark}",
+        "destination": f"seller-{subject.mark}",
+        "scheduleType": "SCHEDULED",
+        "payoutDate": f"{subject.now:%Y-%m-%d}",
+        "amount": {"currency": "KRW", "value": 125000.0},
+        "transactionDescription": "정산",
+        "requestedAt": subject.with_offset,
+        "status": "COMPLETED",
+        "error": None,
+        "metadata": None,
+    }
+    return _entity(events.PayoutChanged.TYPE, subject, payout)
+
+
+def seller_changed(subject: Subject) -> Body:
+    """A seller was approved."""
+    seller = {
+        "id": f"seller-{subject.mark}",
+        "refSellerId": f"shop-{subject.mark}",
+        "businessType": "INDIVIDUAL",
+        "company": None,
+        "individual": {"name": "홍길동", "email": "owner@example.com", "phone": "01000000000"},
+        "account": {"bankCode": "092", "accountNumber": "100*****00001", "holderName": "홍길동"},
+        "status": "APPROVED",
+        "metadata": None,
+    }
+    return _entity(events.SellerChanged.TYPE, subject, seller)
+
+
+def order_payment_status_changed(subject: Subject) -> Body:
+    """A payment link's order was paid."""
+    data = {
+        "orderKey": f"lnk_{subject.mark}",
+        "amount": AMOUNT_WON,
+        "currency": "KRW",
+        "customerName": "홍길동",
+        "customerPhoneNumber": "01000000000",
+        "payment": payment(subject),
+        "orderItems": [],
+    }
+    return _enveloped(events.OrderPaymentStatusChanged.TYPE, subject, data)
+
+
+def ars_reservation_changed(subject: Subject) -> Body:
+    """A reservation for paying by phone was used."""
+    reservation = {
+        "arsReservationKey": f"ars_{subject.mark}",
+        "reserveNumber": "000001",
+        "requestedAt": subject.with_offset,
+        "reservedAt": subject.with_offset,
+        "status": "DONE",
+        "canceledAt": None,
+        "cancelReason": None,
+        "completedAt": subject.with_offset,
+        "mId": "tmadeshop01",
+    }
+    return _entity(events.ArsReservationChanged.TYPE, subject, reservation)
+
+
+def _enveloped(event_type: str, subject: Subject, data: Body) -> Body:
+    return {"createdAt": subject.without_offset, "eventType": event_type, "data": data}
+
+
+def _entity(event_type: str, subject: Subject, entity_body: Body) -> Body:
+    return {
+        "eventType": event_type,
+        "createdAt": subject.with_offset,
+        "version": API_VERSION,
+        "eventId": f"evt_made{subject.mark}",
+        "entityType": event_type.partition(".")[0],
+        "entityBody": entity_body,
+    }
