@@ -12,7 +12,7 @@ from supatoss.cli import app
 from supatoss.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "README.ko.md", ".env.example")
+DOCUMENTS = ("docs/settings.md", "docs/settings.ko.md", ".env.example")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
