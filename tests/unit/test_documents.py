@@ -40,6 +40,11 @@ def test_every_command_is_documented_with_its_options(command: str, options: lis
     assert not missing
 
 
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
+def test_a_readme_is_read_in_one_sitting(document: str) -> None:
+    assert len((ROOT / document).read_text(encoding="utf-8").splitlines()) <= 130
+
+
 def test_both_readmes_have_the_same_commands() -> None:
     commands = [
         [
