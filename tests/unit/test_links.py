@@ -38,6 +38,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not anchor or anchor in anchors(found), target
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_path_that_is_named_exists(document: Path) -> None:
+    text = FENCE.sub("", document.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:benchmarks|docs|scripts|service|supabase|tests)/[\w./-]*)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def commands() -> Iterator[tuple[str, str]]:
     for document in DOCUMENTS:
         for block in FENCE.findall(document.read_text(encoding="utf-8")):
