@@ -12,6 +12,7 @@ SupatossError
 │   ├── CannotVerify          only Toss could vouch for it, and Toss cannot be asked now
 │   └── StoreError            the Data API did not confirm
 │       ├── StoreUnavailable      it may work in a moment
+│       │   └── StoreKeyRefused   the gateway does not accept our key, or not yet
 │       └── StoreRefused          it will not work until somebody mends the set-up
 └── TossError                 a call of Toss's API did not answer what was asked
     ├── TossUnavailable       no answer that says anything: the outcome is unknown, a retry can help
@@ -122,6 +123,10 @@ class StoreError(NotStored):
 
 class StoreUnavailable(StoreError):
     """The Data API or its database is away or busy."""
+
+
+class StoreKeyRefused(StoreUnavailable):
+    """The gateway does not accept our key. A key that was just made or replaced reaches all gateways within moments."""
 
 
 class StoreRefused(StoreError):

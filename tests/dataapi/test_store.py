@@ -10,9 +10,10 @@ import pytest
 import respx
 from prometheus_client import REGISTRY
 
-from supatoss.errors import Reason, StoreError, StoreRefused, StoreUnavailable
+from supatoss.errors import Reason, StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.store import Store
 from supatoss.store import client as store_module
+from supatoss.store.client import key_headers
 from supatoss.store.recording import RecordedEvent
 
 pytestmark = pytest.mark.anyio
@@ -94,7 +95,6 @@ class TestAnswers:
         (text,) = json.loads(request.content).values()
         assert json.loads(text) == RECORDS
         assert request.headers["apikey"] == KEY
-        assert request.headers["authorization"] == f"Bearer {KEY}"
         assert request.extensions["timeout"] == {"connect": 2.0, "read": 3.0, "write": 3.0, "pool": 3.0}
 
     async def test_of_nothing_are_nothing(self, store: Store, api: respx.MockRouter) -> None:
@@ -127,6 +127,9 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     ("too many connections", postgres_error(503, "53300"), "the database is busy or away: SQLSTATE 53300"),
     ("lock not available", postgres_error(500, "55P03"), "the database is busy or away: SQLSTATE 55P03"),
     ("statement timeout", postgres_error(500, "57014"), "the database is busy or away: SQLSTATE 57014"),
+    ("read-only", postgres_error(405, "25006"), "the database is busy or away: SQLSTATE 25006"),
+    ("idle in its transaction", postgres_error(500, "25P03"), "the database is busy or away: SQLSTATE 25P03"),
+    ("transaction time-out", postgres_error(500, "25P04"), "the database is busy or away: SQLSTATE 25P04"),
     ("shutting down", postgres_error(503, "57P01"), "the database is busy or away: SQLSTATE 57P01"),
     (
         "catalog race",
@@ -153,11 +156,22 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
         "the gateway before the Data API answers with HTTP 429",
     ),
 ]
+KEY_REFUSED: list[tuple[str, Exception | httpx.Response, str]] = [
+    (name, response, "the gateway before the Data API does not accept the key: HTTP 401")
+    for name, response in (
+        ("invalid API key", answer(401, {"message": "Invalid API key", "hint": "hidden"})),
+        ("no API key", answer(401, {"message": "No API key found in request"})),
+        ("key refused by Kong", answer(401, {"message": "Invalid authentication credentials"})),
+        ("status 401 as code", answer(401, {"code": 401, "message": "hidden"})),
+        ("empty 401", httpx.Response(401)),
+        ("gateway's page 401", httpx.Response(401, html="<h1>hidden</h1>")),
+    )
+]
+AWAY += KEY_REFUSED
 REFUSED: list[tuple[str, Exception | httpx.Response, str]] = [
-    ("invalid API key", answer(401, {"message": "Invalid API key", "hint": "hidden"}), "HTTP 401"),
-    ("no API key", answer(401, {"message": "No API key found in request"}), "HTTP 401"),
-    ("key refused by Kong", answer(401, {"message": "Invalid authentication credentials"}), "HTTP 401"),
     ("token refused", postgres_error(401, "PGRST301"), "PGRST301"),
+    ("no grant for anon", postgres_error(401, "42501"), "SQLSTATE 42501"),
+    ("blocked by a firewall", httpx.Response(403, text="hidden"), "403"),
     ("no such function", postgres_error(404, "PGRST202"), "PGRST202"),
     ("no such function yet", postgres_error(404, "42883"), "SQLSTATE 42883"),
     ("no grant", postgres_error(403, "42501"), "SQLSTATE 42501"),
@@ -214,6 +228,15 @@ class TestFailures:
         assert route.call_count == 1
         assert pauses == []
         assert counted("record_webhook_events_v2", "refused") == before + 1
+
+    @pytest.mark.parametrize(("name", "failure", "message"), KEY_REFUSED, ids=[case[0] for case in KEY_REFUSED])
+    async def test_of_the_key_at_the_gateway_say_so(
+        self, store: Store, api: respx.MockRouter, name: str, failure: Any, message: str
+    ) -> None:
+        api.post(RECORD).mock(side_effect=[failure, failure])
+        with pytest.raises(StoreKeyRefused) as caught:
+            await store.record_webhook_events(RECORDS)
+        assert str(caught.value) == message, name
 
     async def test_that_turn_into_a_refusal_are_refused(self, store: Store, api: respx.MockRouter) -> None:
         api.post(RECORD).mock(side_effect=[httpx.ReadTimeout("hidden"), postgres_error(403, "42501")])
@@ -331,6 +354,23 @@ class TestUnexpectedAnswers:
         api.post(VERSION).mock(return_value=answer(200, body))
         with pytest.raises(StoreRefused, match=r"^supatoss_schema_version answered in an unexpected form$"):
             await store.schema_version()
+
+
+LEGACY_KEY = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.made-up"
+SECRET_KEYS = {KEY: None, "sb_secret_a.b.c": None, "made-up": None, LEGACY_KEY: f"Bearer {LEGACY_KEY}"}
+
+
+@pytest.mark.parametrize(("key", "authorization"), SECRET_KEYS.items())
+async def test_only_a_legacy_key_is_a_bearer_token(api: respx.MockRouter, key: str, authorization: str | None) -> None:
+    store = Store.open(URL, key, 3.0)
+    api.post(VERSION).mock(return_value=answer(200, 7))
+    api.post(RECORD).mock(side_effect=[httpx.Response(503), answer(200, ROWS)])
+    await store.schema_version()
+    await store.record_webhook_events(RECORDS)
+    sent = [(call.request.headers["apikey"], call.request.headers.get("authorization")) for call in api.calls]
+    assert sent == [(key, authorization)] * 3
+    assert key_headers(key) == {"apikey": key, **({"authorization": authorization} if authorization else {})}
+    await store.close()
 
 
 async def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch, api: respx.MockRouter) -> None:

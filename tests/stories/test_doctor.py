@@ -74,7 +74,11 @@ def test_the_text_has_a_line_a_verdict_and_a_way_to_mend_it(world: World) -> Non
 @pytest.mark.parametrize(
     ("changes", "check", "message"),
     [
-        ({"SUPABASE_SECRET_KEY": "sb_secret_of_another_project"}, "Data API", "the Data API refuses the call"),
+        (
+            {"SUPABASE_SECRET_KEY": "sb_secret_of_another_project"},
+            "Data API",
+            "the gateway before the Data API does not accept the key",
+        ),
         ({"SUPABASE_URL": NOBODY}, "Data API", "no answer from the Data API: ConnectError"),
         ({"TOSS_SECRET_KEY": "test_sk_revoked"}, "Toss key 1 of 1", "test key, not accepted: "),
         ({"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"}, "Toss key 2 of 2", "live key, not accepted: "),

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from supatoss.cli.doctor import Level, Verdict
 from supatoss.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
-from supatoss.cli.doctor.checks import check_alerts, check_endpoint, judge
+from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
 from supatoss.settings import Settings
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
@@ -108,6 +108,27 @@ def test_the_older_service_key_is_recognised() -> None:
     payload = base64.urlsafe_b64encode(json.dumps({"role": "service_role"}).encode()).decode().rstrip("=")
     assert role_of(f"eyJhbGciOiJIUzI1NiJ9.{payload}.x") == "service_role"
     assert role_of("sb_publishable_x") is role_of("a.b.c") is role_of("a.bnVsbA.c") is None
+
+
+@pytest.mark.parametrize("setting", ["supabase_secret_key", "supabase_publishable_key"])
+def test_a_legacy_key_works_until_the_end_of_2026(setting: str) -> None:
+    (verdict,) = asyncio.run(check_settings(SETTINGS.model_copy(update={setting: SecretStr("eyJh.eyJy.x")})))
+    assert verdict.level is Level.WARNING
+    assert re.fullmatch(rf"{setting.upper()} is a legacy \w+ key; .* by the end of 2026", verdict.message)
+    assert "Project Settings > API Keys" in (verdict.mend or "")
+    assert asyncio.run(check_settings(SETTINGS))[0].level is Level.OK
+
+
+@pytest.mark.parametrize(("key", "authorization"), [("sb_publishable_x", None), ("eyJh.eyJy.x", "Bearer eyJh.eyJy.x")])
+def test_only_a_legacy_key_is_a_bearer_token(key: str, authorization: str | None) -> None:
+    sent: set[tuple[str, str | None]] = set()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.add((request.headers["apikey"], request.headers.get("authorization")))
+        return REFUSAL
+
+    run(check_access, answer, SETTINGS.model_copy(update={"supabase_publishable_key": SecretStr(key)}))
+    assert sent == {(key, authorization)}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
-from supatoss.errors import StoreError, StoreRefused, StoreUnavailable
+from supatoss.errors import StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.telemetry import STORE_CALLS
 
 SCHEMA_VERSION = 4
@@ -31,9 +31,11 @@ TRIES = 2
 """Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
 
 _SQLSTATE_LENGTH = 5
-_TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
-"""Connection, serialization and deadlock, resources (disk full, too many connections), locks, operator, system."""
+_TRANSIENT_SQLSTATES = ("08", "25006", "25P", "40", "53", "55", "57", "58")
+"""Connection; read-only (a server about to be promoted, and Supabase's answer to a full disk); a transaction that ended
+before its call, by its time-out too; serialization and deadlock; resources; locks; operator; system."""
 
+_UNAUTHORIZED = "401"
 _TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
 """PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
 
@@ -85,6 +87,20 @@ async def _remember_status(response: httpx.Response) -> None:
     _status.set(response.status_code)
 
 
+async def _drop_authorization(request: httpx.Request) -> None:
+    request.headers.pop("authorization", None)
+
+
+def is_legacy_key(key: str) -> bool:
+    """Whether a key is an anon or service_role key, a JWT. Supabase deprecates them by the end of 2026."""
+    return key.startswith("eyJ") and key.count(".") == 2
+
+
+def key_headers(key: str) -> dict[str, str]:
+    """Headers that carry a key: a newer one in apikey only. As a bearer token it can fail, for it is no JWT."""
+    return {"apikey": key, **({"authorization": f"Bearer {key}"} if is_legacy_key(key) else {})}
+
+
 class Connection:
     """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
 
@@ -101,7 +117,12 @@ class Connection:
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             trust_env=False,
-            event_hooks={"response": [_remember_status]},
+            event_hooks={
+                # The client sends every key as a bearer token too (see key_headers), and writes that header anew in
+                # several places. Every request passes here.
+                "request": [] if is_legacy_key(secret_key) else [_drop_authorization],
+                "response": [_remember_status],
+            },
         )
         options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         return cls(AsyncClient(url, secret_key, options), http, timeout_seconds)
@@ -179,6 +200,8 @@ def _translate(error: Exception) -> StoreError:
         return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
         return StoreUnavailable(f"the Data API is away: {code}")
+    if (code or str(_status.get())) == _UNAUTHORIZED:
+        return StoreKeyRefused(f"the gateway before the Data API does not accept the key: HTTP {_UNAUTHORIZED}")
     if not code and (
         _status.get() >= httpx.codes.INTERNAL_SERVER_ERROR or _status.get() == httpx.codes.TOO_MANY_REQUESTS
     ):

@@ -51,6 +51,9 @@ def failed(check: str, message: str, mend: str) -> Verdict:
     return Verdict(check, Level.FAILED, message, mend)
 
 
+MIGRATE = "run the migrations: npx supabase@3.1.0 db push --remote"
+"""Into the project that `supabase link` has chosen; without --remote the CLI pushes to the local stack."""
+
 REQUEST_SECONDS = 5.0
 """For one request; a person waits, and what takes longer would be too slow for a delivery, too."""
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
 from supatoss.settings import Settings
+from supatoss.store.client import key_headers
 
 NAME = "public key"
 
@@ -117,16 +118,16 @@ def role_of(key: str) -> str | None:
 
 async def _check_table(http: httpx.AsyncClient, rest: str, key: str, settings: Settings, table: str) -> Verdict:
     check, url = f"anon reads {table}", f"{rest}/{table}?select=*&limit=1"
-    answer = await http.get(url, headers=_headers(key))
+    answer = await http.get(url, headers=key_headers(key))
     if answer.status_code in _REFUSED:
         return _told(check, answer)
     if answer.status_code == httpx.codes.NOT_FOUND:
-        return failed(check, "the table is not there", "run the migrations: npx supabase db push")
+        return failed(check, "the table is not there", MIGRATE)
     if not answer.is_success or not isinstance(rows := _json(answer), list):
         return warning(check, f"cannot be told: HTTP {answer.status_code}", "see the logs of the project")
     if rows:
         return failed(check, "everybody who has the public key reads its rows", _CLOSE.format(table))
-    ours = await http.get(url, headers=_headers(settings.supabase_secret_key.get_secret_value()))
+    ours = await http.get(url, headers=key_headers(settings.supabase_secret_key.get_secret_value()))
     if _json(ours) == []:
         return warning(check, "it may be asked for and the table is empty, so nothing can be told yet", _EMPTY)
     return ok(check, "row level security hides every row")
@@ -136,7 +137,7 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
     check = "anon calls functions"
     callable_ones, missing = [], []
     for function, arguments in FUNCTIONS.items():
-        answer = await http.post(f"{rest}/rpc/{function}", headers=_headers(key), json=dict(arguments))
+        answer = await http.post(f"{rest}/rpc/{function}", headers=key_headers(key), json=dict(arguments))
         if answer.status_code == httpx.codes.NOT_FOUND:
             missing.append(function)
         elif answer.status_code not in _REFUSED:
@@ -145,8 +146,7 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
         mend = "in the SQL Editor: select supatoss.close_functions();"
         return failed(check, f"it may call {', '.join(callable_ones)}", mend)
     if missing:
-        mend = "run the migrations: npx supabase db push"
-        return warning(check, f"not there, or not shown to it: {', '.join(missing)}", mend)
+        return warning(check, f"not there, or not shown to it: {', '.join(missing)}", MIGRATE)
     return ok(check, f"refused, all {len(FUNCTIONS)}")
 
 
@@ -158,11 +158,6 @@ def _told(check: str, answer: httpx.Response) -> Verdict:
         return ok(check, "refused")
     mend = "see that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
     return warning(check, f"the key itself is refused: HTTP {answer.status_code}", mend)
-
-
-def _headers(key: str) -> dict[str, str]:
-    """Newer keys go into apikey alone; the older ones are tokens as well."""
-    return {"apikey": key, **({"authorization": f"Bearer {key}"} if role_of(key) else {})}
 
 
 def _json(answer: httpx.Response) -> Any:

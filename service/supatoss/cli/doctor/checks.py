@@ -10,12 +10,20 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
 from supatoss.cli.sending import WEBHOOK_PATH, kind_of
-from supatoss.errors import StoreError, StoreUnavailable, TossError, TossMisconfigured, TossNotFound, TossUnavailable
+from supatoss.errors import (
+    StoreError,
+    StoreKeyRefused,
+    StoreUnavailable,
+    TossError,
+    TossMisconfigured,
+    TossNotFound,
+    TossUnavailable,
+)
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.client import SCHEMA_VERSION, is_legacy_key
 from supatoss.toss.client import TossApi
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 
@@ -50,6 +58,18 @@ async def check_settings(settings: Settings) -> list[Verdict]:
                 "set CLIENT_IP_HEADER to the header that the proxy sets (Fly.io: Fly-Client-IP)",
             )
         )
+    for name, key, kind, newer in (
+        ("SUPABASE_SECRET_KEY", settings.supabase_secret_key, "service_role", "secret key (sb_secret_…)"),
+        ("SUPABASE_PUBLISHABLE_KEY", settings.supabase_publishable_key, "anon", "publishable key (sb_publishable_…)"),
+    ):
+        if key and is_legacy_key(key.get_secret_value()):
+            found.append(
+                warning(
+                    SETTINGS,
+                    f"{name} is a legacy {kind} key; Supabase deprecates these by the end of 2026",
+                    f"replace it with a {newer}: Project Settings > API Keys",
+                )
+            )
     return found or [ok(SETTINGS, "complete")]
 
 
@@ -96,7 +116,7 @@ def judge(check: str, date: str, now: dt.datetime) -> Verdict:
 DATA_API = "Data API"
 SCHEMA = "schema"
 
-_MIGRATE = "run the migrations: npx supabase db push"
+_KEY = "check that SUPABASE_SECRET_KEY is a secret key of this project (Project Settings > API Keys)"
 _NO_FUNCTION = "PGRST202"
 
 
@@ -104,17 +124,18 @@ async def check_database(settings: Settings, store: Store) -> list[Verdict]:
     """Two verdicts where the Data API answers, one where not."""
     try:
         version = await store.schema_version()
+    except StoreKeyRefused as error:
+        return [failed(DATA_API, str(error), _KEY)]
     except StoreUnavailable as error:
         mend = f"see that SUPABASE_URL ({settings.supabase_url}) is the project's address and the project is not paused"
         return [failed(DATA_API, str(error), mend)]
     except StoreError as error:
         if _NO_FUNCTION in str(error):
-            return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "no migration of supatoss is there", _MIGRATE)]
-        mend = "see that SUPABASE_SECRET_KEY is the secret key of this project (Project Settings > API Keys)"
-        return [failed(DATA_API, str(error), mend)]
+            return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "no migration of supatoss is there", MIGRATE)]
+        return [failed(DATA_API, str(error), _KEY)]
     reached = ok(DATA_API, f"{settings.supabase_url} answers and accepts the key")
     if version < SCHEMA_VERSION:
-        return [reached, failed(SCHEMA, f"version {version}; this release needs {SCHEMA_VERSION}", _MIGRATE)]
+        return [reached, failed(SCHEMA, f"version {version}; this release needs {SCHEMA_VERSION}", MIGRATE)]
     return [reached, ok(SCHEMA, f"version {version}")]
 
 
