@@ -7,6 +7,7 @@ VENV = .venv
 PY = $(VENV)/bin/python
 BENCH = quick
 UV_VERSION = 0.13.9
+LOCKED = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 
 # The first Python that is new enough and can make environments.
 FIND_PYTHON = for candidate in $${PYTHON:-} python3 python3.13 python3.12 python3.11; do \
@@ -45,16 +46,17 @@ lint: $(VENV)/.built  ## style, types and arrows between modules
 lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade takes newer versions
 	@$(FIND_PYTHON); $$python -m venv .local/lock && .local/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt"; do \
-	  .local/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --custom-compile-command "make lock" $(UPGRADE) pyproject.toml --output-file $$target || exit 1; \
+	  .local/lock/bin/uv pip compile $(LOCKED) pyproject.toml --output-file $$target || exit 1; \
 	done
-	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt; then echo "a requirement names an address" >&2; exit 1; fi
+	@$(FIND_PYTHON); $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
+	  .local/lock/bin/uv pip compile $(LOCKED) - --constraint requirements-dev.txt --output-file requirements-build.txt
+	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt requirements-build.txt; then echo "a requirement names an address" >&2; exit 1; fi
 	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers; do \
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
 	done; fi
 
 clean:  ## delete what was built, and the local data
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage build dist
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.built: requirements-dev.txt

@@ -35,6 +35,8 @@ def serve() -> None:
         gate,
         host=settings.host,
         port=settings.port,
+        loop="uvloop",  # named: with "auto", one that is missing would only make the service slower
+        http="httptools",
         lifespan="on",
         log_config=None,
         access_log=False,
