@@ -111,7 +111,8 @@ LINGER_SECONDS = 0.5
 """Time in which requests that were on their way when the signal came meet a 503 and not a closed door."""
 
 CLOSE_SECONDS = 2
-"""Time for the last bytes to leave; then the worker has its own grace, and all of it fits into Fly's kill_timeout."""
+"""Time for a 503 to what is still in flight, and again for the last bytes to leave. Then the loops have their grace
+(LOOP_GRACE_SECONDS). A test compares the sum with fly.toml's kill_timeout."""
 
 
 class Server(uvicorn.Server):

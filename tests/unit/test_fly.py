@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from supatoss.app import WORKER_GRACE_SECONDS
-from supatoss.cli.gate import MAX_REQUESTS
-from supatoss.cli.server import CLOSE_SECONDS, GRACE_SECONDS
+from supatoss.app import LOOP_GRACE_SECONDS
 from supatoss.health import READY_SECONDS
+from supatoss.server import CLOSE_SECONDS, GRACE_SECONDS, MAX_REQUESTS
 from supatoss.settings import Settings
 
 FLY: dict[str, Any] = tomllib.loads((Path(__file__).parents[2] / "fly.toml").read_text(encoding="utf-8"))
@@ -37,7 +36,7 @@ def test_readiness_is_watched_and_never_routes() -> None:
 def test_an_orderly_stop_ends_before_the_machine_does() -> None:
     answers = GRACE_SECONDS + CLOSE_SECONDS  # requests in flight: to their end, then to a 503
     connections = CLOSE_SECONDS  # uvicorn's timeout_graceful_shutdown
-    loops = WORKER_GRACE_SECONDS  # worker, schedule and alerts, side by side
+    loops = LOOP_GRACE_SECONDS  # worker, schedule and alerts, side by side
     assert answers + connections + loops + RESERVE_SECONDS <= seconds(FLY["kill_timeout"]) <= 300
     assert FLY["kill_signal"] == "SIGTERM"
     assert Settings.model_fields["answer_deadline_seconds"].default < GRACE_SECONDS
