@@ -104,7 +104,7 @@ async def test_names_stay_one_segment_of_the_path(name: str, segment: str) -> No
 async def test_names_that_toss_cannot_have_given_are_not_sent(name: str) -> None:
     toss = FakeToss()
     api = client(toss)
-    for ask in (api.payment, api.payment_by_order, api.delete_billing_key):
+    for ask in (api.payment, api.payment_by_order):
         with pytest.raises(TossNotFound):
             await ask(name)
     assert toss.requests == []
@@ -187,24 +187,6 @@ async def test_a_payment_that_is_already_processed_is_for_the_caller_to_look_up(
         await confirm(client(FakeToss(refusal(400, "ALREADY_PROCESSED_PAYMENT"))))
     assert caught.value.code == "ALREADY_PROCESSED_PAYMENT"
     assert not caught.value.retry_can_help
-
-
-async def test_a_billing_key_is_deleted_by_its_encoded_name() -> None:
-    toss = FakeToss(httpx.Response(200))
-    await client(toss).delete_billing_key("fIcT/iOn+aL==")
-    assert [(request.method, request.url.raw_path) for request in toss.requests] == [
-        ("DELETE", b"/v1/billing/fIcT%2FiOn%2BaL%3D%3D")
-    ]
-    assert "idempotency-key" not in toss.requests[0].headers
-
-
-async def test_a_billing_key_that_is_gone_counts_as_deleted() -> None:
-    await client(FakeToss(refusal(400, "ALREADY_REMOVED_BILLING_KEY"))).delete_billing_key("key=")
-
-
-async def test_a_billing_key_that_toss_will_not_delete_is_refused() -> None:
-    with pytest.raises(TossRefused, match="NOT_SUPPORTED"):
-        await client(FakeToss(refusal(400, "NOT_SUPPORTED"))).delete_billing_key("key=")
 
 
 @pytest.mark.parametrize(

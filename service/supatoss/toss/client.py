@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
-from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
 from supatoss.toss.ratelimit import Pace, SingleFlight, TokenBucket, loop_time
@@ -248,14 +248,6 @@ class TossApi:
         return await self._payment(
             requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds),
         )
-
-    async def delete_billing_key(self, billing_key: str) -> None:
-        """Deletes a billing key. One that is already gone is a success."""
-        try:
-            await self._exchange.ask(requests.delete_billing_key(billing_key), self._keys)
-        except TossRefused as error:
-            if error.code != "ALREADY_REMOVED_BILLING_KEY":
-                raise
 
     async def transactions(
         self, start: dt.datetime, end: dt.datetime, *, starting_after: str | None = None, page_size: int = 1000

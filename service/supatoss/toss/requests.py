@@ -18,9 +18,6 @@ LOOK_UP_TIMEOUT_SECONDS = 3.0
 CONFIRM_TIMEOUT_SECONDS = 30.0
 """An approval asks a bank; Toss publishes no limit, and 30 s is what its merchants use."""
 
-DELETE_TIMEOUT_SECONDS = 30.0
-"""Nobody waits for it but a person or a worker; as long as any other change at Toss."""
-
 PAGE_READ_TIMEOUT_SECONDS = 60.0
 """Toss documents that transactions and settlements can take 60 s to answer."""
 
@@ -88,12 +85,6 @@ def confirm(payment_key: str, order_id: str, amount: Decimal, idempotency_key: s
         headers={"content-type": "application/json", "idempotency-key": idempotency_key},
         content=json.dumps({**asked_for, "amount": _json_amount(amount)}, separators=(",", ":")).encode("ascii"),
     )
-
-
-def delete_billing_key(billing_key: str) -> Question:
-    """DELETE of a billing key. Real keys hold `=` and may hold `/`."""
-    path = f"/v1/billing/{_segment('delete_billing_key', billing_key)}"
-    return Question("delete_billing_key", "DELETE", path, DELETE_TIMEOUT_SECONDS, DELETE_TIMEOUT_SECONDS)
 
 
 def transactions(start: dt.datetime, end: dt.datetime, page_size: int, starting_after: str | None) -> Question:
