@@ -1,6 +1,12 @@
-"""fly.toml against the platform's documents (fly.io/docs/reference/configuration) and against the service's numbers."""
+"""fly.toml and commands of Supabase's CLI against the platforms' documents and against the service's numbers.
 
+Sources: fly.io/docs/reference/configuration, fly.io/docs/reference/health-checks, `supabase db push --help` of 3.1.0.
+"""
+
+import os
+import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +17,8 @@ from supatoss.health import READY_SECONDS
 from supatoss.server import CLOSE_SECONDS, GRACE_SECONDS, MAX_REQUESTS
 from supatoss.settings import Settings
 
-FLY: dict[str, Any] = tomllib.loads((Path(__file__).parents[2] / "fly.toml").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parents[2]
+FLY: dict[str, Any] = tomllib.loads((ROOT / "fly.toml").read_text(encoding="utf-8"))
 HTTP: dict[str, Any] = FLY["http_service"]
 
 RESERVE_SECONDS = 5.0
@@ -73,3 +80,24 @@ def test_the_environment_is_made_of_settings(name: str, value: str) -> None:
 def test_the_ports_agree() -> None:
     assert FLY["env"]["PORT"] == str(HTTP["internal_port"])
     assert FLY["env"]["METRICS_PORT"] == str(FLY["metrics"]["port"])
+
+
+def texts() -> Iterator[Path]:
+    """Every file of ours in which somebody could read a command."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        for name in names:
+            if name.endswith((".md", ".py", ".sh", ".toml", ".sql", ".yml", "Makefile", ".env.example")):
+                yield Path(folder, name)
+
+
+def test_migrations_are_pushed_to_the_hosted_project() -> None:
+    """Since version 3 the CLI pushes to the local stack unless --remote is given."""
+    pushes = [
+        (str(file.relative_to(ROOT)), command)
+        for file in texts()
+        if file != Path(__file__)
+        for command in re.findall(r"\bdb push\b[^\n`\"';]*", file.read_text(encoding="utf-8"))
+    ]
+    assert pushes
+    assert [push for push in pushes if not re.match(r"db push( --[\w-]+)* --remote\b", push[1])] == []
