@@ -19,7 +19,7 @@ from tests.faults.world import SUPABASE_KEY, World
 from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 GRACE_SECONDS = 18.0
-"""All of it: 10 s for answers, 2 s for closing, 5 s for the worker. Fly.io waits 30 s."""
+"""All of it: 10 s for answers, 2 s for closing, 5 s for the worker. Fly.io waits 35 s."""
 
 IN_FLIGHT = 6
 

@@ -63,7 +63,7 @@ def test_the_help_needs_neither_settings_nor_the_service() -> None:
     [
         (ConfigurationError(["PORT is not a number."]), ExitStatus.MISUSE),
         (StoreUnavailable("no answer from the Data API: ConnectError"), ExitStatus.UNREACHABLE),
-        (StoreRefused("the Data API refuses the call: HTTP 401"), ExitStatus.FOUND),
+        (StoreRefused("the Data API refuses the call: PGRST202"), ExitStatus.FOUND),
         (KeyboardInterrupt(), ExitStatus.INTERRUPTED),
     ],
 )
