@@ -17,6 +17,8 @@ FROM python:3.13-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin supatoss
 COPY --from=build /opt/venv /opt/venv
+# A login shell (`fly ssh console`) has Debian's PATH, not the image's.
+RUN ln -s /opt/venv/bin/supatoss /usr/local/bin/supatoss
 USER 10001
 EXPOSE 8080 9091
 STOPSIGNAL SIGTERM

@@ -113,6 +113,16 @@ def test_the_image_has_the_command(image: Image) -> None:
         assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"{__version__}\n", "")
 
 
+def test_a_login_shell_finds_the_command_too(image: Image) -> None:
+    _, final = stages()
+    link = next(step.rest for step in final if step.rest.startswith("ln -s "))
+    source, target = link.removeprefix("ln -s ").split()
+    assert target == "/usr/local/bin/supatoss"
+    linked = image.root / "supatoss"
+    linked.symlink_to(image.inside(source))
+    assert image.run(str(linked), "--version").stdout == f"{__version__}\n"
+
+
 @pytest.mark.parametrize("command", ["doctor", "events", "reconcile", "worker", "serve"])
 def test_the_commands_of_the_runbook_start(image: Image, command: str) -> None:
     answer = image.run("supatoss", command, "--help")
