@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
-from supatoss.toss.samples import Subject, make_body, to_bytes
+from supatoss.toss.samples import SampleSubject, make_body, to_bytes
 from supatoss.toss.signature import sign_hex
 
 
@@ -19,7 +19,7 @@ class SampleDelivery:
     @classmethod
     def new(cls) -> "SampleDelivery":
         """A delivery of an event of this moment."""
-        subject = Subject.new()
+        subject = SampleSubject.new()
         body = make_body("PAYMENT_STATUS_CHANGED", subject)
         kept = ("paymentKey", "orderId", "orderName", "status", "method", "currency", "totalAmount", "approvedAt")
         body["data"] = {name: body["data"][name] for name in kept}  # short enough to read on one screen

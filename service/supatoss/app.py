@@ -19,15 +19,15 @@ from supatoss.alerts.watch import Watch, observer_name
 from supatoss.errors import ConfigurationError
 from supatoss.health import Backlog, Readiness, healthz, metrics_routes
 from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verify import Questions, Verifier
+from supatoss.inbox.verify import Lookups, Verifier
 from supatoss.inbox.worker import Worker
 from supatoss.ops import operators_page
 from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Retention, Timetable
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.telemetry import TOSS_CALLS, configure_logging, log_lines
-from supatoss.toss.client import TossApi
+from supatoss.telemetry import TOSS_CALLS, configure_logging, log_output
+from supatoss.toss.client import TossClient
 from supatoss.toss.signature import Keys
 from supatoss.webhook import Source, WebhookEndpoint
 
@@ -49,7 +49,7 @@ class Loop(Protocol):
 
 
 def create_app(
-    settings: Settings, *, store: Store | None = None, toss: TossApi | None = None, worker: Worker | None = None
+    settings: Settings, *, store: Store | None = None, toss: TossClient | None = None, worker: Worker | None = None
 ) -> Starlette:
     """The application. Nothing is sent before it starts; its connections are closed when it stops."""
     configure_logging(settings.log_level, settings.log_format)
@@ -63,7 +63,7 @@ def create_app(
         Verifier(
             store,
             Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
-            Questions(toss),
+            Lookups(toss),
             accepts_unsigned=settings.toss_unsigned == "verify",
             ask_seconds=settings.toss_timeout_seconds,
         ),
@@ -81,7 +81,7 @@ def create_app(
         )
         try:
             async with running(*loops):
-                with log_lines.in_background():
+                with log_output.in_background():
                     yield
         finally:
             await toss.aclose()
@@ -112,16 +112,16 @@ def open_store(settings: Settings) -> Store:
     )
 
 
-def open_toss(settings: Settings) -> TossApi:
+def open_toss(settings: Settings) -> TossClient:
     """Toss's API with the keys of the settings. Nothing is sent."""
-    return TossApi(
+    return TossClient(
         settings.toss_api_url,
         reveal(settings.toss_secret_key),
         on_call=lambda call, outcome, _seconds: TOSS_CALLS.labels(call, outcome).inc(),
     )
 
 
-def make_timetable(settings: Settings, store: Store, toss: TossApi) -> Timetable:
+def make_timetable(settings: Settings, store: Store, toss: TossClient) -> Timetable:
     """What is done by the clock, as the settings say."""
     days = settings.payload_retention_days
     return Timetable(Reconciliation(store, toss), settings.reconcile_at, Retention(store, days) if days else None)

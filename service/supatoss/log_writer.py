@@ -1,4 +1,4 @@
-"""Lines of a log on their way to a stream that may be slow: a full pipe must never hold up an answer to Toss."""
+"""LogWriter of a log on their way to a stream that may be slow: a full pipe must never hold up an answer to Toss."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ GATHER_SECONDS = 0.02
 """Pause between two writes, so that a busy second is fifty writes and not thousands."""
 
 
-class Lines:
+class LogWriter:
     """A stream for logs. Writes at once, or in a thread of its own inside `in_background`."""
 
     def __init__(self) -> None:

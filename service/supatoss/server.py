@@ -25,7 +25,7 @@ REST_OF_BODY_SECONDS = 1.0
 _BODY = json.dumps({"error": "unavailable", "message": "The event is not stored. Send it again."}).encode()
 
 
-class Gate:
+class Admission:
     """Outermost: counts requests in flight, and answers 503 with Retry-After to those that may not come in.
 
     `close` refuses all that come after it. `hurry` ends those in flight, which are answered 503 as well: nothing of
@@ -118,9 +118,9 @@ CLOSE_SECONDS = 2
 class Server(uvicorn.Server):
     """A uvicorn that goes on answering while it ends, and whose end by a signal is a success."""
 
-    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
+    def __init__(self, config: uvicorn.Config, admission: Admission) -> None:
         super().__init__(config)
-        self._gate = gate
+        self._admission = admission
         self._is_hurried = False
         self._ending: asyncio.AbstractEventLoop | None = None
 
@@ -128,20 +128,20 @@ class Server(uvicorn.Server):
         """The first signal waits for answers in flight, the second one does not. uvicorn's own would raise it again."""
         self._is_hurried = self.should_exit
         if self._ending:
-            self._ending.call_soon_threadsafe(self._gate.hurry)
+            self._ending.call_soon_threadsafe(self._admission.hurry)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Lets requests in flight end while new ones are refused, then closes every connection."""
         log = structlog.get_logger("supatoss")
-        log.info("stopping", in_flight=self._gate.in_flight)
-        self._gate.close()
+        log.info("stopping", in_flight=self._admission.in_flight)
+        self._admission.close()
         self._ending = asyncio.get_running_loop()
         if self._is_hurried:
-            self._gate.hurry()
+            self._admission.hurry()
         await asyncio.sleep(LINGER_SECONDS)
-        await self._gate.drain(GRACE_SECONDS - LINGER_SECONDS)
-        self._gate.hurry()
-        await self._gate.drain(CLOSE_SECONDS)
+        await self._admission.drain(GRACE_SECONDS - LINGER_SECONDS)
+        self._admission.hurry()
+        await self._admission.drain(CLOSE_SECONDS)
         await super().shutdown(sockets)
-        log.info("stopped", refused=self._gate.refused)
+        log.info("stopped", refused=self._admission.refused)

@@ -12,9 +12,9 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from supatoss.log_writer import Lines
+from supatoss.log_writer import LogWriter
 
-log_lines = Lines()
+log_output = LogWriter()
 """Where every line of the log goes: standard output."""
 
 DELIVERIES = Counter(
@@ -38,8 +38,8 @@ EVENTS_FAILED = Counter(
     "New events that need a person, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",
     ["reason"],
 )
-EVENTS_SETTLED = Counter(
-    "supatoss_events_settled_total",
+ATTEMPTS = Counter(
+    "supatoss_attempts_total",
     "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
 )
@@ -81,7 +81,7 @@ SECRET_FIELDS = frozenset(
 
 def configure_logging(level: str, log_format: str) -> None:
     """Sends all logs, ours and the libraries', to standard output, one line an event."""
-    log_lines.stream = sys.stdout
+    log_output.stream = sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -98,10 +98,10 @@ def configure_logging(level: str, log_format: str) -> None:
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         # Ours do not pass through the library's logging: that costs as much as all the rest of a delivery.
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", log_lines)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", log_output)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(log_lines)
+    handler = logging.StreamHandler(log_output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

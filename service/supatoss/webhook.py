@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.verify import Verifier
 from supatoss.store.recording import RecordedEvent
@@ -125,7 +125,7 @@ class WebhookEndpoint:
 
     async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent:
         recorded = await self.recorder.record(await self.verifier.verify(delivery, received_at))
-        if recorded.status == Intent.PENDING:
+        if recorded.status == EventStatus.PENDING:
             self.on_pending()
         return recorded
 
@@ -217,7 +217,7 @@ def _come_again() -> Response:
 
 def _level(response: Response, recorded: RecordedEvent | None) -> int:
     """An event that needs a person is an error, although its sender did nothing wrong."""
-    if recorded and recorded.status == Intent.FAILED:
+    if recorded and recorded.status == EventStatus.FAILED:
         return logging.ERROR
     return logging.INFO if response.status_code < 400 else logging.WARNING
 
@@ -236,7 +236,7 @@ def _note(
     DELIVERY_SECONDS.observe(seconds)
     if recorded:
         details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
-        if recorded.status == Intent.FAILED and recorded.outcome == "created":
+        if recorded.status == EventStatus.FAILED and recorded.outcome == "created":
             EVENTS_FAILED.labels(recorded.reason or "").inc()
     _log.log(
         _level(response, recorded),

@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from supatoss.errors import TossNotFound
 from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verify import Questions, Verifier
+from supatoss.inbox.verify import Lookups, Verifier
 from supatoss.store import Store
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.signature import Keys
@@ -131,7 +131,7 @@ EXPECTED: dict[str, Expected] = {
 }
 
 
-class KnowingToss(TossApi):
+class KnowingToss(TossClient):
     """Answers about some payments."""
 
     def __init__(self, payments: list[Mapping[str, Any]]) -> None:
@@ -160,7 +160,7 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
             Verifier(
                 store,
                 Keys((SECRET_KEY,), (SECURITY_KEY, OLDER_SECURITY_KEY)),
-                Questions(KnowingToss(known(name))),
+                Lookups(KnowingToss(known(name))),
                 accepts_unsigned=True,
                 ask_seconds=3.0,
             ),

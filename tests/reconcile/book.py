@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.fields import SEOUL
 from tests.reconcile.conftest import LIVE_KEY, TOSS_URL
 
@@ -119,8 +119,8 @@ class Book(httpx.AsyncBaseTransport):
         self.transactions.append(row)
 
 
-def open_book(book: Book) -> TossApi:
-    return TossApi(TOSS_URL, [LIVE_KEY], transport=book)
+def open_book(book: Book) -> TossClient:
+    return TossClient(TOSS_URL, [LIVE_KEY], transport=book)
 
 
 def _ok(body: object) -> httpx.Response:

@@ -19,7 +19,7 @@ from supatoss.reconcile.run import Reconciliation, Report
 from supatoss.store import Store
 from supatoss.store.findings import Finding
 from supatoss.store.reconciliation import Subjects
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 from supatoss.toss.fields import SEOUL
@@ -138,7 +138,7 @@ class Play:
     """The emulator in this process, whose webhooks go nowhere, and a client of its API."""
 
     http: httpx.AsyncClient
-    toss: TossApi
+    toss: TossClient
     project: Project
 
     async def do(self, path: str, **body: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Play:
 
 async def reconcile(
     project: Project,
-    toss: TossApi,
+    toss: TossClient,
     days: Days,
     now: dt.datetime,
     *,
@@ -190,7 +190,7 @@ async def play(project: Project) -> AsyncIterator[Play]:
     transport = httpx.ASGITransport(emulator.app)
     async with (
         httpx.AsyncClient(transport=transport, base_url=TOSS_URL) as http,
-        TossApi(TOSS_URL, [LIVE_KEY], transport=transport) as toss,
+        TossClient(TOSS_URL, [LIVE_KEY], transport=transport) as toss,
     ):
         yield Play(http, toss, project)
     await emulator.close()

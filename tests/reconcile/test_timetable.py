@@ -14,7 +14,7 @@ from supatoss.reconcile.asking import Asking
 from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Retention, Timetable
 from supatoss.telemetry import RECONCILIATION_DIFFERENCES
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, no_sleep
 
@@ -37,7 +37,7 @@ class Clock:
         return self.now
 
 
-def make(project: Project, toss: TossApi, clock: Clock, at: dt.time | None = HALF_PAST_FOUR) -> Timetable:
+def make(project: Project, toss: TossClient, clock: Clock, at: dt.time | None = HALF_PAST_FOUR) -> Timetable:
     reconciliation = Reconciliation(project.store, toss, asking=Asking(toss, no_sleep))
     return Timetable(reconciliation, at, None, clock)
 

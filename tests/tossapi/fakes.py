@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 
 URL = "https://api.toss.test"
 NEWER_KEY = "test_sk_made_up_newer_0001"
@@ -78,5 +78,5 @@ class FakeToss(httpx.AsyncBaseTransport):
         return [json.loads(request.content) for request in self.requests]
 
 
-def client(toss: httpx.AsyncBaseTransport, *keys: str, **options: Any) -> TossApi:
-    return TossApi(URL, keys or (LIVE_KEY,), transport=toss, **options)
+def client(toss: httpx.AsyncBaseTransport, *keys: str, **options: Any) -> TossClient:
+    return TossClient(URL, keys or (LIVE_KEY,), transport=toss, **options)

@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from supatoss.errors import ConfigurationError, TossNotFound, TossRefused, TossUnavailable
-from supatoss.toss.client import ApiKey, TossApi
+from supatoss.toss.client import ApiKey, TossClient
 from tests.tossapi.fakes import (
     LIVE_KEY,
     NEWER_BASIC,
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 AMOUNT = Decimal(37400)
 
 
-async def confirm(api: TossApi, amount: Decimal = AMOUNT, key: str = "event-1") -> Any:
+async def confirm(api: TossClient, amount: Decimal = AMOUNT, key: str = "event-1") -> Any:
     return await api.confirm("pay-1", "order-1", amount, idempotency_key=key)
 
 
@@ -202,7 +202,7 @@ async def test_a_payment_that_is_already_processed_is_for_the_caller_to_look_up(
 )
 async def test_addresses_that_are_taken(base_url: str) -> None:
     toss = FakeToss()
-    async with TossApi(base_url, [LIVE_KEY], transport=toss) as api:
+    async with TossClient(base_url, [LIVE_KEY], transport=toss) as api:
         await api.payment("pay-1")
     assert toss.requests[0].url == base_url.strip().rstrip("/") + "/v1/payments/pay-1"
 
@@ -224,14 +224,14 @@ async def test_addresses_that_are_taken(base_url: str) -> None:
 )
 def test_addresses_that_are_not(base_url: str) -> None:
     with pytest.raises(ConfigurationError, match="TOSS_API_URL should") as caught:
-        TossApi(base_url, [LIVE_KEY])
+        TossClient(base_url, [LIVE_KEY])
     assert "password" not in str(caught.value)
 
 
 @pytest.mark.parametrize("keys", [[], [""], [LIVE_KEY, ""], LIVE_KEY])
 def test_a_client_needs_keys(keys: Any) -> None:
     with pytest.raises(ConfigurationError, match="TOSS_SECRET_KEY"):
-        TossApi(URL, keys)
+        TossClient(URL, keys)
 
 
 def test_a_bom_does_not_come_from_us() -> None:

@@ -18,7 +18,7 @@ from supatoss.errors import (
     TossRefused,
     TossUnavailable,
 )
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.responses import pause_seconds
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, SECRET, FakeToss, client, ok, payment_body, refusal
 
@@ -60,26 +60,26 @@ CODES: list[tuple[int, str, type[TossError]]] = [
     (503, "A_CODE_OF_2027", TossUnavailable),
 ]
 
-Ask = Callable[[TossApi], Awaitable[object]]
+Ask = Callable[[TossClient], Awaitable[object]]
 
 
-async def look_up(api: TossApi) -> object:
+async def look_up(api: TossClient) -> object:
     return await api.payment("pay-1")
 
 
-async def look_up_order(api: TossApi) -> object:
+async def look_up_order(api: TossClient) -> object:
     return await api.payment_by_order("order-1")
 
 
-async def confirm(api: TossApi) -> object:
+async def confirm(api: TossClient) -> object:
     return await api.confirm("pay-1", "order-1", Decimal(37400), idempotency_key="event-1")
 
 
-async def transactions(api: TossApi) -> object:
+async def transactions(api: TossClient) -> object:
     return [page async for page in api.transactions(NOW, NOW)]
 
 
-async def settlements(api: TossApi) -> object:
+async def settlements(api: TossClient) -> object:
     return [page async for page in api.settlements(NOW.date(), NOW.date())]
 
 
@@ -233,7 +233,7 @@ async def test_no_error_shows_a_key_or_what_was_answered(
 async def test_no_repr_shows_a_key_or_the_payment() -> None:
     api = client(FakeToss(), NEWER_KEY, LIVE_KEY)
     answer = await api.payment("pay-1")
-    shown = repr([answer, api, api.__dict__, api._exchange.__dict__, api._keys])
+    shown = repr([answer, api, api.__dict__, api._keys])
     for secret in (SECRET, "pay-1", "order-1", "37400", NEWER_KEY, LIVE_KEY, NEWER_BASIC):
         assert secret not in shown
     assert "asked_at" in shown

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
-from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossApi
+from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossClient
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, FakeToss, Step, client, ok, payment_body, refusal
 
 pytestmark = pytest.mark.anyio
@@ -26,11 +26,11 @@ def any_payment(request: httpx.Request) -> httpx.Response:
     return ok(payment_body(request.url.path.rsplit("/", 1)[1], request.url.path.rsplit("/", 1)[1]))
 
 
-async def confirm(api: TossApi, **options: Any) -> Any:
+async def confirm(api: TossClient, **options: Any) -> Any:
     return await api.confirm("pay-1", "order-1", Decimal(100), idempotency_key="event-1", **options)
 
 
-async def look_up_many(api: TossApi, number: int, **options: Any) -> list[Any]:
+async def look_up_many(api: TossClient, number: int, **options: Any) -> list[Any]:
     look_ups = [api.payment(f"pay-{n}", **options) for n in range(number)]
     return await asyncio.gather(*look_ups, return_exceptions=True)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from supatoss.errors import TossUnavailable
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from tests.support import raw_body
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, URL, payment_body
 
@@ -79,7 +79,7 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
         await listener.wait_closed()
 
 
-async def confirm(api: TossApi) -> Any:
+async def confirm(api: TossClient) -> Any:
     return await api.confirm("pay-1", "order-1", Decimal(100), idempotency_key="event-1")
 
 
@@ -88,7 +88,7 @@ async def answer_payment(connection: Connection, _request: bytes) -> None:
 
 
 async def test_the_bytes_of_a_look_up_and_the_connection_that_is_kept() -> None:
-    async with serving(answer_payment) as server, TossApi(server.url, [NEWER_KEY]) as api:
+    async with serving(answer_payment) as server, TossClient(server.url, [NEWER_KEY]) as api:
         await api.payment("a/b=")
         await api.payment("a/b=")
     lines = server.requests[0].decode().split("\r\n")
@@ -102,7 +102,7 @@ async def test_the_environment_names_no_proxy_for_us(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
-    async with serving(answer_payment) as server, TossApi(server.url, [NEWER_KEY]) as api:
+    async with serving(answer_payment) as server, TossClient(server.url, [NEWER_KEY]) as api:
         await api.payment("a/b=")
     assert len(server.requests) == 1
 
@@ -111,7 +111,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async def redirect(connection: Connection, _request: bytes) -> None:
         await connection.answer(b"", "302 Found", "location: /v1/payments/pay-1\r\n")
 
-    async with serving(redirect) as server, TossApi(server.url, [NEWER_KEY]) as api:
+    async with serving(redirect) as server, TossClient(server.url, [NEWER_KEY]) as api:
         with pytest.raises(TossUnavailable, match="HTTP 302"):
             await api.payment("pay-1")
     assert len(server.requests) == 1
@@ -124,7 +124,7 @@ async def test_a_kept_connection_that_toss_closed_costs_a_look_up_nothing() -> N
         else:
             await connection.answer(raw_body(payment_body()))
 
-    async with serving(answer_then_drop) as server, TossApi(server.url, [LIVE_KEY]) as api:
+    async with serving(answer_then_drop) as server, TossClient(server.url, [LIVE_KEY]) as api:
         await api.payment("pay-1")
         await api.payment("pay-1")
         assert (len(server.requests), server.connections) == (3, 2)
@@ -134,7 +134,7 @@ async def test_a_confirm_whose_connection_ends_is_sent_once() -> None:
     async def drop(connection: Connection, _request: bytes) -> None:
         connection.drop()
 
-    async with serving(drop) as server, TossApi(server.url, [NEWER_KEY, LIVE_KEY]) as api:
+    async with serving(drop) as server, TossClient(server.url, [NEWER_KEY, LIVE_KEY]) as api:
         with pytest.raises(TossUnavailable, match="RemoteProtocolError"):
             await confirm(api)
     assert len(server.requests) == 1
@@ -143,7 +143,7 @@ async def test_a_confirm_whose_connection_ends_is_sent_once() -> None:
 async def test_nobody_listens() -> None:
     async with serving(answer_payment) as server:
         url = server.url
-    async with TossApi(url, [LIVE_KEY]) as api:
+    async with TossClient(url, [LIVE_KEY]) as api:
         with pytest.raises(TossUnavailable, match="ConnectError"):
             await api.payment("pay-1")
 
@@ -154,7 +154,7 @@ async def test_an_endless_answer_is_read_no_further_than_its_limit() -> None:
         while True:
             await connection.send(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
 
-    async with serving(endless) as server, TossApi(server.url, [LIVE_KEY], max_in_flight=1) as api:
+    async with serving(endless) as server, TossClient(server.url, [LIVE_KEY], max_in_flight=1) as api:
         for _ in range(2):
             with pytest.raises(TossUnavailable, match="too long"):
                 await api.payment("pay-1")
@@ -169,7 +169,7 @@ async def test_a_look_up_that_is_given_up_frees_its_place() -> None:
         if connection.number > 1:
             await connection.answer(raw_body(payment_body()))
 
-    async with serving(answer_only_the_second) as server, TossApi(server.url, [LIVE_KEY], max_in_flight=1) as api:
+    async with serving(answer_only_the_second) as server, TossClient(server.url, [LIVE_KEY], max_in_flight=1) as api:
         caller = asyncio.create_task(api.payment("pay-1"))
         await asked.wait()
         caller.cancel()
@@ -185,7 +185,7 @@ async def test_requests_in_flight_end_when_the_client_closes() -> None:
         asked.set()
 
     async with serving(never_answer) as server:
-        api = TossApi(server.url, [LIVE_KEY])
+        api = TossClient(server.url, [LIVE_KEY])
         caller = asyncio.create_task(api.payment("pay-1"))
         await asked.wait()
         await api.aclose()
@@ -194,7 +194,7 @@ async def test_requests_in_flight_end_when_the_client_closes() -> None:
 
 
 def test_certificates_are_checked_and_http_2_is_not_spoken() -> None:
-    http = TossApi(URL, [LIVE_KEY])._exchange._http
+    http = TossClient(URL, [LIVE_KEY])._http
     pool = cast("Any", http._transport)._pool
     assert pool._ssl_context.verify_mode == ssl.CERT_REQUIRED
     assert pool._ssl_context.check_hostname

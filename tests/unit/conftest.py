@@ -33,4 +33,4 @@ def service() -> Service:
 
 @pytest.fixture
 def lines(service: Service) -> LogLines:
-    return service.log_lines()
+    return service.log_output()

@@ -18,7 +18,7 @@ from supatoss.store import Store
 from supatoss.store.client import SCHEMA_VERSION
 from supatoss.store.recording import RecordedEvent, Vouchers
 from supatoss.telemetry import configure_logging
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
@@ -41,7 +41,7 @@ class LogLines:
         return [json.loads(line) for line in self.text().splitlines()]
 
 
-class SilentToss(TossApi):
+class SilentToss(TossClient):
     """A Toss that cannot be asked."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Service:
     more: further settings.
     """
 
-    def __init__(self, toss: TossApi | None = None, **more: Any) -> None:
+    def __init__(self, toss: TossClient | None = None, **more: Any) -> None:
         self.store = MemoryStore()
         toss_or_silence = toss or SilentToss()
         self.worker = SleepingWorker(self.store, toss_or_silence)
@@ -139,7 +139,7 @@ class Service:
         return self.worker.woken
 
     @staticmethod
-    def log_lines() -> LogLines:
+    def log_output() -> LogLines:
         """What is logged from now on; making a service has configured logging for the process."""
         return LogLines()
 

@@ -58,12 +58,12 @@ def test_the_body_comes_from_standard_input_byte_for_byte() -> None:
     assert altered.exit_code == 1
     assert json.loads(altered.stdout) == {
         "valid": False,
-        "finding": "damaged",
+        "result": "tampered",
         "form": "hex",
         "key": None,
         "key_number": 1,
-        "damages": ["line_ends"],
-        "explanation": "line ends, blanks or a byte order mark were added or lost around the body",
+        "tamperings": ["line_ends"],
+        "explanation": "line endings, whitespace or a byte order mark were added to or stripped from the body",
     }
 
 

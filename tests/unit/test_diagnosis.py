@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from supatoss.toss.delivery import Delivery
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature, sign_hex, sign_v1
-from supatoss.toss.tampering import Damage, Finding, diagnose
+from supatoss.toss.tampering import SignatureResult, Tampering, diagnose
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, vectors
 
 SENT_AT = "2026-05-06T10:00:05+09:00"
@@ -31,7 +31,7 @@ def rewritten(write: Callable[[Any], str]) -> bytes:
 )
 def test_a_valid_one_says_its_form_and_its_key(delivery: Delivery, check: SignatureCheck, number: int) -> None:
     found = diagnose(delivery, KEYS)
-    assert (found.finding, found.check, found.key_number, found.damages) == (Finding.VALID, check, number, ())
+    assert (found.result, found.check, found.key_number, found.tamperings) == (SignatureResult.VALID, check, number, ())
 
 
 @pytest.mark.parametrize("vector", [vector for vector in vectors() if vector.expected_valid], ids=lambda v: v.name)
@@ -43,27 +43,27 @@ def test_the_vectors_of_both_derivations_are_valid(vector: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("altered", "damages"),
+    ("altered", "tamperings"),
     [
-        ({"body": rewritten(json.dumps)}, {Damage.JSON}),
-        ({"body": rewritten(lambda value: json.dumps(value, indent=2))}, {Damage.JSON}),
-        ({"body": BODY.replace(b"5000.0", b"5000")}, {Damage.JSON}),
-        ({"body": BODY + b"\n"}, {Damage.LINE_ENDS}),
-        ({"body": b"\xef\xbb\xbf" + BODY}, {Damage.LINE_ENDS}),
-        ({"transmission_time": b"2026-05-06T01:00:05Z"}, {Damage.TIME}),
-        ({"transmission_time": b"2026-05-06T10:00:05 09:00"}, {Damage.TIME}),
-        ({"transmission_time": b"2026-05-06T10:00:05.000+09:00"}, {Damage.TIME}),
-        ({"signature": (HEX.signature or b"").upper()}, {Damage.UPPER_CASE}),
-        ({"body": BODY + b"\r\n", "transmission_time": b"2026-05-06T01:00:05Z"}, {Damage.LINE_ENDS, Damage.TIME}),
-        ({"signature": sign_hex(BODY, SENT_AT, SECURITY_KEY).encode()}, {Damage.KIND_OF_KEY}),
-        ({"signature": sign_v1(BODY, SENT_AT, SECRET_KEY).encode()}, {Damage.KIND_OF_KEY}),
+        ({"body": rewritten(json.dumps)}, {Tampering.JSON}),
+        ({"body": rewritten(lambda value: json.dumps(value, indent=2))}, {Tampering.JSON}),
+        ({"body": BODY.replace(b"5000.0", b"5000")}, {Tampering.JSON}),
+        ({"body": BODY + b"\n"}, {Tampering.LINE_ENDS}),
+        ({"body": b"\xef\xbb\xbf" + BODY}, {Tampering.LINE_ENDS}),
+        ({"transmission_time": b"2026-05-06T01:00:05Z"}, {Tampering.TIME}),
+        ({"transmission_time": b"2026-05-06T10:00:05 09:00"}, {Tampering.TIME}),
+        ({"transmission_time": b"2026-05-06T10:00:05.000+09:00"}, {Tampering.TIME}),
+        ({"signature": (HEX.signature or b"").upper()}, {Tampering.UPPER_CASE}),
+        ({"body": BODY + b"\r\n", "transmission_time": b"2026-05-06T01:00:05Z"}, {Tampering.LINE_ENDS, Tampering.TIME}),
+        ({"signature": sign_hex(BODY, SENT_AT, SECURITY_KEY).encode()}, {Tampering.KIND_OF_KEY}),
+        ({"signature": sign_v1(BODY, SENT_AT, SECRET_KEY).encode()}, {Tampering.KIND_OF_KEY}),
     ],
 )
-def test_a_damage_is_named_and_no_other(altered: dict[str, Any], damages: set[Damage]) -> None:
+def test_a_damage_is_named_and_no_other(altered: dict[str, Any], tamperings: set[Tampering]) -> None:
     delivery = replace(HEX, **altered)
     found = diagnose(delivery, KEYS)
     assert not check_signature(delivery, KEYS).is_valid
-    assert (found.finding, set(found.damages)) == (Finding.DAMAGED, damages)
+    assert (found.result, set(found.tamperings)) == (SignatureResult.TAMPERED, tamperings)
     assert not found.is_valid
 
 
@@ -75,23 +75,23 @@ def test_a_v1_value_that_went_through_a_url_is_named() -> None:
     )
     signature = sign_v1(body, SENT_AT, SECURITY_KEY).replace("+", " ").encode()
     found = diagnose(Delivery(body, signature, SENT_AT.encode()), KEYS)
-    assert found.damages == (Damage.BASE64,)
+    assert found.tamperings == (Tampering.BASE64,)
 
 
 @pytest.mark.parametrize(
-    ("delivery", "keys", "finding"),
+    ("delivery", "keys", "result"),
     [
-        (replace(HEX, signature=None), KEYS, Finding.NO_SIGNATURE),
-        (replace(HEX, transmission_time=None), KEYS, Finding.NO_TIME),
-        (replace(HEX, signature=b"sha256=abc"), KEYS, Finding.UNKNOWN_FORM),
-        (HEX, Keys(()), Finding.NO_KEY),
-        (V1, Keys(("test_sk_other",)), Finding.NO_KEY),
-        (HEX, Keys(("test_sk_other",)), Finding.NO_MATCH),
-        (replace(HEX, body=BODY.replace(b"5000", b"6000")), KEYS, Finding.NO_MATCH),
+        (replace(HEX, signature=None), KEYS, SignatureResult.NO_SIGNATURE),
+        (replace(HEX, transmission_time=None), KEYS, SignatureResult.NO_TIME),
+        (replace(HEX, signature=b"sha256=abc"), KEYS, SignatureResult.UNKNOWN_FORM),
+        (HEX, Keys(()), SignatureResult.NO_KEY),
+        (V1, Keys(("test_sk_other",)), SignatureResult.NO_KEY),
+        (HEX, Keys(("test_sk_other",)), SignatureResult.NO_MATCH),
+        (replace(HEX, body=BODY.replace(b"5000", b"6000")), KEYS, SignatureResult.NO_MATCH),
     ],
 )
-def test_what_no_damage_explains_says_what_is_missing(delivery: Delivery, keys: Keys, finding: Finding) -> None:
-    assert diagnose(delivery, keys).finding is finding
+def test_what_no_damage_explains_says_what_is_missing(delivery: Delivery, keys: Keys, result: SignatureResult) -> None:
+    assert diagnose(delivery, keys).result is result
 
 
 def test_explanations_name_no_key_and_no_signature() -> None:
@@ -103,7 +103,7 @@ def test_explanations_name_no_key_and_no_signature() -> None:
 
 @pytest.mark.parametrize("body", [b"[NaN, 1e999]", b"[" * 100_000, b"\xff\xfe", b"", b"null", b'{"a":1e999}'])
 def test_any_body_has_a_finding(body: bytes) -> None:
-    assert diagnose(replace(HEX, body=body), KEYS).finding is Finding.NO_MATCH
+    assert diagnose(replace(HEX, body=body), KEYS).result is SignatureResult.NO_MATCH
 
 
 @given(body=st.binary(max_size=60), signature=st.binary(max_size=80), sent_at=st.binary(max_size=40))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example as also
 from hypothesis import given
 
-from supatoss.inbox.event import Cause, Intent, NewEvent, Proof
+from supatoss.inbox.event import EventReason, EventStatus, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import Delivery, read_body
 from supatoss.toss.events import parse_event
@@ -176,5 +176,5 @@ def test_every_event_has_a_meaning_and_a_record_that_is_json(body: dict[str, Any
     text = json.dumps(record, allow_nan=False, ensure_ascii=False)
     text.encode()
     assert "\\u0000" not in text.replace("\\\\", "")
-    assert (meaning.change is None) or meaning.intent in (Intent.PROCESSED, Intent.PENDING)
-    assert (meaning.error is None) is (meaning.cause not in (Cause.MALFORMED, Cause.UNKNOWN_STATUS))
+    assert (meaning.change is None) or meaning.status in (EventStatus.PROCESSED, EventStatus.PENDING)
+    assert (meaning.error is None) is (meaning.reason not in (EventReason.MALFORMED, EventReason.UNKNOWN_STATUS))

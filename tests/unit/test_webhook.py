@@ -305,7 +305,7 @@ class TestNotStored:
 
     async def test_a_store_that_hangs_is_not_waited_for_beyond_the_deadline(self) -> None:
         service = Service(answer_deadline_seconds=0.02)
-        lines = service.log_lines()
+        lines = service.log_output()
         service.store.hangs = True
         response = await service.send(RAW, signed_headers(RAW))
         assert (response.status_code, response.json()) == (503, self.COME_AGAIN)

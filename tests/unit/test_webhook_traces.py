@@ -246,7 +246,7 @@ class TestAnything:
     @also(raw=b"{}", headers=[(b"content-length", "２".encode())])
     def test_without_a_valid_signature_is_refused(self, raw: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         service = Service()
-        service.log_lines()
+        service.log_output()
         response = asyncio.run(service.send(raw, headers))
         assert response.status_code in (401, 413)
         assert service.store.records == {}
@@ -260,7 +260,7 @@ class TestAnything:
         mac = sign_hex(raw, TRANSMISSION_TIME, SECRET_KEY).encode()
         others = [(name, value) for name, value in headers if name.lower() not in own]
         service = Service()
-        service.log_lines()
+        service.log_output()
         made = [*others, (SIGNATURE_HEADER.encode(), mac), (TIME_HEADER.encode(), TRANSMISSION_TIME.encode())]
         made.append((TIME_HEADER.encode(), sent_at))  # the first one counts
         response = asyncio.run(service.send(raw, made))

@@ -11,7 +11,7 @@ import pytest
 from supatoss.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.worker import MAX_ATTEMPTS, Worker
 from supatoss.store.recording import ClaimedEvent, FinishedEvent, OverdueAccount, Vouchers
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 from tests.unit.fakes import MemoryStore
 
@@ -25,7 +25,7 @@ def answer(status: str = "DONE", **fields: Any) -> PaymentAnswer:
     return PaymentAnswer(ASKED_AT, payment, Payment.model_validate(payment))
 
 
-class Scripted(TossApi):
+class Scripted(TossClient):
     """Gives its look-ups and confirmations in turn."""
 
     def __init__(self, *look_ups: PaymentAnswer | Exception, confirm: PaymentAnswer | Exception | None = None) -> None:

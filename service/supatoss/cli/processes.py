@@ -21,10 +21,10 @@ def serve() -> None:
     from prometheus_client import start_http_server
 
     from supatoss.app import create_app, load_settings
-    from supatoss.server import CLOSE_SECONDS, Gate, Server
+    from supatoss.server import CLOSE_SECONDS, Admission, Server
 
     settings = load_settings()
-    gate = Gate(create_app(settings))
+    admission = Admission(create_app(settings))
     # What was imported stays: the collector need not look at it again and again while deliveries come.
     gc.collect()
     gc.freeze()
@@ -32,7 +32,7 @@ def serve() -> None:
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.host)
     config = uvicorn.Config(
-        gate,
+        admission,
         host=settings.host,
         port=settings.port,
         loop="uvloop",  # named: with "auto", one that is missing would only make the service slower
@@ -45,7 +45,7 @@ def serve() -> None:
         timeout_graceful_shutdown=CLOSE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
-    Server(config, gate).run()
+    Server(config, admission).run()
 
 
 def worker() -> None:

@@ -73,11 +73,11 @@ def verify(
         print_json(
             {
                 "valid": found.is_valid,
-                "finding": found.finding,
+                "result": found.result,
                 "form": found.check,
                 "key": key,
                 "key_number": found.key_number,
-                "damages": found.damages,
+                "tamperings": found.tamperings,
                 "explanation": found.explanation,
             }
         )

@@ -178,7 +178,7 @@ async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, 
 def _pack(
     names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
 ) -> list[Shipment]:
-    from supatoss.toss.samples import TEMPLATES, Subject, make_body, to_bytes, transmission_id
+    from supatoss.toss.samples import TEMPLATES, SampleSubject, make_body, to_bytes, transmission_id
 
     by_upper = {name.upper(): name for name in TEMPLATES}
     unknown = [name for name in names if name.upper() not in by_upper]
@@ -187,12 +187,12 @@ def _pack(
         raise typer.BadParameter(f"{problem}; it has: {', '.join(TEMPLATES)}", param_hint="EVENT")
     if names and is_all:
         raise typer.BadParameter("--all sends every event: name none beside it", param_hint="EVENT")
-    shared = Subject.new()
+    shared = SampleSubject.new()
     shipments = []
     try:
         changes = [Assignment.parse(text) for text in assignments]
         for event_type in map(by_upper.__getitem__, map(str.upper, names or TEMPLATES)):
-            body = make_body(event_type, Subject.new() if is_all else shared)
+            body = make_body(event_type, SampleSubject.new() if is_all else shared)
             for change in changes:
                 body = change.apply(body)
             chosen = form or keys.form_for(event_type)

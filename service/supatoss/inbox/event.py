@@ -21,7 +21,7 @@ class Proof(StrEnum):
     OPERATOR = "operator"
 
 
-class Intent(StrEnum):
+class EventStatus(StrEnum):
     """The status that an event is to have once it is recorded."""
 
     PROCESSED = "processed"
@@ -30,7 +30,7 @@ class Intent(StrEnum):
     FAILED = "failed"
 
 
-class Cause(StrEnum):
+class EventReason(StrEnum):
     """Why an event is not simply processed: webhook_events.reason."""
 
     UNKNOWN_TYPE = "unknown_type"
@@ -45,9 +45,9 @@ class Cause(StrEnum):
 class Meaning:
     """What an event means: the rows it is about, when it happened, and the change, if any."""
 
-    intent: Intent
+    status: EventStatus
     change: Mapping[str, Any] | None = field(default=None, repr=False)
-    cause: Cause | None = None
+    reason: EventReason | None = None
     error: str | None = None
     payment_key: str | None = None
     order_id: str | None = None
@@ -77,8 +77,8 @@ class NewEvent:
             "event_type": self.event.event_type,
             "payload": self.body.text,
             "proof": self.proof.value,
-            "status": meaning.intent.value,
-            "reason": meaning.cause.value if meaning.cause else None,
+            "status": meaning.status.value,
+            "reason": meaning.reason.value if meaning.reason else None,
             "last_error": meaning.error,
             "payment_key": meaning.payment_key,
             "order_id": meaning.order_id,

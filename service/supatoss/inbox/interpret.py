@@ -17,7 +17,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from supatoss.inbox.event import Cause, Intent, Meaning
+from supatoss.inbox.event import EventReason, EventStatus, Meaning
 from supatoss.toss import events
 from supatoss.toss.delivery import plain_number
 from supatoss.toss.fields import PaymentStatus, PayoutStatus, parse_time
@@ -28,9 +28,9 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
     """What an event means. `occurred_at` is the body's own time; `createdAt`, where there is one, goes before it."""
     match event:
         case events.MalformedEvent():
-            return Meaning(Intent.FAILED, cause=Cause.MALFORMED, error=event.problem)
+            return Meaning(EventStatus.FAILED, reason=EventReason.MALFORMED, error=event.problem)
         case events.UnknownEvent():
-            return Meaning(Intent.IGNORED, cause=Cause.UNKNOWN_TYPE)
+            return Meaning(EventStatus.IGNORED, reason=EventReason.UNKNOWN_TYPE)
         case events.PaymentStatusChanged():
             return interpret_payment(event.data)
         case events.OrderPaymentStatusChanged():
@@ -45,18 +45,18 @@ def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one bran
             return _cancel(event.data)
         case events.BillingKeyIssued():
             change = _billing("issued", event.data.billing_key, event.data.customer_key)
-            return Meaning(Intent.PROCESSED, change, occurred_at=event.data.issued_at)
+            return Meaning(EventStatus.PROCESSED, change, occurred_at=event.data.issued_at)
         case events.BillingKeyDeleted():
             change = _billing("deleted", event.data.billing_key, event.data.customer_key)
-            return Meaning(Intent.PROCESSED, change, occurred_at=event.data.deleted_at)
+            return Meaning(EventStatus.PROCESSED, change, occurred_at=event.data.deleted_at)
         case events.BillingDeleted():
-            return Meaning(Intent.PROCESSED, _billing("deleted", event.billing_key, event.customer_key))
+            return Meaning(EventStatus.PROCESSED, _billing("deleted", event.billing_key, event.customer_key))
         case events.PayoutChanged():
             return _payout(event)
         case events.SettlementCompleted():
             return _settlement(event)
         case _:
-            return Meaning(Intent.IGNORED, cause=Cause.NO_PROJECTION)
+            return Meaning(EventStatus.IGNORED, reason=EventReason.NO_PROJECTION)
 
 
 def _issued_account(event: events.VirtualAccountIssued) -> Meaning:
@@ -73,8 +73,8 @@ def interpret_payment(payment: Payment) -> Meaning:
     named = payment.status
     if named is None or named not in PaymentStatus.__members__:
         return Meaning(
-            Intent.IGNORED if named else Intent.FAILED,
-            cause=Cause.UNKNOWN_STATUS if named else Cause.MALFORMED,
+            EventStatus.IGNORED if named else EventStatus.FAILED,
+            reason=EventReason.UNKNOWN_STATUS if named else EventReason.MALFORMED,
             error=f"data.status: {(named or 'missing')[:50]} is none of {', '.join(PaymentStatus)}",
             payment_key=payment.payment_key,
             order_id=payment.order_id,
@@ -105,7 +105,7 @@ def interpret_payment(payment: Payment) -> Meaning:
         secret=payment.secret,
     )
     return Meaning(
-        Intent.PROCESSED,
+        EventStatus.PROCESSED,
         change,
         payment_key=payment.payment_key,
         order_id=payment.order_id,
@@ -125,17 +125,17 @@ def _own_time(
 def _deposit_callback(event: events.DepositCallback) -> Meaning:
     if event.status == PaymentStatus.DONE:
         change = _present(kind="payment", status=event.status, secret=event.secret)
-        return Meaning(Intent.PENDING, change, Cause.CHECK_DEPOSIT, order_id=event.order_id)
+        return Meaning(EventStatus.PENDING, change, EventReason.CHECK_DEPOSIT, order_id=event.order_id)
     return interpret_payment(Payment(order_id=event.order_id, status=event.status, secret=event.secret))
 
 
 def _deposit(deposit: Deposit) -> Meaning:
     return Meaning(
-        Intent.PENDING,
+        EventStatus.PENDING,
         _present(
             kind="payment", status=PaymentStatus.DONE.value, approved_at=deposit.deposited_at, secret=deposit.secret
         ),
-        Cause.CHECK_DEPOSIT,
+        EventReason.CHECK_DEPOSIT,
         payment_key=deposit.payment_key,
         order_id=deposit.order_id,
         occurred_at=deposit.deposited_at,
@@ -145,9 +145,9 @@ def _deposit(deposit: Deposit) -> Meaning:
 def _cancel(cancel: Cancel) -> Meaning:
     """The Cancel object names no payment, so the one that has this cancel has to be found, and Toss to be asked."""
     return Meaning(
-        Intent.PENDING,
+        EventStatus.PENDING,
         _present(kind="cancel", cancel_key=cancel.transaction_key, cancel_request=cancel.cancel_request_id),
-        Cause.FIND_PAYMENT,
+        EventReason.FIND_PAYMENT,
         payment_key=cancel.payment_key,
         order_id=cancel.order_id,
         occurred_at=cancel.canceled_at,
@@ -164,7 +164,7 @@ def _payout(event: events.PayoutChanged) -> Meaning:
     amount = payout.amount or Money()
     is_completed = payout.status == PayoutStatus.COMPLETED
     return Meaning(
-        Intent.PROCESSED,
+        EventStatus.PROCESSED,
         _present(
             kind="settlement",
             settlement_kind="payout",
@@ -191,14 +191,14 @@ def _settlement(event: events.SettlementCompleted) -> Meaning:
     about = settlement.payment_key or settlement.order_id
     if own_key is None and about is None:
         return Meaning(
-            Intent.FAILED,
-            cause=Cause.MALFORMED,
+            EventStatus.FAILED,
+            reason=EventReason.MALFORMED,
             error="data: settlementKey, transactionKey, paymentKey or orderId is needed",
         )
     day = settlement.sold_date or settlement.paid_out_date
     settled_at = settlement.settled_at or settlement.completed_at
     return Meaning(
-        Intent.PROCESSED,
+        EventStatus.PROCESSED,
         _present(
             kind="settlement",
             settlement_kind="settlement",

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from supatoss.errors import NotAllowed, NotReadable
-from supatoss.inbox.event import Cause, Intent, Meaning, Proof
+from supatoss.inbox.event import EventReason, EventStatus, Meaning, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.inbox.verify import claim_of
 from supatoss.store import Store
@@ -37,7 +37,7 @@ class Reading:
     """An event as it is to be recorded anew. Without a meaning, the change that is stored counts again."""
 
     event: StoredEvent
-    status: Intent
+    status: EventStatus
     reason: str | None = None
     last_error: str | None = None
     meaning: Meaning | None = field(default=None, repr=False)
@@ -69,19 +69,21 @@ def read_again(event: StoredEvent) -> Reading | Refusal:
         return Refusal.PAYLOAD_EMPTIED
     if event.proof in (Proof.TOSS_API, Proof.OPERATOR):
         # Toss, or a person, vouched for the stored change. The body was only what somebody claimed.
-        return Reading(event, Intent.PROCESSED) if event.change else _wait(event, Cause.FIND_PAYMENT)
+        return Reading(event, EventStatus.PROCESSED) if event.change else _wait(event, EventReason.FIND_PAYMENT)
     try:
         body = read_body((event.payload or "").encode())
     except NotReadable:
         return Refusal.NOT_READABLE
     parsed = parse_event(body.fields)
     meaning = _meaning(parsed, event.proof)
-    if meaning.intent is Intent.PENDING:
-        return Reading(event, Intent.PROCESSED) if _holds_an_answer(event) else _wait(event, meaning.cause, meaning)
+    if meaning.status is EventStatus.PENDING:
+        return (
+            Reading(event, EventStatus.PROCESSED) if _holds_an_answer(event) else _wait(event, meaning.reason, meaning)
+        )
     return Reading(
         event,
-        meaning.intent,
-        meaning.cause.value if meaning.cause else None,
+        meaning.status,
+        meaning.reason.value if meaning.reason else None,
         meaning.error,
         meaning,
         parsed.created_at or meaning.occurred_at,
@@ -93,21 +95,21 @@ def _meaning(parsed: Event, proof: str) -> Meaning:
     meaning = interpret(parsed)
     claim = claim_of(parsed)
     if proof == Proof.SECRET and claim is not None and claim.is_deposit and meaning.change is not None:
-        return replace(meaning, intent=Intent.PENDING, cause=Cause.CHECK_DEPOSIT)
+        return replace(meaning, status=EventStatus.PENDING, reason=EventReason.CHECK_DEPOSIT)
     return meaning
 
 
 def _holds_an_answer(event: StoredEvent) -> bool:
     """Whether the stored change is Toss's answer: then it counts again, and Toss is not asked."""
-    return event.status == Intent.PROCESSED or (event.status == Intent.FAILED and event.reason in _VERDICTS)
+    return event.status == EventStatus.PROCESSED or (event.status == EventStatus.FAILED and event.reason in _VERDICTS)
 
 
-def _wait(event: StoredEvent, cause: Cause | None, meaning: Meaning | None = None) -> Reading:
+def _wait(event: StoredEvent, cause: EventReason | None, meaning: Meaning | None = None) -> Reading:
     # The last error stays: the worker sees in it whether Toss has a refusal stored under the idempotency key.
-    return Reading(event, Intent.PENDING, cause.value if cause else None, event.last_error, meaning)
+    return Reading(event, EventStatus.PENDING, cause.value if cause else None, event.last_error, meaning)
 
 
-UNFINISHED = (Intent.FAILED.value, Intent.PENDING.value)
+UNFINISHED = (EventStatus.FAILED.value, EventStatus.PENDING.value)
 """What is replayed unless other statuses are asked for."""
 
 DEFAULT_LIMIT = 100

@@ -14,11 +14,11 @@ from decimal import Decimal
 import structlog
 
 from supatoss.errors import CannotVerify, NotGenuine, Reason, TossError, TossNotFound
-from supatoss.inbox.event import Cause, Intent, Meaning, NewEvent, Proof
+from supatoss.inbox.event import EventReason, EventStatus, Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret, interpret_payment
 from supatoss.store import Store
 from supatoss.toss import events
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import Delivery, read_body
 from supatoss.toss.fields import PaymentStatus
 from supatoss.toss.fields import PaymentStatus as Status
@@ -104,14 +104,14 @@ def _of_payment(payment: Payment, default_status: str | None = None) -> Claim:
 Accepts = Callable[[PaymentAnswer], bool]
 
 
-class Questions:
+class Lookups:
     """Look-ups of payments, shared by those who ask about one order at the same time."""
 
-    def __init__(self, toss: TossApi) -> None:
+    def __init__(self, toss: TossClient) -> None:
         self._toss = toss
-        self._asking: dict[str, asyncio.Task[PaymentAnswer]] = {}
+        self._in_flight: dict[str, asyncio.Task[PaymentAnswer]] = {}
 
-    async def ask(
+    async def find(
         self, payment_key: str | None, order_id: str | None, timeout_seconds: float, accepts: Accepts
     ) -> PaymentAnswer:
         """The payment as Toss knows it, by its key where there is one. Raises TossError.
@@ -120,20 +120,20 @@ class Questions:
         only if the caller accepts it.
         """
         name = order_id or payment_key or ""
-        shared = self._asking.get(name)
+        shared = self._in_flight.get(name)
         if shared is not None:
             (finished,) = await asyncio.gather(asyncio.shield(shared), return_exceptions=True)
             if isinstance(finished, PaymentAnswer) and accepts(finished):
                 return finished
         own = asyncio.create_task(self._look_up(payment_key, order_id, timeout_seconds))
-        self._asking[name] = own
+        self._in_flight[name] = own
         try:
             # Whoever leaves must not take the answer from those who wait for it too.
             return await asyncio.shield(own)
         finally:
             own.add_done_callback(lambda task: task.cancelled() or task.exception())
-            if self._asking.get(name) is own:
-                del self._asking[name]
+            if self._in_flight.get(name) is own:
+                del self._in_flight[name]
 
     async def _look_up(self, payment_key: str | None, order_id: str | None, timeout_seconds: float) -> PaymentAnswer:
         if payment_key:
@@ -150,11 +150,11 @@ class Verifier:
     """Turns a delivery into an event that may be believed. `ask_seconds`: longest wait for Toss within an answer."""
 
     def __init__(
-        self, store: Store, keys: Keys, questions: Questions, *, accepts_unsigned: bool, ask_seconds: float
+        self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, ask_seconds: float
     ) -> None:
         self._store = store
         self._keys = keys
-        self._questions = questions
+        self._lookups = lookups
         self._accepts_unsigned = accepts_unsigned
         self._ask_seconds = ask_seconds
 
@@ -179,7 +179,7 @@ class Verifier:
 
     async def _complete(self, event: events.Event, meaning: Meaning) -> Meaning:
         """A signed event that needs Toss is finished now if Toss answers in time, and by the worker otherwise."""
-        if meaning.intent is not Intent.PENDING:
+        if meaning.status is not EventStatus.PENDING:
             return meaning
         claim = claim_of(event) or Claim(meaning.payment_key, meaning.order_id, None)
         if isinstance(event, events.CancelStatusChanged) and not (claim.payment_key or claim.order_id):
@@ -248,7 +248,7 @@ class Verifier:
         return vouchers.cancel_payment_key
 
     async def _ask(self, claim: Claim) -> PaymentAnswer:
-        return await self._questions.ask(
+        return await self._lookups.find(
             claim.payment_key,
             claim.order_id,
             self._ask_seconds,
@@ -267,7 +267,7 @@ def _is_settled(answer: PaymentAnswer) -> bool:
 
 
 def _to_check(meaning: Meaning) -> Meaning:
-    return replace(meaning, intent=Intent.PENDING, cause=Cause.CHECK_DEPOSIT)
+    return replace(meaning, status=EventStatus.PENDING, reason=EventReason.CHECK_DEPOSIT)
 
 
 def _is_among(secret: str | None, stored: Iterable[str]) -> bool:

@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 
 from supatoss.errors import SupatossError, TossError, TossNotFound, TossRefused
-from supatoss.inbox.event import Cause, Intent, Meaning, NewEvent, Proof
+from supatoss.inbox.event import EventReason, EventStatus, Meaning, NewEvent, Proof
 from supatoss.inbox.verify import observed
 from supatoss.store import Store
 from supatoss.store.recording import ClaimedEvent, OverdueAccount
-from supatoss.telemetry import EVENTS_SETTLED, describe
-from supatoss.toss.client import TossApi
+from supatoss.telemetry import ATTEMPTS, describe
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
 from supatoss.toss.fields import PaymentStatus
@@ -45,7 +45,7 @@ def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0
     return max(delay * (0.5 + dice / 2), at_least_seconds)
 
 
-class Unsettled(SupatossError):
+class CannotFinish(SupatossError):
     """An event that no further attempt can finish: it needs a person."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -54,10 +54,10 @@ class Unsettled(SupatossError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class AttemptResult:
     """The end of one attempt, as finish_webhook_event_v1 takes it."""
 
-    status: Intent
+    status: EventStatus
     reason: str | None = None
     last_error: str | None = None
     delay_seconds: float | None = None
@@ -107,9 +107,9 @@ _log = structlog.get_logger("supatoss.worker")
 
 
 class Worker:
-    """A loop over pending events. `run` ends after `stop`, when the events in hand are settled."""
+    """A loop over pending events. `run` ends after `stop`, when the events in hand are finished."""
 
-    def __init__(self, store: Store, toss: TossApi) -> None:
+    def __init__(self, store: Store, toss: TossClient) -> None:
         self._store = store
         self._toss = toss
         self._woken = asyncio.Event()
@@ -154,7 +154,7 @@ class Worker:
         for result in results:
             if isinstance(result, BaseException):
                 # Its lease runs out, and somebody claims it again.
-                _log.warning("event not settled", **describe(result))
+                _log.warning("event not finished", **describe(result))
         return len(claimed)
 
     async def sweep(self) -> int:
@@ -179,36 +179,38 @@ class Worker:
 
     async def _finish(self, event: ClaimedEvent) -> None:
         try:
-            settlement = _processed(await self._answer(event))
-        except Unsettled as problem:
-            settlement = Settlement(Intent.FAILED, problem.reason, str(problem))
+            result = _processed(await self._answer(event))
+        except CannotFinish as problem:
+            result = AttemptResult(EventStatus.FAILED, problem.reason, str(problem))
         except TossError as error:
-            settlement = _again(event, error)
-        settled = await self._store.finish_event(settlement.to_text(event))
-        EVENTS_SETTLED.labels(settled.status or settled.outcome, settled.reason or "").inc()
-        log = _log.error if settled.status == Intent.FAILED else _log.info
+            result = _again(event, error)
+        finished = await self._store.finish_event(result.to_text(event))
+        ATTEMPTS.labels(finished.status or finished.outcome, finished.reason or "").inc()
+        log = _log.error if finished.status == EventStatus.FAILED else _log.info
         log(
-            "event settled",
+            "event finished",
             event_id=event.id,
             event_type=event.event_type,
-            outcome=settled.outcome,
-            status=settled.status,
-            reason=settled.reason,
+            outcome=finished.outcome,
+            status=finished.status,
+            reason=finished.reason,
             attempts=event.attempts,
-            error=settlement.last_error,
+            error=result.last_error,
         )
 
     async def _answer(self, event: ClaimedEvent) -> PaymentAnswer:
         """The payment as Toss knows it, approved first where that is still to be done."""
         answer = await self._look_up(event)
-        if event.reason != Cause.CHECK_DEPOSIT or answer.payment.status != PaymentStatus.IN_PROGRESS:
+        if event.reason != EventReason.CHECK_DEPOSIT or answer.payment.status != PaymentStatus.IN_PROGRESS:
             return answer
         payment = answer.payment
         if event.amount is None or payment.payment_key is None or payment.order_id is None:
-            raise Unsettled("no_stored_amount", "the payment needs an approval, and no amount is stored for its order")
+            raise CannotFinish(
+                "no_stored_amount", "the payment needs an approval, and no amount is stored for its order"
+            )
         amount = Decimal(event.amount)
         if payment.total_amount is not None and payment.total_amount != amount:
-            raise Unsettled(
+            raise CannotFinish(
                 "approval_amount_mismatch",
                 f"Toss reports {payment.total_amount}, the application stored {amount} for this order",
             )
@@ -245,19 +247,19 @@ def _idempotency_key(event: ClaimedEvent) -> str:
     return f"{key}-{event.lease}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
 
 
-def _processed(answer: PaymentAnswer) -> Settlement:
+def _processed(answer: PaymentAnswer) -> AttemptResult:
     meaning = observed(answer)
-    if meaning.intent is not Intent.PROCESSED:
-        return Settlement(Intent.FAILED, meaning.cause.value if meaning.cause else None, meaning.error)
-    return Settlement(Intent.PROCESSED, meaning=meaning)
+    if meaning.status is not EventStatus.PROCESSED:
+        return AttemptResult(EventStatus.FAILED, meaning.reason.value if meaning.reason else None, meaning.error)
+    return AttemptResult(EventStatus.PROCESSED, meaning=meaning)
 
 
-def _again(event: ClaimedEvent, error: TossError) -> Settlement:
+def _again(event: ClaimedEvent, error: TossError) -> AttemptResult:
     """Another attempt later. Refusals are tried again too: keys get mended, and Toss's records catch up."""
     delay = next_delay_seconds(event.attempts, random.random(), error.retry_after_seconds or 0.0)  # noqa: S311
     if delay is None:
-        return Settlement(Intent.FAILED, error.outcome, str(error))
-    return Settlement(Intent.PENDING, last_error=str(error), delay_seconds=delay)
+        return AttemptResult(EventStatus.FAILED, error.outcome, str(error))
+    return AttemptResult(EventStatus.PENDING, last_error=str(error), delay_seconds=delay)
 
 
 def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from starlette.responses import Response
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay
 from supatoss.masking import mask_json
 from supatoss.ops.formats import korean_time, links_to_toss, money, parse_moment
@@ -35,13 +35,13 @@ def read_notice(visit: Visit) -> dict[str, str] | None:
     if code in ("replayed", "dry_run"):
         reason = words.named("reason", details["reason"]) if details["reason"] else ""
         text = words.t("done_text.becomes", status=words.named("status", details["status"]), reason=reason).strip()
-        if code == "replayed" and details["status"] == Intent.PENDING:
+        if code == "replayed" and details["status"] == EventStatus.PENDING:
             text = f"{text} {words.t('done_text.pending')}"
     elif code == "refused":
         text = words.named("refusal", details["reason"])
     elif code in ("in_hand", "changed"):
         text = words.t(f"done_text.{code}")
-    is_good = code == "replayed" and details["status"] != Intent.FAILED
+    is_good = code == "replayed" and details["status"] != EventStatus.FAILED
     tone = _TONES.get(code, "bad") if code != "replayed" or is_good else "bad"
     return {"tone": tone, "title": words.named("done", code), "text": text}
 
@@ -125,7 +125,7 @@ async def replay_event(visit: Visit) -> Response:
     dry_run = fields.get("mode") != "apply"
     (outcome,) = await replay(visit.store, [identity], actor=_actor(visit), dry_run=dry_run)
     _log.info("event replayed", event_id=identity, outcome=outcome.outcome, status=outcome.status, dry_run=dry_run)
-    if not dry_run and (outcome.outcome, outcome.status) == ("replayed", Intent.PENDING):
+    if not dry_run and (outcome.outcome, outcome.status) == ("replayed", EventStatus.PENDING):
         visit.desk.wake_worker()
     leave_notice(visit, outcome, dry_run=dry_run)
     return visit.redirect(f"/ops/events/{identity}")

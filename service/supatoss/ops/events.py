@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.ops.assets import query
 from supatoss.ops.i18n import CATALOGUES
 from supatoss.ops.visits import Visit
@@ -84,7 +84,7 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
     """The filter of an address. Total: what cannot be read is a problem, never an error."""
     texts = {name: query.get(name, "").strip() for name in ("q", "status", "reason", "type", "from", "until", "after")}
     problems = []
-    if texts["status"] and texts["status"] not in list(Intent):
+    if texts["status"] and texts["status"] not in list(EventStatus):
         problems.append("status")
     for name, problem, longest in (
         ("type", "type", MAX_TYPE_LENGTH),

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.ops.formats import parse_moment
 from supatoss.ops.visits import Visit
 from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS
@@ -66,7 +66,7 @@ LATE_SECONDS = 600
 """An event that waits for ten minutes is shown as late: the worker's first attempts come within seconds."""
 
 HOUR = dt.timedelta(hours=1)
-_COUNTED = (*(status.value for status in Intent), "deliveries")
+_COUNTED = (*(status.value for status in EventStatus), "deliveries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ async def show_overview(visit: Visit) -> Response:
         ranges=RANGES,
         reconciliation=answer["reconciliation"],
         process=read_figures(visit.desk.started_at),
-        status_names={status.value: words.t(f"status.{status.value}") for status in Intent},
+        status_names={status.value: words.t(f"status.{status.value}") for status in EventStatus},
     )
 
 
@@ -126,7 +126,7 @@ def read_overview(hours: int, answer: dict[str, Any]) -> Overview:
         rows.append({"seconds": int(hour.timestamp()), "label": label, **counted[hour]})
         hour += HOUR
     total = {name: sum(row[name] for row in rows) for name in _COUNTED}
-    events = sum(total[status.value] for status in Intent)
+    events = sum(total[status.value] for status in EventStatus)
     return Overview(
         hours,
         now,

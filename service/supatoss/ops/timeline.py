@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.ops.formats import count, links_to_toss, money, parse_moment
 from supatoss.ops.i18n import Words
 from supatoss.ops.visits import Missing, Visit
@@ -48,13 +48,13 @@ def tell(answer: dict[str, Any], words: Words) -> Story:
     if payment.get("asked_amount") is not None:
         at = parse_moment(payment["created_at"])
         amount, currency = payment["asked_amount"], payment["asked_currency"] or payment["currency"]
-        steps.append(Step(words.t("payment.asked"), at, Intent.IGNORED, amount, currency))
+        steps.append(Step(words.t("payment.asked"), at, EventStatus.IGNORED, amount, currency))
     known_cancels: set[str] = set()
     settled = {row["settlement_key"]: row for row in answer["settlements"]}
     for event in answer["events"]:
         currency = event["currency"] or payment.get("currency") or "KRW"
         cancels = tuple(item for item in event["cancels"] if _key(item) not in known_cancels)
-        if event["status"] == Intent.PROCESSED:
+        if event["status"] == EventStatus.PROCESSED:
             known_cancels |= {_key(item) for item in cancels}
         settlement = settled.pop(event["settlement_key"], None) if event["kind"] == "settlement" else None
         steps.append(_step(event, currency, cancels, settlement, words))
@@ -91,7 +91,7 @@ def _step(
         tuple(lines),
         cancels,
         event,
-        event["last_error"] if event["status"] != Intent.PROCESSED else None,
+        event["last_error"] if event["status"] != EventStatus.PROCESSED else None,
     )
 
 
@@ -108,7 +108,7 @@ def _title(event: dict[str, Any], settlement: dict[str, Any] | None, words: Word
 def _settlement(row: dict[str, Any], words: Words) -> Step:
     title = words.t("payment.payout" if row["kind"] == "payout" else "payment.settlement")
     at = parse_moment(row["settled_at"] or row["occurred_at"])
-    return Step(title, at, Intent.PROCESSED, lines=tuple(_money_lines(row, words)))
+    return Step(title, at, EventStatus.PROCESSED, lines=tuple(_money_lines(row, words)))
 
 
 def _money_lines(row: dict[str, Any], words: Words) -> list[str]:
@@ -122,7 +122,7 @@ def _key(cancel: dict[str, Any]) -> str:
 
 def _moment(step: Step) -> tuple[dt.datetime, bool]:
     """What the application asked for comes first; what has no time comes last; the rest keeps the fold's order."""
-    if step.event is None and step.tone == Intent.IGNORED:
+    if step.event is None and step.tone == EventStatus.IGNORED:
         return _FIRST, False
     return step.at or _LAST, True
 

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.ops.i18n import Words, choose
 from supatoss.ops.sessions import NOTE_SECONDS, SESSION_SECONDS, VISIT_SECONDS, Throttle, Tickets
 from supatoss.store import Store
@@ -135,7 +135,7 @@ class Visit:
             "section": section,
             "here": self.here if self.request.method == "GET" else HOME,
             "notice": None,
-            "statuses": [status.value for status in Intent],
+            "statuses": [status.value for status in EventStatus],
             **values,
         }
         return self._with_cookies(HTMLResponse(self.desk.templates.get_template(template).render(context), status))

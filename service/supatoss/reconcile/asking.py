@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from supatoss.errors import TossNotFound, TossRefused, TossUnavailable
 from supatoss.store.findings import Cause
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
 
 LOOK_UP_SECONDS = 90.0
@@ -20,7 +20,7 @@ Sleep = Callable[[float], Awaitable[None]]
 class Asking:
     """Look-ups of payments that are repeated when Toss is busy."""
 
-    def __init__(self, toss: TossApi, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, toss: TossClient, sleep: Sleep = asyncio.sleep) -> None:
         self._toss = toss
         self._sleep = sleep
 

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Sequence
 from decimal import Decimal
 
-from supatoss.inbox.event import Intent
+from supatoss.inbox.event import EventStatus
 from supatoss.inbox.interpret import interpret_payment
 from supatoss.reconcile.days import Window
 from supatoss.store.findings import MOVED, Cause, Held, Kind, Listed, Standing, Subject, cancels_of, holds_money
@@ -73,7 +73,7 @@ def _has_more(row: Held, listed: Sequence[Listed], window: Window) -> bool:
 
 def difference(standing: Standing, payment: Payment) -> tuple[Kind, Cause | None] | None:
     """How what we hold differs from the payment that Toss shows; the worst first."""
-    if interpret_payment(payment).intent is not Intent.PROCESSED:
+    if interpret_payment(payment).status is not EventStatus.PROCESSED:
         return Kind.STATUS, Cause.UNKNOWN_STATUS
     row = standing.shown(payment.payment_key)
     kind = _of_another_attempt(standing, payment) if row is None else _of_the_row(row, payment)

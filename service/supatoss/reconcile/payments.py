@@ -14,7 +14,7 @@ from supatoss.reconcile.days import Window
 from supatoss.store import Store
 from supatoss.store.findings import MOVED, Cause, Finding, Kind, Outcome, Standing, Subject, cancels_of
 from supatoss.store.reconciliation import Run
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
 from supatoss.toss.models import Payment, PaymentAnswer, Transaction
@@ -34,7 +34,7 @@ TOGETHER = 8
 class PaymentComparison:
     """The steps of a run over payments."""
 
-    def __init__(self, store: Store, toss: TossApi, asking: Asking, page_size: int = PAGE_SIZE) -> None:
+    def __init__(self, store: Store, toss: TossClient, asking: Asking, page_size: int = PAGE_SIZE) -> None:
         self._store = store
         self._toss = toss
         self._asking = asking

@@ -16,7 +16,7 @@ from supatoss.reconcile.settlements import SettlementComparison
 from supatoss.store import Store
 from supatoss.store.findings import Count, Finding, Outcome, by_kind
 from supatoss.store.reconciliation import Busy, Phase, Run, StartedBy, Subjects
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 
 RELEASE_SECONDS = 3.0
 """Time to give the lease back when a run is broken off; it ends by itself otherwise."""
@@ -48,7 +48,7 @@ class Reconciliation:
     def __init__(
         self,
         store: Store,
-        toss: TossApi,
+        toss: TossClient,
         *,
         asking: Asking | None = None,
         page_size: int = PAGE_SIZE,

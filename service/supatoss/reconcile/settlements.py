@@ -11,7 +11,7 @@ from supatoss.inbox.event import Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.store import Store
 from supatoss.store.findings import Cause, Finding, Kind, Outcome
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
 from supatoss.toss.models import Settlement, SettlementRow
@@ -24,7 +24,7 @@ _COMPARED = ("amount", "pay_out_amount")
 class SettlementComparison:
     """The steps of a run over settlements."""
 
-    def __init__(self, store: Store, toss: TossApi) -> None:
+    def __init__(self, store: Store, toss: TossClient) -> None:
         self._store = store
         self._toss = toss
 

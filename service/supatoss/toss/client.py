@@ -1,4 +1,4 @@
-"""Toss's API as this service uses it: keys, limits, time-outs, and every failure as one of our errors.
+"""The client of Toss's API: keys, limits, time-outs, and every failure as one of our errors.
 
 Source: docs.tosspayments.com, core API reference.
 """
@@ -18,19 +18,19 @@ import httpx
 from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
-from supatoss.toss.ratelimit import Pace, SingleFlight, TokenBucket, loop_time
-from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, Question
+from supatoss.toss.ratelimit import RateLimiter, SingleFlight, TokenBucket, loop_time
+from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
 from supatoss.toss.responses import error_in, read_object, read_rows, typed
 from supatoss.urls import TOSS_API_URL, check_url
 
 CONNECT_TIMEOUT_SECONDS = 2.0
-"""A connection that is not there in 2 s will not be there in time for a webhook."""
+"""Connecting for longer leaves too little of a webhook's deadline."""
 
 TEST_REQUESTS_PER_MINUTE = 100
 """What Toss allows test keys for each of its APIs; for live keys it publishes no number."""
 
 GET_TRIES = 2
-"""A kept connection that Toss has closed is found out by the request that fails on it; asking again is harmless."""
+"""A request on a kept connection that Toss has closed fails; repeating a GET is harmless."""
 
 OnCall = Callable[[str, str, float], None]
 
@@ -50,139 +50,23 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The body of a success. asked_at: UTC, taken before the request was sent; key: the one it was sent with."""
+class TossResponse:
+    """A successful response. asked_at: UTC, taken before the request was sent; key: the one it was sent with."""
 
     asked_at: dt.datetime
     body: bytes = field(repr=False)
     key: ApiKey
 
 
-class Exchange:
-    """A connection to Toss's API. Safe to share between tasks of one event loop."""
-
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        max_in_flight: int,
-        requests_per_minute: int | None,
-        transport: httpx.AsyncBaseTransport | None,
-        on_call: OnCall | None,
-    ) -> None:
-        self._base_url = check_base_url(base_url)
-        self._requests_per_minute = requests_per_minute
-        self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
-        self._pace = Pace(max_in_flight)
-        self._buckets: dict[str, TokenBucket] = {}
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
-            follow_redirects=False,
-            trust_env=False,
-            # Not compressed, so that the limit of an answer's length is one of its bytes on the wire, too.
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "supatoss"},
-        )
-
-    async def close(self) -> None:
-        """Closes the connections; requests in flight end as TossUnavailable."""
-        await self._http.aclose()
-
-    async def ask(self, question: Question, keys: Sequence[ApiKey]) -> Answer:
-        """The first success among the keys, newest first; all of them within the question's time.
-
-        A key that Toss does not accept, and one under which it finds nothing, lets the next one try: keys overlap while
-        one is re-issued, and a merchant can have several MIDs. "Not found" holds only if every key could look.
-        """
-        try:
-            async with asyncio.timeout(question.timeout_seconds):
-                return await self._ask_with_any(question, keys, loop_time() + question.timeout_seconds)
-        except TimeoutError:
-            problem = TossUnavailable(question.call, "timeout")
-            self._on_call(question.call, problem.outcome, question.timeout_seconds)
-        raise problem
-
-    async def _ask_with_any(self, question: Question, keys: Sequence[ApiKey], deadline: float) -> Answer:
-        problems: list[TossError] = []
-        for key in keys:
-            try:
-                return await self._ask_with(question, key, deadline)
-            except (TossMisconfigured, TossNotFound) as error:
-                problems.append(error)
-        raise next((error for error in problems if isinstance(error, TossMisconfigured)), problems[-1])
-
-    async def _ask_with(self, question: Question, key: ApiKey, deadline: float) -> Answer:
-        tries_left = GET_TRIES if question.method == "GET" else 1
-        while True:
-            tries_left -= 1
-            started = loop_time()
-            problem: TossError
-            try:
-                answer = await self._send(question, key, deadline)
-            except httpx.HTTPError as error:
-                # Only the kind of httpx's error: its text can hold a header, its attributes hold the request.
-                problem = TossUnavailable(question.call, f"no answer: {type(error).__name__}")
-                is_over = not isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
-            except TossError as error:
-                problem, is_over = error, True
-            else:
-                self._on_call(question.call, "ok", loop_time() - started)
-                return answer
-            self._on_call(question.call, problem.outcome, loop_time() - started)
-            if is_over or not tries_left:
-                raise problem
-
-    async def _send(self, question: Question, key: ApiKey, deadline: float) -> Answer:
-        if self._http.is_closed:
-            raise TossUnavailable(question.call, "the client is closed")
-        async with self._pace.turn(question.call, self._bucket(question.call, key), deadline):
-            asked_at = dt.datetime.now(dt.UTC)
-            async with self._http.stream(
-                question.method,
-                self._base_url + question.path,
-                params=question.params or None,
-                headers={**question.headers, "authorization": key.authorization},
-                content=question.content,
-                timeout=httpx.Timeout(question.read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
-            ) as response:
-                body = await _read(response, question)
-            problem = error_in(question.call, response.status_code, response.headers.get("retry-after"), body)
-            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and problem and problem.retry_after_seconds:
-                self._pace.pause(problem.retry_after_seconds)
-        if problem:
-            raise problem
-        return Answer(asked_at, body, key)
-
-    def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
-        limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)
-        return None if limit is None else self._buckets.setdefault(call, TokenBucket(limit))
-
-
-async def _read(response: httpx.Response, question: Question) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > question.max_answer_bytes:
-            raise TossUnavailable(question.call, "the answer is too long", http_status=response.status_code)
-    return bytes(body)
-
-
-def check_base_url(value: str) -> str:
-    """The address of Toss's API without a trailing slash. Raises ConfigurationError with what it should be."""
-    try:
-        return check_url(value, TOSS_API_URL)
-    except ValueError as error:
-        raise ConfigurationError([f"TOSS_API_URL {error}."]) from None
-
-
-class TossApi:
-    """A client of Toss's API with the keys of one merchant, newest first; several where one is being re-issued.
+class TossClient:
+    """A client of Toss's API with the keys of one merchant, newest first; several while one is being re-issued.
 
     Several MIDs are fine for look-ups: the next key is tried where one finds nothing. Transactions and settlements
     belong to one MID, that of the first key that Toss accepts: make a client for each.
 
     on_call(call, outcome, seconds) is told of every request; outcome is ok or that of the error, seconds include the
-    wait for a turn. Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured.
+    wait for a slot. Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured. Safe to share
+    between tasks of one event loop.
     """
 
     def __init__(
@@ -197,14 +81,20 @@ class TossApi:
     ) -> None:
         if isinstance(secret_keys, str) or not secret_keys or not all(secret_keys):
             raise ConfigurationError(["TOSS_SECRET_KEY should be a secret key of Toss, or several."])
+        self._base_url = check_base_url(base_url)
         self._keys = tuple(map(ApiKey.of, secret_keys))
+        self._requests_per_minute = requests_per_minute
+        self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
+        self._limiter = RateLimiter(max_in_flight)
+        self._buckets: dict[str, TokenBucket] = {}
         self._look_ups: SingleFlight[PaymentAnswer] = SingleFlight()
-        self._exchange = Exchange(
-            base_url,
-            max_in_flight=max_in_flight,
-            requests_per_minute=requests_per_minute,
+        self._http = httpx.AsyncClient(
             transport=transport,
-            on_call=on_call,
+            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
+            follow_redirects=False,
+            trust_env=False,
+            # Not compressed, so that the limit on a response's length counts its bytes on the wire too.
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "supatoss"},
         )
 
     async def __aenter__(self) -> Self:
@@ -217,19 +107,19 @@ class TossApi:
 
     async def aclose(self) -> None:
         """Closes the connections; requests in flight end as TossUnavailable."""
-        await self._exchange.close()
+        await self._http.aclose()
 
     async def payment(self, payment_key: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> PaymentAnswer:
-        """The payment of this key.
+        """The payment with this key.
 
-        Look-ups of it in flight at once share one request, so the answer's asked_at can be before this call.
+        Concurrent look-ups of it share one request, so the answer's asked_at can be before this call.
         """
         return await self._look_up(requests.payment(payment_key, timeout_seconds))
 
     async def payment_by_order(
         self, order_id: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS
     ) -> PaymentAnswer:
-        """A payment of this order, shared as `payment` is. Which of several attempts it is, Toss does not document."""
+        """A payment of this order, shared as `payment` is. Toss doesn't document which of several attempts it is."""
         return await self._look_up(requests.payment_by_order(order_id, timeout_seconds))
 
     async def confirm(
@@ -241,20 +131,18 @@ class TossApi:
         idempotency_key: str,
         timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS,
     ) -> PaymentAnswer:
-        """Approves a payment. Never repeated here: after TossUnavailable, and after ALREADY_PROCESSED_PAYMENT, look up.
+        """Approves a payment. Never retried here: after TossUnavailable or ALREADY_PROCESSED_PAYMENT, look it up.
 
         Toss answers a repeated idempotency key with its first answer, even if that was an error, for 15 days.
         """
-        return await self._payment(
-            requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds),
-        )
+        return await self._payment(requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds))
 
     async def transactions(
         self, start: dt.datetime, end: dt.datetime, *, starting_after: str | None = None, page_size: int = 1000
     ) -> AsyncIterator[list[Transaction]]:
         """Pages of the approvals and cancels between two aware times. No page is empty.
 
-        To go on later, give the transaction_key of the last row as starting_after.
+        To resume later, pass the transaction_key of the last row as starting_after.
         """
         keys, is_full = self._keys, True
         while is_full:
@@ -275,7 +163,7 @@ class TossApi:
         date_type: Literal["soldDate", "paidOutDate"] = "soldDate",
         page_size: int = 1000,
     ) -> AsyncIterator[list[SettlementRow]]:
-        """Pages of what Toss pays out, for days in Korea, both included. No page is empty; test keys get none."""
+        """Pages of Toss's payouts, for days in Korea, both included. No page is empty; test keys get none."""
         keys, is_full = self._keys, True
         number, before = 1, list[Any]()
         while is_full:
@@ -287,22 +175,108 @@ class TossApi:
                 yield [typed("settlements", SettlementRow, row) for row in rows]
             number, before = number + 1, rows
 
-    async def _look_up(self, question: Question) -> PaymentAnswer:
-        key = (question.call, *question.asked_for.values())
+    async def _look_up(self, request: TossRequest) -> PaymentAnswer:
+        key = (request.call, *request.expected.values())
         try:
-            return await self._look_ups.join(key, lambda: self._payment(question), question.timeout_seconds)
+            return await self._look_ups.join(key, lambda: self._payment(request), request.timeout_seconds)
         except TimeoutError:
-            raise TossUnavailable(question.call, "timeout") from None
+            raise TossUnavailable(request.call, "timeout") from None
 
-    async def _payment(self, question: Question) -> PaymentAnswer:
-        answer: Answer = await self._exchange.ask(question, self._keys)
-        fields = read_object(question.call, answer.body)
-        if any(fields.get(name) != value for name, value in question.asked_for.items()):
+    async def _payment(self, request: TossRequest) -> PaymentAnswer:
+        response = await self._send(request, self._keys)
+        fields = read_object(request.call, response.body)
+        if any(fields.get(name) != value for name, value in request.expected.items()):
             # The name came from an unsigned body and made a path; only an answer about that very payment counts.
-            raise TossUnavailable(question.call, "answered for another payment")
-        return PaymentAnswer(answer.asked_at, fields, typed(question.call, Payment, fields))
+            raise TossUnavailable(request.call, "answered for another payment")
+        return PaymentAnswer(response.asked_at, fields, typed(request.call, Payment, fields))
 
-    async def _page(self, question: Question, keys: tuple[ApiKey, ...]) -> tuple[list[Any], tuple[ApiKey, ...]]:
-        """Rows of one page, and the key to go on with: another key could mean another MID's rows."""
-        answer = await self._exchange.ask(question, keys)
-        return read_rows(question.call, answer.body), (answer.key,)
+    async def _page(self, request: TossRequest, keys: tuple[ApiKey, ...]) -> tuple[list[Any], tuple[ApiKey, ...]]:
+        """Rows of one page, and the key for the next one: another key could mean another MID's rows."""
+        response = await self._send(request, keys)
+        return read_rows(request.call, response.body), (response.key,)
+
+    async def _send(self, request: TossRequest, keys: Sequence[ApiKey]) -> TossResponse:
+        """The first success among the keys, newest first, all within the request's time-out.
+
+        A key that Toss rejects, or under which it finds nothing, lets the next one try: keys overlap while one is
+        re-issued, and a merchant can have several MIDs. "Not found" holds only if every key could look.
+        """
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                return await self._send_with_any(request, keys, loop_time() + request.timeout_seconds)
+        except TimeoutError:
+            problem = TossUnavailable(request.call, "timeout")
+            self._on_call(request.call, problem.outcome, request.timeout_seconds)
+        raise problem
+
+    async def _send_with_any(self, request: TossRequest, keys: Sequence[ApiKey], deadline: float) -> TossResponse:
+        problems: list[TossError] = []
+        for key in keys:
+            try:
+                return await self._send_with(request, key, deadline)
+            except (TossMisconfigured, TossNotFound) as error:
+                problems.append(error)
+        raise next((error for error in problems if isinstance(error, TossMisconfigured)), problems[-1])
+
+    async def _send_with(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
+        tries_left = GET_TRIES if request.method == "GET" else 1
+        while True:
+            tries_left -= 1
+            started = loop_time()
+            problem: TossError
+            try:
+                response = await self._send_once(request, key, deadline)
+            except httpx.HTTPError as error:
+                # Only the kind of httpx's error: its text can hold a header, its attributes hold the request.
+                problem = TossUnavailable(request.call, f"no answer: {type(error).__name__}")
+                is_final = not isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
+            except TossError as error:
+                problem, is_final = error, True
+            else:
+                self._on_call(request.call, "ok", loop_time() - started)
+                return response
+            self._on_call(request.call, problem.outcome, loop_time() - started)
+            if is_final or not tries_left:
+                raise problem
+
+    async def _send_once(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
+        if self._http.is_closed:
+            raise TossUnavailable(request.call, "the client is closed")
+        async with self._limiter.slot(request.call, self._bucket(request.call, key), deadline):
+            asked_at = dt.datetime.now(dt.UTC)
+            async with self._http.stream(
+                request.method,
+                self._base_url + request.path,
+                params=request.params or None,
+                headers={**request.headers, "authorization": key.authorization},
+                content=request.content,
+                timeout=httpx.Timeout(request.read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+            ) as response:
+                body = await _read(response, request)
+            problem = error_in(request.call, response.status_code, response.headers.get("retry-after"), body)
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and problem and problem.retry_after_seconds:
+                self._limiter.pause(problem.retry_after_seconds)
+        if problem:
+            raise problem
+        return TossResponse(asked_at, body, key)
+
+    def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
+        limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)
+        return None if limit is None else self._buckets.setdefault(call, TokenBucket(limit))
+
+
+async def _read(response: httpx.Response, request: TossRequest) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > request.max_answer_bytes:
+            raise TossUnavailable(request.call, "the answer is too long", http_status=response.status_code)
+    return bytes(body)
+
+
+def check_base_url(value: str) -> str:
+    """The address of Toss's API without a trailing slash. Raises ConfigurationError with what it should be."""
+    try:
+        return check_url(value, TOSS_API_URL)
+    except ValueError as error:
+        raise ConfigurationError([f"TOSS_API_URL {error}."]) from None

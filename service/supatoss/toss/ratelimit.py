@@ -1,4 +1,4 @@
-"""How often Toss is asked: so many a minute, so many at once, and not at all for a while after a 429."""
+"""Limits on calls of Toss's API: calls a minute, calls in flight, a pause after a 429; and look-ups that are shared."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from supatoss.errors import TossUnavailable
 
 WINDOW_SECONDS = 61.0
-"""A minute, in which Toss counts, and one second because a request arrives later than it was sent."""
+"""Toss counts by the minute; one second more, because a request arrives later than it was sent."""
 
 T = TypeVar("T")
 
@@ -20,10 +20,10 @@ def loop_time() -> float:
 
 
 class TokenBucket:
-    """A fixed number of tokens, each of which comes back a while after its use.
+    """A fixed number of tokens, each of which comes back one window after its use.
 
-    Tokens that drip in at a steady rate would let a full bucket pass twice the limit in its first minute, and Toss
-    would answer 429 to all of it. Here no window of `window_seconds` ever holds more than `tokens` uses.
+    Refilling at a steady rate would let a full bucket pass twice the limit in its first minute, and Toss would answer
+    429 to the excess. Here no window of `window_seconds` ever holds more than `tokens` uses.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class TokenBucket:
     def take(self, within_seconds: float) -> float:
         """Takes a token and returns the seconds to wait before its use.
 
-        More than within_seconds means that there is none in time, and none was taken.
+        If that is more than within_seconds, no token was taken.
         """
         now = self._clock()
         usable_at = now
@@ -47,20 +47,20 @@ class TokenBucket:
         return usable_at - now
 
 
-class Pace:
-    """The limits of one client. A call that cannot have its turn before its deadline fails at once."""
+class RateLimiter:
+    """The limits of one client. A call that can't be sent before its deadline fails at once."""
 
     def __init__(self, max_in_flight: int) -> None:
         self._slots = asyncio.Semaphore(max_in_flight)
         self._paused_until = float("-inf")
 
     def pause(self, seconds: float) -> None:
-        """Holds all calls back that are not yet sent. A pause never shortens one that runs."""
+        """Holds back all calls that are not sent yet. A shorter pause never cuts a longer one short."""
         self._paused_until = max(self._paused_until, loop_time() + seconds)
 
     @asynccontextmanager
-    async def turn(self, call: str, bucket: TokenBucket | None, deadline: float) -> AsyncIterator[None]:
-        """One of the places in flight. Raises TossUnavailable where none can be had before the deadline."""
+    async def slot(self, call: str, bucket: TokenBucket | None, deadline: float) -> AsyncIterator[None]:
+        """A slot for one call in flight. Raises TossUnavailable if none is free before the deadline."""
         self._pause_left(call, deadline)
         if bucket is not None:
             left = deadline - loop_time()
@@ -81,17 +81,17 @@ class Pace:
 
 
 class SingleFlight(Generic[T]):
-    """Callers that ask the same at the same time share one piece of work."""
+    """Concurrent callers with the same key share one piece of work."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
         self._waiting: dict[asyncio.Task[T], int] = {}
 
     async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]], timeout_seconds: float) -> T:
-        """The result of the work under this key: of that in flight, else of what `start` makes.
+        """The result of the work in flight under this key, else of the work that `start` makes.
 
-        A caller that goes away leaves the others their work; the last one to go ends it. Raises what the work raises,
-        and TimeoutError where work that another caller started takes longer than timeout_seconds.
+        A cancelled caller leaves the work to the others; the last one cancels it. Raises what the work raises, and
+        TimeoutError if work that another caller started takes longer than timeout_seconds.
         """
         task = self._tasks.get(key)
         is_mine = task is None
@@ -121,7 +121,7 @@ class SingleFlight(Generic[T]):
     def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
         self._forget(key, task)
         if not task.cancelled():
-            task.exception()  # so that nobody is warned of an error whose waiters have all gone
+            task.exception()  # marks it as retrieved: all waiters may have gone
 
     def _forget(self, key: Hashable, task: asyncio.Task[T]) -> None:
         if self._tasks.get(key) is task:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supatoss.errors import Reason
-from supatoss.inbox.event import Cause, Intent, Proof
+from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, choose, named, say
 from supatoss.toss.fields import PaymentStatus
@@ -35,12 +35,12 @@ OTHER_REASONS = (
 """Those that SQL and the worker give."""
 
 CODES = {
-    "status": Intent,
+    "status": EventStatus,
     "proof": (*Proof, "none"),
     "proof_note": (*Proof, "none"),
     "payment": (*PaymentStatus, "PENDING"),
-    "reason": (*Cause, *OTHER_REASONS, "none"),
-    "advice": (*Cause, *OTHER_REASONS),
+    "reason": (*EventReason, *OTHER_REASONS, "none"),
+    "advice": (*EventReason, *OTHER_REASONS),
     "rejected": Reason,
     "refusal": Refusal,
     "span": ("seconds", "minutes", "hours", "days"),

@@ -24,7 +24,7 @@ from supatoss.errors import (
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.client import SCHEMA_VERSION, is_legacy_key
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 
 SETTINGS = "settings"
@@ -155,7 +155,7 @@ async def check_toss(settings: Settings) -> list[Verdict]:
 async def _check_key(api_url: str, key: str, check: str) -> Verdict:
     kind = kind_of(key)
     try:
-        async with TossApi(api_url, [key]) as toss:
+        async with TossClient(api_url, [key]) as toss:
             await toss.payment_by_order(f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TIMEOUT_SECONDS)
     except TossNotFound:
         if kind == "unknown":

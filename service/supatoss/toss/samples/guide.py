@@ -3,13 +3,13 @@
 import datetime as dt
 
 from supatoss.toss import events
-from supatoss.toss.samples.subject import Body, Subject
+from supatoss.toss.samples.subject import Body, SampleSubject
 from supatoss.toss.samples.toss import AMOUNT_WON, payment
 
 FEE_WON = 297
 
 
-def virtual_account_issued(subject: Subject) -> Body:
+def virtual_account_issued(subject: SampleSubject) -> Body:
     """An account waits for its deposit."""
     account = {
         "accountNumber": "X0000000000001",
@@ -23,7 +23,7 @@ def virtual_account_issued(subject: Subject) -> Body:
     return _guide(events.VirtualAccountIssued.TYPE, payment(subject, **waiting, virtualAccount=account))
 
 
-def virtual_account_deposit(subject: Subject) -> Body:
+def virtual_account_deposit(subject: SampleSubject) -> Body:
     """Money arrived on an account."""
     data = {
         "paymentKey": subject.payment_key,
@@ -34,7 +34,7 @@ def virtual_account_deposit(subject: Subject) -> Body:
     return _guide(events.VirtualAccountDeposit.TYPE, data)
 
 
-def billing_key_issued(subject: Subject) -> Body:
+def billing_key_issued(subject: SampleSubject) -> Body:
     """A customer has a billing key."""
     data = {
         "billingKey": subject.billing_key,
@@ -44,7 +44,7 @@ def billing_key_issued(subject: Subject) -> Body:
     return _guide(events.BillingKeyIssued.TYPE, data)
 
 
-def billing_key_deleted(subject: Subject) -> Body:
+def billing_key_deleted(subject: SampleSubject) -> Body:
     """A billing key was deleted."""
     data = {
         "billingKey": subject.billing_key,
@@ -54,7 +54,7 @@ def billing_key_deleted(subject: Subject) -> Body:
     return _guide(events.BillingKeyDeleted.TYPE, data)
 
 
-def settlement_completed(subject: Subject) -> Body:
+def settlement_completed(subject: SampleSubject) -> Body:
     """A payment's money was paid out."""
     data = {
         "paymentKey": subject.payment_key,

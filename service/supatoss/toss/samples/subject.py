@@ -16,7 +16,7 @@ _ULID_LENGTH = 26
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class SampleSubject:
     """Whom and what events are about: bodies made of one subject name the same order, payment, customer and seller."""
 
     now: dt.datetime

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from supatoss.inbox.event import Cause, Intent, Meaning
+from supatoss.inbox.event import EventReason, EventStatus, Meaning
 from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import TYPES, parse_event
@@ -27,8 +27,8 @@ def change_of(body: dict[str, Any]) -> dict[str, Any]:
 class TestPayments:
     def test_a_card_payment_of_toss(self) -> None:
         meaning = meaning_of(example("payment_card_done").body)
-        assert meaning.intent is Intent.PROCESSED
-        assert meaning.cause is None
+        assert meaning.status is EventStatus.PROCESSED
+        assert meaning.reason is None
         assert (meaning.payment_key, meaning.order_id) == ("tacme20260314102040Qw7Zx", "ord-20260314-000187")
         assert meaning.occurred_at == dt.datetime(2026, 3, 14, 1, 21, 7, tzinfo=dt.UTC)
         assert meaning.change == {
@@ -49,7 +49,7 @@ class TestPayments:
 
     def test_the_payment_of_the_guide(self) -> None:
         meaning = meaning_of(GUIDE_PAYMENT)
-        assert meaning.intent is Intent.PROCESSED
+        assert meaning.status is EventStatus.PROCESSED
         assert (meaning.payment_key, meaning.order_id) == ("tviva20240101000001...", "order_123456")
         assert meaning.change == {
             "kind": "payment",
@@ -61,15 +61,15 @@ class TestPayments:
     @pytest.mark.parametrize("status", PaymentStatus)
     def test_every_status_is_passed_on(self, status: PaymentStatus) -> None:
         meaning = meaning_of(payment_body(status=status.value))
-        assert meaning.intent is Intent.PROCESSED
+        assert meaning.status is EventStatus.PROCESSED
         assert meaning.change == {"kind": "payment", "status": status.value}
         assert (meaning.payment_key, meaning.order_id, meaning.occurred_at) == ("key-1", "order-1", None)
 
     @pytest.mark.parametrize("status", ["SOMETHING_NEW", "done", " DONE", "is_canceled", "name", "X" * 60])
     def test_a_status_that_toss_added_is_ignored_by_name(self, status: str) -> None:
         meaning = meaning_of(payment_body(status=status))
-        assert meaning.intent is Intent.IGNORED
-        assert meaning.cause is Cause.UNKNOWN_STATUS
+        assert meaning.status is EventStatus.IGNORED
+        assert meaning.reason is EventReason.UNKNOWN_STATUS
         assert meaning.change is None
         assert (meaning.payment_key, meaning.order_id) == ("key-1", "order-1")
         assert meaning.error == (
@@ -80,7 +80,7 @@ class TestPayments:
     @pytest.mark.parametrize("status", [None, "", 5])
     def test_a_payment_without_status_needs_a_person(self, status: object) -> None:
         meaning = meaning_of(payment_body(status=status))
-        assert (meaning.intent, meaning.cause, meaning.change) == (Intent.FAILED, Cause.MALFORMED, None)
+        assert (meaning.status, meaning.reason, meaning.change) == (EventStatus.FAILED, EventReason.MALFORMED, None)
         assert meaning.error is not None
         assert meaning.error.startswith("data.status: missing is none of READY, ")
         assert (meaning.payment_key, meaning.order_id) == ("key-1", "order-1")
@@ -176,8 +176,8 @@ class TestPayments:
             f'{{"eventType":"PAYMENT_STATUS_CHANGED","data":{{"orderId":"o","status":"DONE","totalAmount":{written}}}}}'
         )
         meaning = interpret(parse_event(read_body(raw.encode()).fields))
-        if meaning.intent is Intent.FAILED:
-            assert meaning.cause is Cause.MALFORMED
+        if meaning.status is EventStatus.FAILED:
+            assert meaning.reason is EventReason.MALFORMED
             return
         assert meaning.change is not None
         assert Decimal(meaning.change["amount"]) == Decimal(written)
@@ -196,7 +196,7 @@ class TestVirtualAccounts:
         meaning = meaning_of(
             event_body("VIRTUAL_ACCOUNT_ISSUED", paymentKey="key-1", orderId="order-1", virtualAccount=self.ACCOUNT)
         )
-        assert meaning.intent is Intent.PROCESSED
+        assert meaning.status is EventStatus.PROCESSED
         assert (meaning.payment_key, meaning.order_id) == ("key-1", "order-1")
         assert meaning.change == {
             "kind": "payment",
@@ -220,11 +220,11 @@ class TestVirtualAccounts:
     def test_an_issued_account_keeps_a_status_of_its_own(self) -> None:
         assert change_of(event_body("VIRTUAL_ACCOUNT_ISSUED", orderId="o", status="EXPIRED"))["status"] == "EXPIRED"
         unknown = meaning_of(event_body("VIRTUAL_ACCOUNT_ISSUED", orderId="o", status="NEW"))
-        assert (unknown.intent, unknown.cause) == (Intent.IGNORED, Cause.UNKNOWN_STATUS)
+        assert (unknown.status, unknown.reason) == (EventStatus.IGNORED, EventReason.UNKNOWN_STATUS)
 
     def test_the_deposit_of_the_guide_is_checked_first(self) -> None:
         meaning = meaning_of(GUIDE_DEPOSIT)
-        assert (meaning.intent, meaning.cause) == (Intent.PENDING, Cause.CHECK_DEPOSIT)
+        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
         assert (meaning.payment_key, meaning.order_id) == ("tviva20240101000002...", "order_123456")
         assert meaning.occurred_at == dt.datetime(2024, 1, 1, 1, tzinfo=dt.UTC)
         assert meaning.change == {
@@ -237,30 +237,31 @@ class TestVirtualAccounts:
     def test_the_deposit_of_toss_is_checked_first(self) -> None:
         body = example("deposit_callback_done").body
         meaning = meaning_of(body)
-        assert (meaning.intent, meaning.cause) == (Intent.PENDING, Cause.CHECK_DEPOSIT)
+        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
         assert (meaning.payment_key, meaning.order_id) == (None, body["orderId"])
         assert meaning.change == {"kind": "payment", "status": "DONE", "secret": body["secret"]}
 
     @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "CANCELED", "PARTIAL_CANCELED"])
     def test_any_other_deposit_callback_changes_the_payment(self, status: str) -> None:
         meaning = meaning_of({"secret": "ps_1", "status": status, "transactionKey": "tx-1", "orderId": "order-1"})
-        assert (meaning.intent, meaning.cause) == (Intent.PROCESSED, None)
+        assert (meaning.status, meaning.reason) == (EventStatus.PROCESSED, None)
         assert (meaning.payment_key, meaning.order_id, meaning.occurred_at) == (None, "order-1", None)
         assert meaning.change == {"kind": "payment", "status": status, "secret": "ps_1"}
 
     @pytest.mark.parametrize(
-        ("status", "intent"), [("NEW", Intent.IGNORED), ("", Intent.FAILED), (None, Intent.FAILED), (5, Intent.FAILED)]
+        ("status", "expected"),
+        [("NEW", EventStatus.IGNORED), ("", EventStatus.FAILED), (None, EventStatus.FAILED), (5, EventStatus.FAILED)],
     )
-    def test_a_deposit_callback_of_another_status_changes_nothing(self, status: object, intent: Intent) -> None:
+    def test_a_deposit_callback_of_another_status_changes_nothing(self, status: object, expected: EventStatus) -> None:
         meaning = meaning_of({"secret": "ps_1", "status": status, "transactionKey": "tx-1", "orderId": "order-1"})
-        assert (meaning.intent, meaning.change) == (intent, None)
+        assert (meaning.status, meaning.change) == (expected, None)
         assert meaning.order_id == "order-1"
 
 
 class TestOtherEvents:
     def test_the_billing_key_of_the_guide_is_issued(self) -> None:
         meaning = meaning_of(GUIDE_BILLING_KEY)
-        assert meaning.intent is Intent.PROCESSED
+        assert meaning.status is EventStatus.PROCESSED
         assert meaning.occurred_at == dt.datetime(2024, 1, 1, 1, tzinfo=dt.UTC)
         assert meaning.change == {
             "kind": "billing",
@@ -287,7 +288,7 @@ class TestOtherEvents:
     @pytest.mark.parametrize("name", ["cancel_status_changed_done", "cancel_status_changed_aborted"])
     def test_a_cancel_waits_for_its_payment_to_be_found(self, name: str) -> None:
         meaning = meaning_of(example(name).body)
-        assert (meaning.intent, meaning.cause) == (Intent.PENDING, Cause.FIND_PAYMENT)
+        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.FIND_PAYMENT)
         assert (meaning.payment_key, meaning.order_id) == (None, None)
         assert meaning.change == {"kind": "cancel", "cancel_key": example(name).body["data"]["transactionKey"]} | (
             {"cancel_request": request} if (request := example(name).body["data"].get("cancelRequestId")) else {}
@@ -302,7 +303,7 @@ class TestOtherEvents:
 
     def test_a_payout_that_is_completed_is_settled(self) -> None:
         meaning = meaning_of(example("payout_changed_completed").body)
-        assert meaning.intent is Intent.PROCESSED
+        assert meaning.status is EventStatus.PROCESSED
         assert meaning.change == {
             "kind": "settlement",
             "settlement_kind": "payout",
@@ -352,7 +353,7 @@ class TestOtherEvents:
                 settledAt="2026-05-08T09:00:00+09:00",
             )
         )
-        assert (meaning.intent, meaning.payment_key, meaning.order_id) == (Intent.PROCESSED, "key-1", "order-1")
+        assert (meaning.status, meaning.payment_key, meaning.order_id) == (EventStatus.PROCESSED, "key-1", "order-1")
         assert meaning.occurred_at == dt.datetime(2026, 5, 8, tzinfo=dt.UTC)
         assert meaning.change == {
             "kind": "settlement",
@@ -388,7 +389,7 @@ class TestOtherEvents:
 
     def test_a_settlement_that_names_nothing_needs_a_person(self) -> None:
         meaning = meaning_of(event_body("SETTLEMENT_COMPLETED", amount=5))
-        assert (meaning.intent, meaning.cause, meaning.change) == (Intent.FAILED, Cause.MALFORMED, None)
+        assert (meaning.status, meaning.reason, meaning.change) == (EventStatus.FAILED, EventReason.MALFORMED, None)
         assert meaning.error == "data: settlementKey, transactionKey, paymentKey or orderId is needed"
 
     @pytest.mark.parametrize(
@@ -401,17 +402,17 @@ class TestOtherEvents:
         ],
     )
     def test_events_that_no_row_is_about_are_ignored(self, name: str) -> None:
-        assert meaning_of(example(name).body) == Meaning(Intent.IGNORED, cause=Cause.NO_PROJECTION)
+        assert meaning_of(example(name).body) == Meaning(EventStatus.IGNORED, reason=EventReason.NO_PROJECTION)
 
     def test_an_event_of_an_unknown_type_is_ignored(self) -> None:
         body = example("unknown_future_event_type").body
-        assert meaning_of(body) == Meaning(Intent.IGNORED, cause=Cause.UNKNOWN_TYPE)
+        assert meaning_of(body) == Meaning(EventStatus.IGNORED, reason=EventReason.UNKNOWN_TYPE)
 
     def test_a_malformed_event_needs_a_person(self) -> None:
         meaning = meaning_of({"eventType": "BILLING_DELETED", "data": {}})
-        assert meaning == Meaning(Intent.FAILED, cause=Cause.MALFORMED, error="billingKey: Field required")
+        assert meaning == Meaning(EventStatus.FAILED, reason=EventReason.MALFORMED, error="billingKey: Field required")
 
     @pytest.mark.parametrize("event_type", TYPES)
     def test_every_known_type_has_a_meaning_without_fields(self, event_type: str) -> None:
         meaning = meaning_of({"eventType": event_type})
-        assert meaning.cause in (Cause.MALFORMED, Cause.NO_PROJECTION)
+        assert meaning.reason in (EventReason.MALFORMED, EventReason.NO_PROJECTION)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from supatoss.errors import TossNotFound, TossUnavailable
-from supatoss.inbox.verify import Questions
-from supatoss.toss.client import TossApi
+from supatoss.inbox.verify import Lookups
+from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ def payment(status: str) -> PaymentAnswer:
     return PaymentAnswer(dt.datetime.now(dt.UTC), fields, Payment.model_validate(fields))
 
 
-class SlowToss(TossApi):
+class SlowToss(TossClient):
     """Answers when told to; counts its calls."""
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ async def started(*coroutines: Callable[[], object]) -> None:
 
 async def test_two_at_once_ask_once() -> None:
     toss = SlowToss()
-    questions = Questions(toss)
-    first = asyncio.create_task(questions.ask("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(questions.ask(None, "order-1", 1, is_done))
+    lookups = Lookups(toss)
+    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
+    second = asyncio.create_task(lookups.find(None, "order-1", 1, is_done))
     await started()
     toss.answers.put_nowait(payment("DONE"))
     assert (await first).payment.status == (await second).payment.status == "DONE"
@@ -63,9 +63,9 @@ async def test_two_at_once_ask_once() -> None:
 
 async def test_an_answer_that_is_too_old_for_the_second_is_asked_again() -> None:
     toss = SlowToss()
-    questions = Questions(toss)
-    first = asyncio.create_task(questions.ask("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(questions.ask(None, "order-1", 1, lambda answer: answer.payment.status == "CANCELED"))
+    lookups = Lookups(toss)
+    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
+    second = asyncio.create_task(lookups.find(None, "order-1", 1, lambda answer: answer.payment.status == "CANCELED"))
     await started()
     toss.answers.put_nowait(payment("DONE"))
     toss.answers.put_nowait(payment("CANCELED"))
@@ -76,9 +76,9 @@ async def test_an_answer_that_is_too_old_for_the_second_is_asked_again() -> None
 
 async def test_an_error_of_the_first_is_not_the_second_s() -> None:
     toss = SlowToss()
-    questions = Questions(toss)
-    first = asyncio.create_task(questions.ask("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(questions.ask(None, "order-1", 1, is_done))
+    lookups = Lookups(toss)
+    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
+    second = asyncio.create_task(lookups.find(None, "order-1", 1, is_done))
     await started()
     toss.answers.put_nowait(TossUnavailable("payment"))
     toss.answers.put_nowait(payment("DONE"))
@@ -89,10 +89,10 @@ async def test_an_error_of_the_first_is_not_the_second_s() -> None:
 
 async def test_the_first_may_leave() -> None:
     toss = SlowToss()
-    questions = Questions(toss)
-    first = asyncio.create_task(questions.ask("key-1", "order-1", 1, is_done))
+    lookups = Lookups(toss)
+    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
     await started()
-    second = asyncio.create_task(questions.ask("key-1", "order-1", 1, is_done))
+    second = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
     await started()
     first.cancel()
     await started()
@@ -103,13 +103,13 @@ async def test_the_first_may_leave() -> None:
 
 async def test_one_after_the_other_asks_twice() -> None:
     toss = SlowToss()
-    questions = Questions(toss)
+    lookups = Lookups(toss)
     for _ in range(2):
         toss.answers.put_nowait(payment("DONE"))
-        await questions.ask("key-1", "order-1", 1, is_done)
+        await lookups.find("key-1", "order-1", 1, is_done)
     assert toss.calls == ["key-1", "key-1"]
 
 
 async def test_there_has_to_be_something_to_ask_for() -> None:
     with pytest.raises(TossNotFound):
-        await Questions(SlowToss()).ask(None, None, 1, is_done)
+        await Lookups(SlowToss()).find(None, None, 1, is_done)

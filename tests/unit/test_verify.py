@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from supatoss.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
 from supatoss.store.recording import Vouchers
-from supatoss.toss.client import TossApi
+from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 from tests.support import GUIDE_DEPOSIT, example, raw_body, signed_headers
 from tests.unit.bodies import any_body
@@ -23,7 +23,7 @@ DONE = example("payment_card_done").body
 DEPOSIT = example("deposit_callback_done").body
 
 
-class KnowingToss(TossApi):
+class KnowingToss(TossClient):
     """Knows payments by key and by order. `trouble` is raised instead."""
 
     def __init__(self, *payments: Mapping[str, Any]) -> None:
@@ -256,7 +256,7 @@ BODIES = any_body().map(lambda body: json.dumps(body).encode()) | st.binary(max_
 def test_no_unsigned_bytes_make_it_fail(raw: bytes, secret: str, *, holds: bool) -> None:
     payment = {"paymentKey": "key-1", "orderId": "key-1", "status": "DONE", "totalAmount": 9900}
     service = service_with(KnowingToss(payment), (secret,), holds_billing_key=holds, cancel_payment_key="key-1")
-    service.log_lines()
+    service.log_output()
     response = asyncio.run(service.send(raw))
     assert response.status_code in (200, 400, 401)
     assert len(service.store.records) == (response.status_code == 200)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from supatoss import log_writer as lines_module
-from supatoss.log_writer import Lines
+from supatoss.log_writer import LogWriter
 
 
 class Gate(io.StringIO):
@@ -31,23 +31,23 @@ class Broken(io.StringIO):
 
 
 @pytest.fixture
-def lines() -> Lines:
-    made = Lines()
+def lines() -> LogWriter:
+    made = LogWriter()
     made.stream = io.StringIO()
     return made
 
 
-def written(lines: Lines) -> list[str]:
+def written(lines: LogWriter) -> list[str]:
     assert isinstance(lines.stream, io.StringIO)
     return lines.stream.getvalue().splitlines()
 
 
-def test_are_written_at_once_where_nobody_serves(lines: Lines) -> None:
+def test_are_written_at_once_where_nobody_serves(lines: LogWriter) -> None:
     lines.write("one\n")
     assert written(lines) == ["one"]
 
 
-def test_of_the_background_are_all_there_in_order_at_its_end(lines: Lines) -> None:
+def test_of_the_background_are_all_there_in_order_at_its_end(lines: LogWriter) -> None:
     with lines.in_background():
         for number in range(1000):
             lines.write(f"{number}\n")
@@ -55,7 +55,7 @@ def test_of_the_background_are_all_there_in_order_at_its_end(lines: Lines) -> No
     assert written(lines) == [*map(str, range(1000)), "after"]
 
 
-def test_the_background_can_begin_again(lines: Lines) -> None:
+def test_the_background_can_begin_again(lines: LogWriter) -> None:
     for text in ("first\n", "second\n"):
         with lines.in_background():
             lines.write(text)
@@ -63,7 +63,7 @@ def test_the_background_can_begin_again(lines: Lines) -> None:
 
 
 def test_a_reader_that_stands_still_holds_nobody_up_and_what_it_misses_is_counted(
-    lines: Lines, monkeypatch: pytest.MonkeyPatch
+    lines: LogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines_module, "MAX_WAITING_LINES", 3)
     lines.stream = gate = Gate()
@@ -77,7 +77,7 @@ def test_a_reader_that_stands_still_holds_nobody_up_and_what_it_misses_is_counte
     assert '"lines":2' in written(lines)[4]
 
 
-def test_a_reader_that_is_gone_ends_nothing(lines: Lines) -> None:
+def test_a_reader_that_is_gone_ends_nothing(lines: LogWriter) -> None:
     lines.stream = Broken()
     with lines.in_background():
         lines.write("lost\n")

@@ -1,4 +1,4 @@
-"""The gate before the application: bounded, closed, hurried."""
+"""The admission before the application: bounded, closed, hurried."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from supatoss.server import Gate
+from supatoss.server import Admission
 from tests.unit.fakes import deliveries_counted
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ class Waiting:
 
 
 def client(app: ASGIApp) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gate")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admission")
 
 
 async def answers(tasks: Sequence[asyncio.Task[httpx.Response]]) -> list[tuple[int, str | None]]:
@@ -38,8 +38,8 @@ async def answers(tasks: Sequence[asyncio.Task[httpx.Response]]) -> list[tuple[i
 
 async def test_one_too_many_is_refused_at_once_and_the_next_one_has_room_again() -> None:
     app = Waiting()
-    gate = Gate(app, max_requests=2)
-    async with client(gate) as http:
+    admission = Admission(app, max_requests=2)
+    async with client(admission) as http:
         tasks = [asyncio.create_task(http.post("/", content=b"{}")) for _ in range(2)]
         for _ in tasks:
             await app.arrived.acquire()
@@ -49,17 +49,17 @@ async def test_one_too_many_is_refused_at_once_and_the_next_one_has_room_again()
         assert deliveries_counted("failed", "too_busy") == before + 1
         app.let_go.set()
         assert await answers(tasks) == [(200, None), (200, None)]
-        assert (gate.in_flight, gate.refused) == (0, 1)
+        assert (admission.in_flight, admission.refused) == (0, 1)
         assert (await http.post("/", content=b"{}")).status_code == 200
 
 
 async def test_a_closed_gate_lets_out_and_not_in() -> None:
     app = Waiting()
-    gate = Gate(app)
-    async with client(gate) as http:
+    admission = Admission(app)
+    async with client(admission) as http:
         task = asyncio.create_task(http.post("/", content=b"{}"))
         await app.arrived.acquire()
-        gate.close()
+        admission.close()
         before = deliveries_counted("failed", "stopping")
         assert (await http.post("/", content=b"{}")).status_code == 503
         assert (await http.get("/readyz")).status_code == 503
@@ -70,15 +70,15 @@ async def test_a_closed_gate_lets_out_and_not_in() -> None:
 
 async def test_what_is_in_flight_is_answered_503_when_there_is_no_time() -> None:
     app = Waiting()
-    gate = Gate(app)
-    async with client(gate) as http:
+    admission = Admission(app)
+    async with client(admission) as http:
         tasks = [asyncio.create_task(http.post("/", content=b"{}")) for _ in range(3)]
         for _ in tasks:
             await app.arrived.acquire()
-        gate.close()
-        gate.hurry()
+        admission.close()
+        admission.hurry()
         assert await answers(tasks) == [(503, "close")] * 3
-        assert gate.in_flight == 0
+        assert admission.in_flight == 0
 
 
 async def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:
@@ -98,9 +98,9 @@ async def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    gate = Gate(app)
-    task = asyncio.create_task(gate({"type": "http", "method": "GET"}, receive, send))
+    admission = Admission(app)
+    task = asyncio.create_task(admission({"type": "http", "method": "GET"}, receive, send))
     await begun.wait()
-    gate.hurry()
+    admission.hurry()
     await task
     assert [message["type"] for message in sent] == ["http.response.start"]
