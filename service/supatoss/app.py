@@ -29,7 +29,7 @@ from supatoss.store import Store
 from supatoss.telemetry import TOSS_CALLS, configure_logging, log_output
 from supatoss.toss.client import TossClient
 from supatoss.toss.signature import Keys
-from supatoss.webhook import Source, WebhookEndpoint
+from supatoss.webhook import SourceFilter, WebhookEndpoint
 
 LOOP_GRACE_SECONDS = 5.0
 """Time for the loops beside the answers to finish what they have in hand when the process is told to stop."""
@@ -68,7 +68,7 @@ def create_app(
             ask_seconds=settings.toss_timeout_seconds,
         ),
         Recorder(store),
-        Source(settings.toss_allowed_ips, settings.client_ip_header),
+        SourceFilter(settings.toss_allowed_ips, settings.client_ip_header),
         settings.max_body_bytes,
         settings.answer_deadline_seconds,
         on_pending=worker.wake,

@@ -1,24 +1,24 @@
 """Every error of the service.
 
 SupatossError
-├── ConfigurationError        the settings do not allow a start
-├── NotAllowed                an operator's action is not done as it was asked for
-├── DeliveryError             this delivery is not accepted; nothing of it is stored
+├── ConfigurationError        the service can't start with these settings
+├── NotAllowed                an operator's action is refused
+├── DeliveryError             the delivery is rejected, nothing is stored
 │   ├── NotGenuine        401
 │   ├── NotReadable       400
 │   ├── BodyTooLarge      413
 │   └── BodyTooSlow       408
-├── NotStored             503 nothing is known to be stored; the sender has to come again
-│   ├── CannotVerify          only Toss could vouch for it, and Toss cannot be asked now
-│   └── StoreError            the Data API did not confirm
-│       ├── StoreUnavailable      it may work in a moment
-│       │   └── StoreKeyRefused   the gateway does not accept our key, or not yet
-│       └── StoreRefused          it will not work until somebody mends the set-up
-└── TossError                 a call of Toss's API did not answer what was asked
-    ├── TossUnavailable       no answer that says anything: the outcome is unknown, a retry can help
-    ├── TossNotFound          Toss knows nothing of that name under our keys
-    ├── TossRefused           Toss says no, for good
-    └── TossMisconfigured     Toss does not accept our key, until somebody mends the set-up
+├── NotStored             503 maybe not stored: the sender has to retry
+│   ├── CannotVerify          only Toss could verify it, and can't be reached
+│   └── StoreError            the Data API did not confirm the call
+│       ├── StoreUnavailable      a retry can help
+│       │   └── StoreKeyRefused   the gateway rejects our key, or doesn't know it yet
+│       └── StoreRefused          fails until somebody fixes the set-up
+└── TossError                 a call of Toss's API failed
+    ├── TossUnavailable       no usable answer: the outcome is unknown, a retry can help
+    ├── TossNotFound          not found under any of our keys
+    ├── TossRefused           refused for good
+    └── TossMisconfigured     our key is rejected until somebody fixes the set-up
 """
 
 from enum import StrEnum
@@ -26,7 +26,7 @@ from typing import ClassVar
 
 
 class Reason(StrEnum):
-    """Why a delivery was not accepted: log field, metric label, and what tests assert."""
+    """Why a delivery was rejected or not stored: log field, metric label, and what tests assert."""
 
     MISSING_SIGNATURE = "missing_signature"
     INVALID_SIGNATURE = "invalid_signature"
@@ -57,7 +57,7 @@ class SupatossError(Exception):
 
 
 class ConfigurationError(SupatossError):
-    """The settings do not allow a start. `problems` has one line each, naming the variable and what it should be."""
+    """The service can't start. `problems` has a line each, with the variable and what it should be."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -65,11 +65,11 @@ class ConfigurationError(SupatossError):
 
 
 class NotAllowed(SupatossError):
-    """An operator's action that is not done as it was asked for; the message says what it needs."""
+    """An operator's action is refused; the message says what it needs."""
 
 
 class DeliveryError(SupatossError):
-    """A delivery that is not accepted. The message may be shown to whoever sent it."""
+    """The delivery is rejected. The message may be shown to its sender."""
 
     http_status = 400
     retry_can_help = False
@@ -81,7 +81,7 @@ class DeliveryError(SupatossError):
 
 
 class NotGenuine(DeliveryError):
-    """Nothing vouches for the delivery."""
+    """The delivery can't be verified."""
 
     http_status = 401
 
@@ -91,7 +91,7 @@ class NotReadable(DeliveryError):
 
 
 class BodyTooLarge(DeliveryError):
-    """The body is longer than the limit."""
+    """The body is larger than the limit."""
 
     http_status = 413
 
@@ -104,7 +104,7 @@ class BodyTooSlow(DeliveryError):
 
 
 class NotStored(SupatossError):
-    """Nothing is known to be stored. The message names no row, key or payload."""
+    """The event may not be stored. The message names no row, key or payload."""
 
     http_status = 503
     reason = Reason.STORE_UNAVAILABLE
@@ -112,7 +112,7 @@ class NotStored(SupatossError):
 
 
 class CannotVerify(NotStored):
-    """Only Toss could vouch for the delivery, and Toss cannot be asked now."""
+    """Only Toss could verify the delivery, and Toss can't be reached."""
 
     reason = Reason.CANNOT_ASK_TOSS
 
@@ -122,26 +122,26 @@ class StoreError(NotStored):
 
 
 class StoreUnavailable(StoreError):
-    """The Data API or its database is away or busy."""
+    """The Data API or its database is down or busy."""
 
 
 class StoreKeyRefused(StoreUnavailable):
-    """The gateway does not accept our key. A key that was just made or replaced reaches all gateways within moments."""
+    """The gateway rejects our key. A key that was just created or replaced reaches all gateways within moments."""
 
 
 class StoreRefused(StoreError):
-    """The Data API answers, but refuses: wrong key, missing migration, missing grant."""
+    """The Data API refuses the call: wrong key, missing migration, missing grant."""
 
     reason = Reason.STORE_REFUSED
     retry_can_help = False
 
 
 class TossError(SupatossError):
-    """A call of Toss's API that did not answer what was asked.
+    """A call of Toss's API failed.
 
-    call: name of the call. code: Toss's error code, None where there was none. http_status: None where nothing came.
-    retry_after_seconds: how long Toss, or our own limit, asks to wait. The message holds the call, the code and our
-    words; never a key, a payment's content or the text of an answer.
+    call: name of the call. code: Toss's error code, None if there was none. http_status: None without a response.
+    retry_after_seconds: how long Toss, or our own limit, asks to wait. The message has the call, the code and our own
+    words; never a key, a payment's content or text from the response.
     """
 
     retry_can_help: ClassVar[bool] = False
@@ -166,25 +166,25 @@ class TossError(SupatossError):
 
 
 class TossUnavailable(TossError):
-    """No answer, or one that says nothing. The outcome is unknown: what may have charged is looked up first."""
+    """No usable answer. The outcome is unknown: look up what may have charged before retrying."""
 
     retry_can_help = True
     outcome = "unavailable"
 
 
 class TossNotFound(TossError):
-    """Toss knows no payment, session or billing key of that name under any of our keys."""
+    """Toss finds no such payment, session or billing key under any of our keys."""
 
     outcome = "not_found"
 
 
 class TossRefused(TossError):
-    """Toss says no, for good; `code` says why."""
+    """Toss refuses, for good; `code` says why."""
 
     outcome = "refused"
 
 
 class TossMisconfigured(TossError):
-    """Toss does not accept our secret key: wrong, revoked, of another environment, or not allowed to do this."""
+    """Toss rejects our secret key: wrong, revoked, of another environment, or without permission."""
 
     outcome = "misconfigured"

@@ -1,4 +1,4 @@
-"""Health for probes and monitoring: /healthz, /readyz, /backlogz and /metrics."""
+"""Endpoints for probes and monitoring: /healthz, /readyz, /backlogz and /metrics."""
 
 import asyncio
 import hmac
@@ -17,8 +17,8 @@ from supatoss.store.client import SCHEMA_VERSION
 READY_SECONDS = 2.0
 """Time for the database to answer; a health check of Fly gives up after 5 s."""
 
-REMEMBER_SECONDS = 1.0
-"""Checks within this time share one answer, so that /readyz, which is public, cannot be used to load the database."""
+CACHE_SECONDS = 1.0
+"""Checks within this time share one answer: /readyz is public and must not load the database."""
 
 
 async def healthz(_request: Request) -> Response:
@@ -27,7 +27,7 @@ async def healthz(_request: Request) -> Response:
 
 
 class Readiness:
-    """200 when events can be stored, 503 with the reason otherwise."""
+    """200 when events can be stored, else 503 with the reason."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class Readiness:
     async def answer(self, _request: Request) -> Response:
         """Answers one check."""
         async with self._lock:
-            if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
+            if time.monotonic() - self._checked_at > CACHE_SECONDS:
                 self._problem = await self._check()
                 self._checked_at = time.monotonic()
             problem = self._problem
@@ -60,10 +60,10 @@ class Readiness:
 
 
 class Backlog:
-    """200 while no event has waited for Toss longer than the limit, 503 otherwise and when nobody can tell.
+    """200 while no event has waited for Toss longer than the limit, else 503; 503 too if that is unknown.
 
-    Waiting events are the pending ones, also those whose next attempt is in the future; failed ones wait for a person,
-    not for us. Their age counts from when they were recorded or replayed.
+    Waiting events are the pending ones, even if their next attempt is in the future; failed ones wait for a person.
+    Their age counts from when they were recorded or replayed.
     """
 
     def __init__(self, store: Store, limit_minutes: float) -> None:
@@ -76,7 +76,7 @@ class Backlog:
     async def answer(self, _request: Request) -> Response:
         """Answers one check."""
         async with self._lock:
-            if time.monotonic() - self._checked_at > REMEMBER_SECONDS:
+            if time.monotonic() - self._checked_at > CACHE_SECONDS:
                 self._answer = await self._check()
                 self._checked_at = time.monotonic()
             status, body = self._answer
@@ -98,7 +98,7 @@ class Backlog:
 
 
 def metrics_routes(token: SecretStr | None) -> list[Route]:
-    """The route of /metrics; none without a token, so that it is never public by mistake."""
+    """The route /metrics; none without a token, so that it is never public by mistake."""
     if token is None:
         return []
     expected = f"Bearer {token.get_secret_value()}".encode("latin-1")

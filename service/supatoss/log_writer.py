@@ -1,4 +1,4 @@
-"""LogWriter of a log on their way to a stream that may be slow: a full pipe must never hold up an answer to Toss."""
+"""Writes log lines to a stream that may be slow: a full pipe must never delay an answer to Toss."""
 
 import sys
 import threading
@@ -8,26 +8,26 @@ from contextlib import contextmanager
 from typing import TextIO
 
 MAX_WAITING_LINES = 20_000
-"""About 10 MB; what a reader that stands still for longer misses is counted, and said when it reads again."""
+"""About 10 MB; further lines are dropped and counted, and the count is logged once the reader catches up."""
 
 GATHER_SECONDS = 0.02
-"""Pause between two writes, so that a busy second is fifty writes and not thousands."""
+"""Between two writes, so that a busy second has fifty writes, not thousands."""
 
 
 class LogWriter:
-    """A stream for logs. Writes at once, or in a thread of its own inside `in_background`."""
+    """A stream for logs. Writes immediately, or in a thread inside `in_background`."""
 
     def __init__(self) -> None:
         self.stream: TextIO = sys.stdout
         self._waiting: deque[str] = deque()
         self._missed = 0
-        self._writes_at_once = True
+        self._is_synchronous = True
         self._woken = threading.Event()
         self._stopping = threading.Event()
 
     def write(self, text: str) -> None:
-        """Takes whole lines. Never waits in the background: beyond MAX_WAITING_LINES they are dropped and counted."""
-        if self._writes_at_once:
+        """Takes whole lines. Never blocks in the background: lines beyond MAX_WAITING_LINES are dropped and counted."""
+        if self._is_synchronous:
             self.stream.write(text)
         elif len(self._waiting) < MAX_WAITING_LINES:
             self._waiting.append(text)
@@ -37,21 +37,21 @@ class LogWriter:
             self._missed += 1
 
     def flush(self) -> None:
-        """Hands on what was written at once; the thread does so by itself."""
-        if self._writes_at_once:
+        """Flushes what was written immediately; the thread flushes by itself."""
+        if self._is_synchronous:
             self.stream.flush()
 
     @contextmanager
     def in_background(self) -> Iterator[None]:
-        """Until the end of the block a thread writes; then everything that waits has been written."""
+        """Writes in a thread until the end of the block, then writes all that is left."""
         self._stopping.clear()
         writer = threading.Thread(target=self._write_on, name="log", daemon=True)
         writer.start()
-        self._writes_at_once = False
+        self._is_synchronous = False
         try:
             yield
         finally:
-            self._writes_at_once = True
+            self._is_synchronous = True
             self._stopping.set()
             self._woken.set()
             writer.join()
@@ -76,4 +76,4 @@ class LogWriter:
                 self.stream.write("".join(lines))
                 self.stream.flush()
             except (OSError, ValueError):
-                self._missed += len(lines)  # The reader is gone; the service is not.
+                self._missed += len(lines)  # The reader is gone; the service goes on.

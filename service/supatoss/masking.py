@@ -1,4 +1,4 @@
-"""Payloads as operators may see them: secrets and people's data masked, everything else as it came. Pure."""
+"""Masks secrets and personal data in the payloads that operators see; everything else stays as received. Pure."""
 
 import json
 from typing import Any
@@ -9,15 +9,8 @@ _SECRET = frozenset({"secret", "billingkey", "authkey", "authorization", "apikey
 _PERSONAL = frozenset(
     {
         *("name", "customername", "holdername", "depositorname", "representativename", "recipientname"),
-        *(
-            "email",
-            "customeremail",
-            "customerip",
-            "address",
-            "birthdate",
-            "customerbirthdate",
-            "customeridentitynumber",
-        ),
+        *("email", "customeremail", "customerip", "address"),
+        *("birthdate", "customerbirthdate", "customeridentitynumber"),
     }
 )
 _NUMBERS = frozenset(
@@ -26,13 +19,13 @@ _NUMBERS = frozenset(
         *("accountnumber", "cardnumber", "number", "issuenumber", "registrationnumber", "businessregistrationnumber"),
     }
 )
-"""Numbers of people, accounts and cards; their last digits stay, so that an operator can compare them on the phone."""
+"""Phone, account and card numbers; the last digits stay, so that an operator can compare them on the phone."""
 
 _DIGITS_SHOWN = 4
 
 
 def mask_json(text: str | None) -> Any:
-    """A JSON text, read and masked; None where there is none, and MASKED where it cannot be read."""
+    """A JSON text, parsed and masked; None for None, and MASKED if it can't be parsed."""
     if text is None:
         return None
     try:
@@ -42,7 +35,7 @@ def mask_json(text: str | None) -> Any:
 
 
 def mask(value: Any) -> Any:
-    """A JSON value with the values of telling fields masked, however deep they are. Field names keep their spelling."""
+    """A JSON value with sensitive fields masked at any depth. Field names keep their spelling."""
     match value:
         case dict():
             return {name: _mask_field(name, item) for name, item in value.items()}

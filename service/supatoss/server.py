@@ -1,4 +1,4 @@
-"""The server behind `supatoss serve`: a uvicorn that ends in good order."""
+"""The server of `supatoss serve`: uvicorn with bounded admission and a graceful shutdown."""
 
 import asyncio
 import contextlib
@@ -14,22 +14,21 @@ from supatoss.errors import Reason
 from supatoss.telemetry import DELIVERIES
 
 MAX_REQUESTS = 2500
-"""At once. The recorder holds 2000 waiting events and two calls of 100; the rest is being read or verified."""
+"""Concurrent requests. The recorder holds 2,000 waiting events and two calls of 100; the rest is read or verified."""
 
 RETRY_AFTER_SECONDS = 5
-"""Another process takes over, or this one has room again, within seconds."""
+"""Another process takes over, or this one has capacity again, within seconds."""
 
 REST_OF_BODY_SECONDS = 1.0
-"""A body that is refused is read for so long: closing a connection with unread bytes would take the answer with it."""
+"""How long a refused body is still read: closing a connection with unread bytes would lose the answer."""
 
 _BODY = json.dumps({"error": "unavailable", "message": "The event is not stored. Send it again."}).encode()
 
 
 class Admission:
-    """Outermost: counts requests in flight, and answers 503 with Retry-After to those that may not come in.
+    """The outermost layer: counts requests in flight, and answers 503 with Retry-After when there are too many.
 
-    `close` refuses all that come after it. `hurry` ends those in flight, which are answered 503 as well: nothing of
-    them is known to be stored.
+    `close` refuses all later requests. `abort` answers those in flight with 503 too: they may not be stored.
     """
 
     def __init__(self, app: ASGIApp, max_requests: int = MAX_REQUESTS) -> None:
@@ -41,25 +40,25 @@ class Admission:
 
     @property
     def in_flight(self) -> int:
-        """Requests that wait for their answer."""
+        """Requests that have no answer yet."""
         return len(self._in_flight)
 
     def close(self) -> None:
-        """From now on every request is refused."""
+        """Refuses every request from now on."""
         self._is_closed = True
 
-    def hurry(self) -> None:
-        """Ends what is in flight."""
+    def abort(self) -> None:
+        """Cancels the requests in flight."""
         for task in self._in_flight:
             task.cancel()
 
     async def drain(self, timeout_seconds: float) -> None:
-        """Waits until nothing is in flight, for so long at most."""
+        """Waits until nothing is in flight, at most for the time-out."""
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=timeout_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the lifespan."""
+        """Handles one request, or the lifespan."""
         task = asyncio.current_task()
         if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
@@ -77,7 +76,7 @@ class Admission:
         try:
             await self._app(scope, receive, send_last)
         except asyncio.CancelledError:
-            # Out of patience. Where the answer had begun, it is too late for another one.
+            # Aborted. If the answer had begun, it is too late for another one.
             with contextlib.suppress(RuntimeError):
                 await self._answer(scope, send)
         finally:
@@ -105,43 +104,43 @@ class Admission:
 
 
 GRACE_SECONDS = 10.0
-"""Time for answers in flight after SIGTERM: longer than the longest answer."""
+"""For requests in flight after SIGTERM: longer than the slowest answer."""
 
 LINGER_SECONDS = 0.5
-"""Time in which requests that were on their way when the signal came meet a 503 and not a closed door."""
+"""Requests that were under way when the signal came get a 503, not a refused connection."""
 
 CLOSE_SECONDS = 2
-"""Time for a 503 to what is still in flight, and again for the last bytes to leave. Then the loops have their grace
+"""For a 503 to what is still in flight, and again for the last bytes to leave. Then the loops have their grace
 (LOOP_GRACE_SECONDS). A test compares the sum with fly.toml's kill_timeout."""
 
 
 class Server(uvicorn.Server):
-    """A uvicorn that goes on answering while it ends, and whose end by a signal is a success."""
+    """A uvicorn that keeps answering while it shuts down, and exits with success on a signal."""
 
     def __init__(self, config: uvicorn.Config, admission: Admission) -> None:
         super().__init__(config)
         self._admission = admission
-        self._is_hurried = False
+        self._is_impatient = False
         self._ending: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  the signature of a handler
-        """The first signal waits for answers in flight, the second one does not. uvicorn's own would raise it again."""
-        self._is_hurried = self.should_exit
+        """The first signal waits for requests in flight, the second does not. uvicorn's handler would re-raise it."""
+        self._is_impatient = self.should_exit
         if self._ending:
-            self._ending.call_soon_threadsafe(self._admission.hurry)
+            self._ending.call_soon_threadsafe(self._admission.abort)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Lets requests in flight end while new ones are refused, then closes every connection."""
+        """Lets requests in flight finish while new ones are refused, then closes every connection."""
         log = structlog.get_logger("supatoss")
         log.info("stopping", in_flight=self._admission.in_flight)
         self._admission.close()
         self._ending = asyncio.get_running_loop()
-        if self._is_hurried:
-            self._admission.hurry()
+        if self._is_impatient:
+            self._admission.abort()
         await asyncio.sleep(LINGER_SECONDS)
         await self._admission.drain(GRACE_SECONDS - LINGER_SECONDS)
-        self._admission.hurry()
+        self._admission.abort()
         await self._admission.drain(CLOSE_SECONDS)
         await super().shutdown(sockets)
         log.info("stopped", refused=self._admission.refused)

@@ -1,4 +1,4 @@
-"""Every setting of the service, with its unit. A half-configured service does not start: it names what is missing."""
+"""Every setting of the service, with its unit. A half-configured service refuses to start and names what is missing."""
 
 import datetime as dt
 import ipaddress
@@ -14,13 +14,13 @@ from supatoss.urls import TOSS_API_URL, check_secret_url, check_url
 KIB = 1024
 
 MIN_RETENTION_DAYS = 30
-"""Toss re-sends for four days, and a month's books are closed with the payloads at hand."""
+"""Toss re-sends for four days, and payloads are needed until a month's books are closed."""
 
 MIN_METRICS_TOKEN_CHARACTERS = 16
-"""Nothing slows guesses of it down, so it has to be a random one."""
+"""Guesses are not throttled, so it has to be random."""
 
 MIN_OPS_PASSWORD_CHARACTERS = 12
-"""With the throttle's 720 guesses an hour, even a plain phrase of this length outlives the shop."""
+"""At the throttle's 720 guesses an hour, even a plain phrase of this length holds."""
 
 
 def _split(value: object) -> object:
@@ -53,12 +53,12 @@ KeyList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """Read from environment variables of the same name in capitals."""
+    """Read from environment variables of the same name in upper case."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     supabase_url: str
-    """Address of the Supabase project, https://<project-ref>.supabase.co; plain http only on loopback."""
+    """URL of the Supabase project, https://<project-ref>.supabase.co; plain http only on loopback."""
 
     supabase_secret_key: SecretStr = Field(
         validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
@@ -66,31 +66,31 @@ class Settings(BaseSettings):
     """Secret key of the project (sb_secret_…, or the older service_role key)."""
 
     supabase_publishable_key: SecretStr | None = None
-    """Publishable key of the project (sb_publishable_…, or the older anon key): `supatoss doctor` alone uses it."""
+    """Publishable key of the project (sb_publishable_…, or the older anon key): only `supatoss doctor` uses it."""
 
     toss_secret_key: KeyList
-    """Secret keys of Toss (live_sk_…, test_sk_…), newest first, with commas between: the hex signature."""
+    """Secret keys of Toss (live_sk_…, test_sk_…), newest first, separated by commas: for the hex signature."""
 
     toss_security_key: KeyList = ()
-    """Security keys of Toss (64 hex digits), newest first: the `v1:` signature of payout.changed and seller.changed."""
+    """Security keys of Toss (64 hex digits), newest first: for `v1:` signatures (payout.changed, seller.changed)."""
 
     toss_api_url: str = TOSS_API_URL
-    """Address of Toss's API; plain http only on loopback."""
+    """URL of Toss's API; plain http only on loopback."""
 
     toss_unsigned: Literal["verify", "reject"] = "verify"
-    """What becomes of unsigned deliveries. Toss signs payouts and sellers only, so rejecting refuses every payment."""
+    """What to do with unsigned deliveries. Toss signs payouts and sellers only, so `reject` refuses every payment."""
 
     toss_allowed_ips: AddressList = ()
-    """Addresses that may deliver, with commas between; none means all. A filter, never a proof."""
+    """IP addresses that may deliver, separated by commas; empty: all. A filter, never a proof."""
 
     toss_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
-    """Longest wait for Toss while a delivery waits for its answer; the worker waits longer."""
+    """Longest wait for Toss before a delivery is answered; the worker waits longer."""
 
     client_ip_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
-    """Header in which a trusted proxy tells the sender's address (Fly.io: Fly-Client-IP); empty: the peer's own."""
+    """Header in which a trusted proxy puts the sender's address (Fly.io: Fly-Client-IP); empty: the peer's address."""
 
     public_url: str = ""
-    """Address under which Toss reaches the service, https://<app>.fly.dev; the paths of the webhook follow it."""
+    """URL at which Toss reaches the service, https://<app>.fly.dev, without the webhook's path."""
 
     worker: Literal["in-process", "off"] = "in-process"
     """Whether this process also finishes events that wait for Toss."""
@@ -102,19 +102,19 @@ class Settings(BaseSettings):
     """Days after which the payloads of finished events are emptied, at least 30; 0: never."""
 
     backlog_minutes: float = Field(default=10.0, gt=0, le=1440)
-    """Age from which an event that waits for Toss is an alert, and /backlogz answers 503."""
+    """Age at which an event that waits for Toss raises an alert, and /backlogz answers 503."""
 
     alert_webhook_url: SecretStr | None = None
-    """Where alerts are sent (an incoming webhook of Slack or Discord); none: to the log and the metrics only."""
+    """Where alerts are sent (an incoming webhook of Slack or Discord); empty: to the log and the metrics only."""
 
     alert_interval_seconds: float = Field(default=60.0, ge=5, le=3600)
-    """Between two looks at what the alerts are about."""
+    """Between two checks of the alert rules."""
 
     alert_silence_hours: float = Field(default=0.0, ge=0, le=720)
-    """Hours without any delivery after which a project that has them regularly is an alert; 0 means never."""
+    """Hours without any delivery that raise an alert, if the project usually has them; 0: never."""
 
     ops_password: SecretStr | None = None
-    """Password of the operators' page /ops, at least 12 characters; without one there is no such page."""
+    """Password of the operators' page /ops, at least 12 characters; without one, there is no such page."""
 
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
@@ -123,19 +123,19 @@ class Settings(BaseSettings):
     """Port to listen on."""
 
     metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Port of the Prometheus metrics, never to be made public; 0 means none."""
+    """Port of the Prometheus metrics, which must not be public; 0: none."""
 
     metrics_token: SecretStr | None = None
-    """Opens GET /metrics on the service's own port to whoever sends it as a bearer token; none: it is not there."""
+    """Bearer token of GET /metrics on the service's own port; without one, there is no such page."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least level that is logged."""
+    """Lowest level that is logged."""
 
     log_format: Literal["json", "console"] = "json"
-    """One JSON object a line, or text for people."""
+    """One JSON object per line, or text for people."""
 
     max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
-    """Longest body that is read; Toss's longest documented one is about 4 KiB."""
+    """Largest body that is read; Toss's largest documented one is about 4 KiB."""
 
     answer_deadline_seconds: float = Field(default=8.0, gt=0, lt=10)
     """Every answer comes within this time. Toss gives up after 10 seconds."""
@@ -224,7 +224,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """The settings of the environment. Raises ConfigurationError with one line per problem."""
+        """The settings from the environment. Raises ConfigurationError with one line per problem."""
         try:
             return cls(**overrides)
         except ValidationError as error:
@@ -234,7 +234,7 @@ class Settings(BaseSettings):
 
 
 def check_supabase_url(value: str) -> str:
-    """The address of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
+    """The URL of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
     return check_url(value, "https://<project-ref>.supabase.co")
 
 

@@ -1,4 +1,4 @@
-"""Structured logs without secrets, and every metric in one place."""
+"""Every metric, and structured logs without secrets."""
 
 import json
 import logging
@@ -15,11 +15,11 @@ from prometheus_client import Counter, Gauge, Histogram
 from supatoss.log_writer import LogWriter
 
 log_output = LogWriter()
-"""Where every line of the log goes: standard output."""
+"""Every log line goes here, and on to standard output."""
 
 DELIVERIES = Counter(
     "supatoss_deliveries_total",
-    "Deliveries by what became of them: created, duplicate, rejected or failed; reason is empty where all went well.",
+    "Deliveries by outcome: created, duplicate, rejected or failed; reason is empty for created and duplicate.",
     ["outcome", "reason"],
 )
 DELIVERY_SECONDS = Histogram(
@@ -35,22 +35,22 @@ BATCH_EVENTS = Histogram(
 )
 EVENTS_FAILED = Counter(
     "supatoss_events_failed_total",
-    "New events that need a person, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",
+    "New events that need manual review, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",
     ["reason"],
 )
 ATTEMPTS = Counter(
     "supatoss_attempts_total",
-    "Attempts of the worker by what became of the event: processed, pending, failed, or lost to another worker.",
+    "Attempts of the worker by the event's status afterwards: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
 )
 OLDEST_WAITING = Gauge(
     "supatoss_oldest_waiting_seconds",
-    "Age of the event that waits longest for Toss, as of the last look of the alerts; 0 when none waits.",
+    "Age of the event that has waited longest for Toss, as of the last alert check; 0 if none waits.",
 )
-ALERTS_OPEN = Gauge("supatoss_alerts_open", "Alerts that have started and not ended, as of the last look.", ["rule"])
-ALERTS_TOLD = Counter(
-    "supatoss_alerts_told_total",
-    "Starts and ends of alerts, by what became of telling the operators: ok, or failed and to be tried again.",
+ALERTS_OPEN = Gauge("supatoss_alerts_open", "Open alerts, as of the last alert check.", ["rule"])
+ALERT_MESSAGES = Counter(
+    "supatoss_alert_messages_total",
+    "Messages about starts and ends of alerts, by outcome: ok, or failed and retried later.",
     ["phase", "outcome"],
 )
 TOSS_CALLS = Counter(
@@ -60,17 +60,17 @@ TOSS_CALLS = Counter(
 )
 RECONCILIATION_DIFFERENCES = Gauge(
     "supatoss_reconciliation_differences",
-    "Differences between Toss's transactions and payments of the last day that the schedule reconciled, by kind.",
+    "Differences between Toss's transactions and payments on the last day reconciled by schedule, by kind.",
     ["kind"],
 )
 RECONCILED_AT = Gauge(
     "supatoss_reconciliation_last_success_timestamp_seconds",
-    "When the schedule last finished a reconciliation, whatever it found; 0 before the first one.",
+    "When a scheduled reconciliation last finished, whatever it found; 0 before the first one.",
 )
-PAYLOADS_EMPTIED = Counter("supatoss_payloads_emptied_total", "Payloads of old finished events that were emptied.")
+PAYLOADS_EMPTIED = Counter("supatoss_payloads_emptied_total", "Payloads of old finished events that retention emptied.")
 OPS_SIGN_INS = Counter(
     "supatoss_ops_sign_ins_total",
-    "Attempts to sign in to the operators' page: accepted, refused (wrong password) or throttled.",
+    "Sign-ins to the operators' page: accepted, refused (wrong password) or throttled.",
     ["outcome"],
 )
 
@@ -80,7 +80,7 @@ SECRET_FIELDS = frozenset(
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """Sends all logs, ours and the libraries', to standard output, one line an event."""
+    """Sends all logs, ours and the libraries', to standard output, one line per event."""
     log_output.stream = sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -97,7 +97,7 @@ def configure_logging(level: str, log_format: str) -> None:
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        # Ours do not pass through the library's logging: that costs as much as all the rest of a delivery.
+        # Ours bypass the logging module, which costs as much as all the rest of a delivery.
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", log_output)),
         cache_logger_on_first_use=False,
     )
@@ -111,7 +111,7 @@ def configure_logging(level: str, log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # httpx logs every request with its address at INFO; one line a delivery is ours alone.
+    # httpx logs the URL of every request at INFO.
     for name in ("httpx", "httpcore", "hpack"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
@@ -127,7 +127,7 @@ def _to_json(event: MutableMapping[str, Any], default: Any) -> str:
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replaces the values of fields that may hold a secret."""
+    """Redacts fields that may hold a secret."""
     for name in event:
         if name.lower() in SECRET_FIELDS:
             event[name] = "[redacted]"
@@ -135,7 +135,7 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An unexpected error for the log: its type and where it was raised. Its text may hold a secret and stays out."""
+    """An unexpected error for the log: its type and where it was raised, not its text, which may hold a secret."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,

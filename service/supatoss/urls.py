@@ -1,4 +1,4 @@
-"""Addresses of services that are called with a secret key: Toss's API, a Supabase project."""
+"""Checks of URLs that are called with a secret: Toss's API, a Supabase project, an incoming webhook."""
 
 import ipaddress
 import re
@@ -8,9 +8,9 @@ TOSS_API_URL = "https://api.tosspayments.com"
 
 
 def check_url(value: str, example: str) -> str:
-    """An address without a path or a trailing slash, https unless it is this machine.
+    """A URL without path or trailing slash, https unless it is this machine.
 
-    Raises ValueError with what it should be, for a sentence that begins with the name of a setting.
+    Raises ValueError, whose message continues a sentence that begins with the setting's name.
     """
     value = value.strip().rstrip("/")
     expected = f"should be an address such as {example}"
@@ -28,9 +28,9 @@ def check_url(value: str, example: str) -> str:
 
 
 def check_secret_url(value: str) -> str:
-    """An address whose path is itself a secret, such as an incoming webhook's: https unless it is this machine.
+    """A URL whose path is itself a secret, such as an incoming webhook's: https unless it is this machine.
 
-    Raises ValueError with what it should be; the message never shows the address.
+    Raises ValueError with what it should be; the message never shows the URL.
     """
     expected = "should be an https:// address, such as an incoming webhook of Slack or Discord"
     try:

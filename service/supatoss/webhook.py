@@ -1,6 +1,6 @@
-"""The webhook endpoint: receive, verify (who says so, and what does it mean), record, answer.
+"""The webhook endpoint: receive, verify, record, answer.
 
-200 stored · 401 nothing vouches for it · 400 not a JSON object · 413 too long · 408 too slow · 503 not stored.
+200 stored · 401 not genuine · 400 not a JSON object · 413 too large · 408 too slow · 503 not stored.
 """
 
 import asyncio
@@ -27,19 +27,19 @@ from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS, EVENTS_FAILED, desc
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 
 RETRY_AFTER_SECONDS = 60
-"""Toss keeps to its own ladder, whose first step is a minute; other senders are asked for the same."""
+"""Toss follows its own schedule, whose first step is a minute; other senders are asked for the same."""
 
 BODY_SHARE_OF_DEADLINE = 0.5
-"""Part of the answer's deadline that the body may take to arrive; the rest is for the database."""
+"""Share of the deadline in which the body has to arrive; the rest is for the database."""
 
 MAX_LENGTH_DIGITS = 18
-"""Digits of a content-length that are worth reading."""
+"""Longest content-length that is parsed."""
 
 MAX_HEADER_CHARACTERS = 200
-"""Longest transmission id that is kept; Toss's has 34 characters."""
+"""Characters of a transmission id that are kept; Toss's have 34."""
 
 MAX_RETRIED_COUNT = 10_000
-"""Largest re-send count that is believed; Toss stops at 7."""
+"""Larger re-send counts are dropped; Toss stops at 7."""
 
 _SIGNATURE = SIGNATURE_HEADER.encode()
 _TIME = TIME_HEADER.encode()
@@ -53,14 +53,14 @@ _log = structlog.get_logger("supatoss.webhook")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Which addresses may deliver. `header` names the one that a trusted proxy sets and that a sender cannot."""
+class SourceFilter:
+    """The addresses that may deliver. `header` is one that a trusted proxy sets, and a sender can't."""
 
     allowed: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network] = ()
     header: str = ""
 
     def is_allowed(self, request: Request) -> bool:
-        """Whether the sender's address is on the list; everybody's is when there is none."""
+        """Whether the sender's address is on the list; an empty list allows all."""
         if not self.allowed:
             return True
         peer = request.client.host if request.client else ""
@@ -78,7 +78,7 @@ class WebhookEndpoint:
 
     verifier: Verifier
     recorder: Recorder
-    source: Source
+    source: SourceFilter
     max_body_bytes: int
     deadline_seconds: float
     on_pending: Callable[[], None]
@@ -98,29 +98,31 @@ class WebhookEndpoint:
                 body = await self._read(request)
                 recorded = await self._accept(_delivery(request, body), received_at)
         except DeliveryError as error:
-            response = _refuse(error)
-            _note(started, response, "rejected", error.reason)
+            response = _reject(error)
+            _log_answer(started, response, "rejected", error.reason)
         except NotStored as error:
-            response = _come_again()
-            _note(started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help)
+            response = _not_stored()
+            _log_answer(
+                started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help
+            )
         except TimeoutError:
             if body is None:
-                response = _refuse(BodyTooSlow(Reason.TOO_SLOW, _not_in_time(self.deadline_seconds)))
-                _note(started, response, "rejected", Reason.TOO_SLOW)
+                response = _reject(BodyTooSlow(Reason.TOO_SLOW, _not_in_time(self.deadline_seconds)))
+                _log_answer(started, response, "rejected", Reason.TOO_SLOW)
             else:
-                response = _come_again()
-                _note(started, response, "failed", Reason.DEADLINE)
+                response = _not_stored()
+                _log_answer(started, response, "failed", Reason.DEADLINE)
         except ClientDisconnect:
-            response = _come_again()
-            _note(started, response, "rejected", Reason.DISCONNECTED)
+            response = _not_stored()
+            _log_answer(started, response, "rejected", Reason.DISCONNECTED)
         except Exception as error:  # noqa: BLE001 - whatever the bytes, the answer is never a 500
-            # A defect of ours: the event is not stored, so Toss has to come again.
+            # A bug of ours: the event is not stored, so Toss has to send it again.
             _log.error("unexpected error", **describe(error))
-            response = _come_again()
-            _note(started, response, "failed", Reason.INTERNAL)
+            response = _not_stored()
+            _log_answer(started, response, "failed", Reason.INTERNAL)
         else:
             response = _stored(recorded)
-            _note(started, response, recorded.outcome, recorded=recorded)
+            _log_answer(started, response, recorded.outcome, recorded=recorded)
         return response
 
     async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent:
@@ -137,18 +139,18 @@ class WebhookEndpoint:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > limit):
             raise too_large
-        first, is_whole = await _next_part(request)
+        first, is_complete = await _next_chunk(request)
         if len(first) > limit:
             raise too_large
-        if is_whole:
-            return first  # Nearly always: only what comes in several parts needs a clock of its own.
+        if is_complete:
+            return first  # The usual case: only a body in several chunks needs its own time-out.
         seconds = self.deadline_seconds * BODY_SHARE_OF_DEADLINE
         body = bytearray(first)
         try:
             async with asyncio.timeout(seconds):
-                while not is_whole:
-                    part, is_whole = await _next_part(request)
-                    body += part
+                while not is_complete:
+                    chunk, is_complete = await _next_chunk(request)
+                    body += chunk
                     if len(body) > limit:
                         raise too_large
         except TimeoutError:
@@ -156,8 +158,8 @@ class WebhookEndpoint:
         return bytes(body)
 
 
-async def _next_part(request: Request) -> tuple[bytes, bool]:
-    """The next part of the body, and whether it is the last. Raises ClientDisconnect."""
+async def _next_chunk(request: Request) -> tuple[bytes, bool]:
+    """The next chunk of the body, and whether it is the last. Raises ClientDisconnect."""
     message = await request.receive()
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
@@ -169,7 +171,7 @@ def _not_in_time(seconds: float) -> str:
 
 
 def _delivery(request: Request, body: bytes) -> Delivery:
-    """The delivery as it came. Header values stay bytes: the signature covers the time exactly as it was sent."""
+    """The delivery as received. Header values stay bytes: the signature covers the time exactly as sent."""
     signatures: list[bytes] = []
     sent_at: bytes | None = None
     transmission_id = retried_count = ""
@@ -201,13 +203,13 @@ def _stored(recorded: RecordedEvent) -> Response:
     return Response(content, media_type="application/json")
 
 
-def _refuse(error: DeliveryError) -> Response:
+def _reject(error: DeliveryError) -> Response:
     if isinstance(error, NotGenuine):
         return PlainTextResponse(error.message, error.http_status)
     return JSONResponse({"error": error.reason.value, "message": error.message}, error.http_status)
 
 
-def _come_again() -> Response:
+def _not_stored() -> Response:
     return JSONResponse(
         {"error": "unavailable", "message": "The event is not stored. Send it again."},
         status_code=503,
@@ -216,13 +218,13 @@ def _come_again() -> Response:
 
 
 def _level(response: Response, recorded: RecordedEvent | None) -> int:
-    """An event that needs a person is an error, although its sender did nothing wrong."""
+    """An event that needs manual review is an error, although its sender did nothing wrong."""
     if recorded and recorded.status == EventStatus.FAILED:
         return logging.ERROR
     return logging.INFO if response.status_code < 400 else logging.WARNING
 
 
-def _note(
+def _log_answer(
     started: float,
     response: Response,
     outcome: str,
@@ -230,7 +232,7 @@ def _note(
     recorded: RecordedEvent | None = None,
     **details: object,
 ) -> None:
-    """One log line and one count for each delivery."""
+    """One log line and one count per delivery."""
     seconds = time.perf_counter() - started
     _count(outcome, reason.value if reason else "").inc()
     DELIVERY_SECONDS.observe(seconds)

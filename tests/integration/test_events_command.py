@@ -116,7 +116,7 @@ def test_the_cap_is_said_and_kept(stack: Stack) -> None:
         (["replay", "--status", "lost"], "is no status"),
         (["replay", "--since", "yesterday"], "is not a time"),
         (["replay", "--order", "o", "--limit", "0"], "the limit should be between"),
-        (["replay", "--order", "o", "--actor", " "], "who does it has to be named"),
+        (["replay", "--order", "o", "--actor", " "], "an actor is needed"),
         (["list", "--after", "x"], "--after takes"),
         (["show", "11111111-1111-4111-8111-111111111111"], "there is no event"),
     ],

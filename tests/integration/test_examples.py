@@ -22,7 +22,7 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.signature import Keys
-from supatoss.webhook import Source, WebhookEndpoint
+from supatoss.webhook import SourceFilter, WebhookEndpoint
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
 
@@ -165,7 +165,7 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
                 ask_seconds=3.0,
             ),
             Recorder(store),
-            Source(),
+            SourceFilter(),
             max_body_bytes=262_144,
             deadline_seconds=8.0,
             on_pending=lambda: None,

@@ -76,7 +76,7 @@ async def test_what_is_in_flight_is_answered_503_when_there_is_no_time() -> None
         for _ in tasks:
             await app.arrived.acquire()
         admission.close()
-        admission.hurry()
+        admission.abort()
         assert await answers(tasks) == [(503, "close")] * 3
         assert admission.in_flight == 0
 
@@ -101,6 +101,6 @@ async def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:
     admission = Admission(app)
     task = asyncio.create_task(admission({"type": "http", "method": "GET"}, receive, send))
     await begun.wait()
-    admission.hurry()
+    admission.abort()
     await task
     assert [message["type"] for message in sent] == ["http.response.start"]

@@ -17,7 +17,7 @@ from supatoss.inbox.recorder import (
     MAX_HELD_SECONDS,
     MAX_IN_FLIGHT,
     MAX_WAITING,
-    MIN_BESIDE,
+    MIN_CONCURRENT_EVENTS,
     Recorder,
 )
 from supatoss.store.recording import RecordedEvent
@@ -90,13 +90,13 @@ async def test_those_that_arrive_meanwhile_ride_in_the_next_one() -> None:
     store = Gate()
     recorder = Recorder(store)
     tasks = await send(recorder, *range(40))
-    tasks += await send(recorder, *range(100, 100 + MIN_BESIDE))
+    tasks += await send(recorder, *range(100, 100 + MIN_CONCURRENT_EVENTS))
     for number in range(200, 230):
         tasks += await send(recorder, number)
-    assert store.batches == [40, MIN_BESIDE]
+    assert store.batches == [40, MIN_CONCURRENT_EVENTS]
     store.let_through()
     await asyncio.gather(*tasks)
-    assert store.batches == [40, MIN_BESIDE, 30]
+    assert store.batches == [40, MIN_CONCURRENT_EVENTS, 30]
 
 
 async def test_a_lone_event_goes_beside_another_one() -> None:
@@ -112,11 +112,11 @@ async def test_few_wait_for_the_call_in_flight_and_go_when_it_ends() -> None:
     store = Gate()
     recorder = Recorder(store)
     tasks = await send(recorder, *range(40))
-    tasks += await send(recorder, *range(100, 99 + MIN_BESIDE))
+    tasks += await send(recorder, *range(100, 99 + MIN_CONCURRENT_EVENTS))
     assert store.batches == [40]
     store.let_through()
     await asyncio.gather(*tasks)
-    assert store.batches == [40, MIN_BESIDE - 1]
+    assert store.batches == [40, MIN_CONCURRENT_EVENTS - 1]
 
 
 async def test_a_call_that_hangs_holds_nobody_up() -> None:
@@ -188,7 +188,7 @@ async def test_a_full_queue_refuses_at_once() -> None:
     store = Gate()
     recorder = Recorder(store)
     tasks = await send(recorder, 0) + await send(recorder, 1) + await send(recorder, *range(2, 2 + MAX_WAITING))
-    with pytest.raises(StoreUnavailable, match="too many events wait"):
+    with pytest.raises(StoreUnavailable, match="too many events are waiting"):
         await recorder.record(event(-1))
     store.let_through(10_000)
     outcomes = await asyncio.gather(*tasks)

@@ -19,7 +19,7 @@ from supatoss.alerts.rules import MAX_SUBJECTS, OWN_RULES, Deliveries, Limits, R
 from supatoss.errors import SupatossError
 from supatoss.store import Store
 from supatoss.store.alerts import UntoldAlert
-from supatoss.telemetry import ALERTS_OPEN, ALERTS_TOLD, DELIVERIES, OLDEST_WAITING, describe
+from supatoss.telemetry import ALERT_MESSAGES, ALERTS_OPEN, DELIVERIES, OLDEST_WAITING, describe
 
 LEASE_SECONDS = 60
 """Longer than one message can take; an alert that could not be sent is free again after it."""
@@ -146,4 +146,4 @@ def _log_alert(alert: UntoldAlert) -> None:
 
 def _count(alerts: list[UntoldAlert], outcome: str) -> None:
     for alert in alerts:
-        ALERTS_TOLD.labels(alert.phase, outcome).inc()
+        ALERT_MESSAGES.labels(alert.phase, outcome).inc()

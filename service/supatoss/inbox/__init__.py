@@ -1,1 +1,1 @@
-"""All that is known about events and rows, and nothing about HTTP."""
+"""Events and what they change: everything about rows, nothing about HTTP."""

@@ -1,4 +1,4 @@
-"""What an event means, and the record of it that the database takes. Pure."""
+"""What an event means, and its record for the database. Pure."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from supatoss.toss.fields import parse_time
 
 
 class Proof(StrEnum):
-    """Why an event is believed."""
+    """Why an event counts as genuine."""
 
     SIGNATURE = "signature"
     SECRET = "secret"  # noqa: S105 - the name of a proof, not a secret
@@ -22,7 +22,7 @@ class Proof(StrEnum):
 
 
 class EventStatus(StrEnum):
-    """The status that an event is to have once it is recorded."""
+    """Status of an event: webhook_events.status."""
 
     PROCESSED = "processed"
     IGNORED = "ignored"
@@ -31,7 +31,7 @@ class EventStatus(StrEnum):
 
 
 class EventReason(StrEnum):
-    """Why an event is not simply processed: webhook_events.reason."""
+    """Why an event isn't processed: webhook_events.reason."""
 
     UNKNOWN_TYPE = "unknown_type"
     NO_PROJECTION = "no_projection"
@@ -53,12 +53,12 @@ class Meaning:
     order_id: str | None = None
     occurred_at: dt.datetime | None = None
     observed_at: dt.datetime | None = None
-    """When Toss was asked, where the change is what Toss answered: it counts as of then, whatever the event claims."""
+    """When Toss was asked, if the change is Toss's answer; it overrides the times that the event claims."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An authenticated event, ready to be recorded."""
+    """A verified event, ready to be recorded."""
 
     event: Event = field(repr=False)
     body: Body

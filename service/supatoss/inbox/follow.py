@@ -1,4 +1,4 @@
-"""New events as they come, by polling: each once, oldest first."""
+"""Follows new events by polling: each once, oldest first."""
 
 import asyncio
 import datetime as dt
@@ -11,10 +11,10 @@ from supatoss.store.events import MAX_PAGE_EVENTS, EventFilter, StoredEvent
 POLL_SECONDS = 2.0
 
 PAGE_WITH_PAYLOAD_EVENTS = 100
-"""Payloads have some kilobytes each, so fewer events come at once."""
+"""A payload has a few kilobytes, so these pages are smaller."""
 
 OVERLAP = dt.timedelta(seconds=30)
-"""created_at is when a transaction began, and a longer one commits behind a shorter: each look goes back this far,
+"""created_at is when a transaction began, and a long one can commit after a later one: each poll goes back this far,
 longer than a call of the Data API may take."""
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -29,7 +29,7 @@ async def follow(
     with_payload: bool = False,
     is_endless: bool = True,
 ) -> AsyncIterator[StoredEvent]:
-    """Events created since a time, without an end unless told so. Raises StoreError when the store cannot be asked."""
+    """Events created since a time, endlessly unless is_endless is false. Raises StoreError."""
     seen: dict[str, dt.datetime] = {}
     newest = since
     while True:

@@ -1,15 +1,15 @@
-"""From an event of Toss to what it means for a row. Pure: no clock, no I/O.
+"""What an event of Toss means for a row. Pure: no clock, no I/O.
 
 A change is a JSON object that the SQL function record_webhook_events_v2 applies. Its kinds:
 
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
-  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true where the event
-  goes before all others, whenever it was sent
+  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true if the event
+  sorts before all others, whenever it was sent
 - cancel: cancel_key, cancel_request; never applied, only kept until its payment is found
 - billing: action (issued | deleted), billing_key, customer_key
 - settlement: settlement_kind (settlement | payout), settlement_key, status, the payment it names, amounts, dates
 
-Amounts are decimal text, times ISO 8601 in UTC; what is absent is left out.
+Amounts are decimal text, times ISO 8601 in UTC; absent values are left out.
 """
 
 import datetime as dt
@@ -24,8 +24,8 @@ from supatoss.toss.fields import PaymentStatus, PayoutStatus, parse_time
 from supatoss.toss.models import Cancel, Deposit, Failure, Money, Payment
 
 
-def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one branch a type of event
-    """What an event means. `occurred_at` is the body's own time; `createdAt`, where there is one, goes before it."""
+def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one branch per type of event
+    """What an event means. `occurred_at` is the body's own time; `createdAt`, if present, takes precedence over it."""
     match event:
         case events.MalformedEvent():
             return Meaning(EventStatus.FAILED, reason=EventReason.MALFORMED, error=event.problem)
@@ -69,7 +69,7 @@ def _issued_account(event: events.VirtualAccountIssued) -> Meaning:
 
 
 def interpret_payment(payment: Payment) -> Meaning:
-    """What a Payment object means for its row, whether an event or Toss's API shows it."""
+    """What a Payment object means for its row, whether it came in an event or from Toss's API."""
     named = payment.status
     if named is None or named not in PaymentStatus.__members__:
         return Meaning(
@@ -116,7 +116,7 @@ def interpret_payment(payment: Payment) -> Meaning:
 def _own_time(
     status: PaymentStatus, approved_at: dt.datetime | None, canceled_at: dt.datetime | None
 ) -> dt.datetime | None:
-    """When a status began, as the payment itself tells. requestedAt would place a return to WAITING before its DONE."""
+    """When a status began, by the payment's own times. requestedAt would sort a return to WAITING before its DONE."""
     if status is PaymentStatus.DONE:
         return approved_at
     return canceled_at if status.is_canceled else None
@@ -143,7 +143,7 @@ def _deposit(deposit: Deposit) -> Meaning:
 
 
 def _cancel(cancel: Cancel) -> Meaning:
-    """The Cancel object names no payment, so the one that has this cancel has to be found, and Toss to be asked."""
+    """A Cancel object names no payment: the payment with this cancel has to be found, then looked up at Toss."""
     return Meaning(
         EventStatus.PENDING,
         _present(kind="cancel", cancel_key=cancel.transaction_key, cancel_request=cancel.cancel_request_id),
@@ -223,7 +223,7 @@ def _settlement(event: events.SettlementCompleted) -> Meaning:
 
 
 def _present(**fields: Any) -> dict[str, Any]:
-    """The fields that are there, as JSON can hold them."""
+    """The fields that have a value, as JSON."""
     return {name: _json(value) for name, value in fields.items() if value is not None}
 
 

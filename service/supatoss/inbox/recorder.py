@@ -1,7 +1,7 @@
-"""Writes events through the store, coalesced: those that arrive while a write is in flight ride in the next one.
+"""Writes events in batches: those that arrive while a write is in flight go into the next one.
 
-A lone event goes at once, and batches grow with the load. Each event is answered after the commit of its own batch, and
-has an outcome of its own; when a write fails, everybody in it is told so.
+A lone event is written at once, and batches grow with the load. Each event is answered after its batch has committed,
+with its own outcome; when a write fails, it fails for every event in it.
 """
 
 import asyncio
@@ -16,34 +16,34 @@ from supatoss.store.recording import RecordedEvent
 from supatoss.telemetry import BATCH_EVENTS
 
 MAX_BATCH_EVENTS = 100
-"""Events in one call: an event costs a fifth less than in calls of 50, and more would make neighbours wait."""
+"""Events in one call: an event costs a fifth less than in calls of 50; larger calls would delay the others."""
 
 MAX_BATCH_CHARACTERS = 1024 * 1024
-"""Payload text in one call, so that a few bodies of the longest kind do not make one request of many megabytes."""
+"""Payload text in one call, so that a few of the largest bodies don't make a request of many megabytes."""
 
 MAX_IN_FLIGHT = 2
-"""Calls at once: while one commits, the next one is on its way. A third only makes the batches smaller."""
+"""Concurrent calls: while one commits, the next is on its way. A third only makes the batches smaller."""
 
-MIN_BESIDE = 16
-"""Events, or half as many as are in flight, for which a call is made beside another one: fewer ride in the next.
+MIN_CONCURRENT_EVENTS = 16
+"""Fewest events for a second concurrent call, or half of those in flight if that is less; fewer wait for the next call.
 
-Answers go out together, so their senders' next deliveries come together. Were the first of them to take the free call
-for itself, calls of one event and of all the others would take turns, and the former cost as much as the latter.
+Answers go out together, so the senders' next deliveries arrive together. If the first of them took the free call for
+itself, calls of one event would alternate with calls of all the others, and cost as much.
 """
 
 MAX_HELD_SECONDS = 0.1
-"""Longest wait of so few: a call that takes longer waits for a lock or for the database, and holds nobody else up."""
+"""Longest wait for those few: a slower call waits for a lock or the database, and must not hold up others."""
 
 MAX_WAITING = 2000
-"""Events that wait for a call. At the slowest measured rate, 300 events/s, they are written within the deadline."""
+"""Events waiting for a call. At the slowest measured rate, 300 events/s, they are written within the deadline."""
 
 MAX_WAITING_CHARACTERS = 32 * 1024 * 1024
-"""Payload text that waits for a call: 2,000 bodies of the longest kind would fill a machine of 256 MB twice."""
+"""Payload text waiting for a call: 2,000 of the largest bodies would fill a 256 MB machine twice."""
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """An event's record, and where its outcome is awaited."""
+    """An event's record, and the future of its outcome."""
 
     record: dict[str, Any] = field(repr=False)
     outcome: asyncio.Future[RecordedEvent]
@@ -55,7 +55,7 @@ class _Waiting:
 
 
 class Recorder:
-    """Records authenticated events. When `record` returns, the event is stored durably."""
+    """Records verified events. When `record` returns, the event is stored durably."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,9 +66,9 @@ class Recorder:
         self._held: asyncio.TimerHandle | None = None
 
     async def record(self, event: NewEvent) -> RecordedEvent:
-        """Records one event. Raises StoreError; then it is not known to be stored, and recording again is safe."""
+        """Records one event. After a StoreError it may or may not be stored; recording it again is safe."""
         if len(self._waiting) >= MAX_WAITING or self._waiting_characters >= MAX_WAITING_CHARACTERS:
-            raise StoreUnavailable("too many events wait to be written")
+            raise StoreUnavailable("too many events are waiting to be written")
         waiting = _Waiting(event.to_record(), asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._waiting_characters += waiting.length
@@ -76,7 +76,7 @@ class Recorder:
         return await waiting.outcome
 
     def _write_soon(self) -> None:
-        """After what the loop has in hand now, so that deliveries that were read together ride together."""
+        """Writes after the event loop's ready callbacks, so that deliveries read together are written together."""
         if not self._is_due and len(self._writes) < MAX_IN_FLIGHT:
             self._is_due = True
             asyncio.get_running_loop().call_soon(self._write_on)
@@ -84,7 +84,7 @@ class Recorder:
     def _write_on(self, *, is_overdue: bool = False) -> None:
         self._is_due = False
         while self._waiting and len(self._writes) < MAX_IN_FLIGHT:
-            if not is_overdue and len(self._waiting) < min(MIN_BESIDE, sum(self._writes.values()) / 2):
+            if not is_overdue and len(self._waiting) < min(MIN_CONCURRENT_EVENTS, sum(self._writes.values()) / 2):
                 if self._held is None:
                     self._held = asyncio.get_running_loop().call_later(MAX_HELD_SECONDS, self._write_held)
                 return
@@ -103,7 +103,7 @@ class Recorder:
         self._write_on(is_overdue=True)
 
     def _take(self) -> list[_Waiting]:
-        """The next batch: the longest-waiting first. Who gave up waiting meanwhile was answered 503 and is left out."""
+        """The next batch, oldest first. Events that were answered 503 meanwhile are left out."""
         batch: list[_Waiting] = []
         characters = 0
         while self._waiting and len(batch) < MAX_BATCH_EVENTS:
@@ -120,7 +120,7 @@ class Recorder:
         BATCH_EVENTS.observe(len(batch))
         try:
             outcomes = await self._store.record_webhook_events([waiting.record for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, everybody in the batch has to hear of it
+        except Exception as error:  # noqa: BLE001 - whatever it is, every event in the batch fails with it
             _fail(batch, error)
         else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
@@ -135,6 +135,6 @@ class Recorder:
 def _fail(batch: list[_Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.outcome.done():
-            # One exception each, where it can be made again: raising one in several tasks would mix their tracebacks.
+            # An exception for each, if possible: one that is raised in several tasks would mix their tracebacks.
             own = type(error)(str(error)) if isinstance(error, StoreError) else error
             waiting.outcome.set_exception(own)

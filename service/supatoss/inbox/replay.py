@@ -1,4 +1,4 @@
-"""Operators' actions on stored events: replay, which records them anew, and ignore, which sets them aside."""
+"""Operators' actions on stored events: replay records them again, ignore sets them aside."""
 
 import datetime as dt
 import uuid
@@ -20,7 +20,7 @@ EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
 
 _VERDICTS = frozenset({"amount_mismatch", "double_charge"})
-"""Reasons that the fold gives: the change of such an event is complete, and Toss has been asked where it had to be."""
+"""Reasons that the fold sets: such an event's change is complete, and Toss was asked if that was needed."""
 
 
 class Refusal(StrEnum):
@@ -33,8 +33,8 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """An event as it is to be recorded anew. Without a meaning, the change that is stored counts again."""
+class ReplayRecord:
+    """An event to be recorded again. Without a meaning, the stored change is applied again."""
 
     event: StoredEvent
     status: EventStatus
@@ -60,16 +60,16 @@ class Reading:
         }
 
 
-def read_again(event: StoredEvent) -> Reading | Refusal:
-    """How to record an event anew. It must have been found with its payload."""
+def reinterpret(event: StoredEvent) -> ReplayRecord | Refusal:
+    """How to record an event again, interpreted from its payload, which has to be present."""
     if event.proof is None:
-        # Written by somebody else, or before supatoss was here: nobody has vouched for it.
+        # Written by another program, or before supatoss was installed: never verified.
         return Refusal.NO_PROOF
     if event.payload in EMPTY_PAYLOADS:
         return Refusal.PAYLOAD_EMPTIED
     if event.proof in (Proof.TOSS_API, Proof.OPERATOR):
-        # Toss, or a person, vouched for the stored change. The body was only what somebody claimed.
-        return Reading(event, EventStatus.PROCESSED) if event.change else _wait(event, EventReason.FIND_PAYMENT)
+        # The stored change came from Toss or an operator; the body was only a claim.
+        return ReplayRecord(event, EventStatus.PROCESSED) if event.change else _wait(event, EventReason.FIND_PAYMENT)
     try:
         body = read_body((event.payload or "").encode())
     except NotReadable:
@@ -78,9 +78,11 @@ def read_again(event: StoredEvent) -> Reading | Refusal:
     meaning = _meaning(parsed, event.proof)
     if meaning.status is EventStatus.PENDING:
         return (
-            Reading(event, EventStatus.PROCESSED) if _holds_an_answer(event) else _wait(event, meaning.reason, meaning)
+            ReplayRecord(event, EventStatus.PROCESSED)
+            if _holds_an_answer(event)
+            else _wait(event, meaning.reason, meaning)
         )
-    return Reading(
+    return ReplayRecord(
         event,
         meaning.status,
         meaning.reason.value if meaning.reason else None,
@@ -91,7 +93,7 @@ def read_again(event: StoredEvent) -> Reading | Refusal:
 
 
 def _meaning(parsed: Event, proof: str) -> Meaning:
-    """A secret vouches for who sent it, never for money that arrived: Toss is asked, as when it was delivered."""
+    """A secret proves who sent it, never a deposit: that is confirmed with Toss's API, as on delivery."""
     meaning = interpret(parsed)
     claim = claim_of(parsed)
     if proof == Proof.SECRET and claim is not None and claim.is_deposit and meaning.change is not None:
@@ -100,24 +102,24 @@ def _meaning(parsed: Event, proof: str) -> Meaning:
 
 
 def _holds_an_answer(event: StoredEvent) -> bool:
-    """Whether the stored change is Toss's answer: then it counts again, and Toss is not asked."""
+    """Whether the stored change is Toss's answer, which is applied again without asking Toss."""
     return event.status == EventStatus.PROCESSED or (event.status == EventStatus.FAILED and event.reason in _VERDICTS)
 
 
-def _wait(event: StoredEvent, cause: EventReason | None, meaning: Meaning | None = None) -> Reading:
-    # The last error stays: the worker sees in it whether Toss has a refusal stored under the idempotency key.
-    return Reading(event, EventStatus.PENDING, cause.value if cause else None, event.last_error, meaning)
+def _wait(event: StoredEvent, reason: EventReason | None, meaning: Meaning | None = None) -> ReplayRecord:
+    # Keeps the last error: it tells the worker whether Toss has a refusal stored under the idempotency key.
+    return ReplayRecord(event, EventStatus.PENDING, reason.value if reason else None, event.last_error, meaning)
 
 
 UNFINISHED = (EventStatus.FAILED.value, EventStatus.PENDING.value)
-"""What is replayed unless other statuses are asked for."""
+"""Statuses that are replayed by default."""
 
 DEFAULT_LIMIT = 100
-"""Events of one action unless more are asked for: what one person can look through before doing it."""
+"""Events per action by default: what one person can review beforehand."""
 
 MAX_LIMIT = 10_000
 CHUNK_EVENTS = 20
-"""Events in one call: of the longest kind, their payloads make 5 MiB; each takes some milliseconds of the database."""
+"""Events in one call: the largest payloads make 5 MiB; each event takes the database a few milliseconds."""
 
 MAX_REASON_CHARACTERS = 500
 MAX_ACTOR_CHARACTERS = 200
@@ -127,7 +129,7 @@ Progress = Callable[[Sequence[EventOutcome]], None]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Events to act on, oldest first; those that were asked for but are not acted on; whether the cap left some out."""
+    """Events to act on, oldest first; requested events that are refused; whether the limit left some out."""
 
     events: tuple[StoredEvent, ...]
     refused: tuple[EventOutcome, ...]
@@ -135,14 +137,14 @@ class Selection:
 
 
 async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) -> Selection:
-    """The events that a filter means, at most `limit`. Raises NotAllowed without a filter, and StoreError."""
+    """The events that match a filter, at most `limit`. Raises NotAllowed without a filter, and StoreError."""
     if wanted.is_empty:
         raise NotAllowed("at least one filter is needed: an id, a time, a type, a status, an order or a payment key")
     if not 1 <= limit <= MAX_LIMIT:
         raise NotAllowed(f"the limit should be between 1 and {MAX_LIMIT}")
     wanted = replace(wanted, ids=tuple(dict.fromkeys(_checked_id(identity) for identity in wanted.ids)))
     statuses = tuple(wanted.statuses) or UNFINISHED
-    # Ids are looked up whatever their status, so that one of another status is refused by name and not passed over.
+    # Ids are looked up in any status, so that an event in another one is refused by name, not skipped.
     found, has_more = await _find(store, replace(wanted, statuses=() if wanted.ids else statuses), limit)
     refused = [_refused(event, Refusal.STATUS_NOT_ASKED_FOR) for event in found if event.status not in statuses]
     missing = set(wanted.ids) - {event.id for event in found} if not has_more else set()
@@ -153,22 +155,22 @@ async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) 
 async def replay(
     store: Store, ids: Sequence[str], *, actor: str, dry_run: bool, progress: Progress | None = None
 ) -> list[EventOutcome]:
-    """Reads events again and records them anew, in the order given. `progress` hears what is done, as it is.
+    """Interprets events again and records them, in the order given. `progress` gets the outcomes of each call.
 
-    Raises NotAllowed or StoreError; what was done before stays done, and doing it again is harmless.
+    Raises NotAllowed or StoreError; what was done before stays done, and repeating it is harmless.
     """
     actor = _checked_actor(actor)
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
         begin = len(outcomes)
         page = await store.find_events(EventFilter(ids=chunk), limit=len(chunk), with_payload=True)
-        read = {event.id: read_again(event) for event in page.events}
+        read = {event.id: reinterpret(event) for event in page.events}
         events = {event.id: event for event in page.events}
-        readings = [found for identity in chunk if isinstance(found := read.get(identity), Reading)]
+        records = [found for identity in chunk if isinstance(found := read.get(identity), ReplayRecord)]
         done = {
             outcome.event: outcome
             for outcome in await store.replay_events(
-                [reading.to_record() for reading in readings], actor=actor, dry_run=dry_run
+                [record.to_record() for record in records], actor=actor, dry_run=dry_run
             )
         }
         for identity in chunk:
@@ -191,12 +193,12 @@ async def ignore(
     dry_run: bool,
     progress: Progress | None = None,
 ) -> list[EventOutcome]:
-    """Sets failed and pending events aside for a reason. Raises NotAllowed or StoreError."""
+    """Marks failed and pending events as ignored, with a reason. Raises NotAllowed or StoreError."""
     actor, reason = _checked_actor(actor), reason.strip()
     if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
         raise NotAllowed(f"a reason of 1 to {MAX_REASON_CHARACTERS} characters is needed")
     if "\x00" in reason:
-        raise NotAllowed("the reason has a character that cannot be stored")
+        raise NotAllowed("the reason contains a character that can't be stored")
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
         done = await store.ignore_events(chunk, reason, actor=actor, dry_run=dry_run)
@@ -233,11 +235,11 @@ def _checked_id(identity: str) -> str:
     try:
         return str(uuid.UUID(identity))
     except ValueError:
-        raise NotAllowed(f"{identity[:50]!r} is not an event's id: 8-4-4-4-12 hexadecimal digits") from None
+        raise NotAllowed(f"{identity[:50]!r} is not an event's id (a UUID)") from None
 
 
 def _checked_actor(actor: str) -> str:
     name = "".join(character for character in actor if character.isprintable()).strip()
     if not name:
-        raise NotAllowed("who does it has to be named")
+        raise NotAllowed("an actor is needed")
     return name[:MAX_ACTOR_CHARACTERS]

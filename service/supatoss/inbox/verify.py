@@ -1,7 +1,7 @@
-"""Is a delivery genuine, and what counts of it? A signature decides where there is one; else a voucher is looked for.
+"""Verifies deliveries. A signature, if there is one, decides; else another proof is needed.
 
-In this order: the stored secret of the payment; Toss's own answer, which is then applied instead of what the body
-claims; a billing key that we hold. Nothing vouches: NotGenuine. Only Toss could, and cannot be asked now: CannotVerify.
+In this order: the payment's stored secret; Toss's own answer, which then replaces what the body claims; a billing key
+that we hold. No proof: NotGenuine. Only Toss could prove it, and can't be reached: CannotVerify.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ _STILL_TRUE: dict[Status | None, frozenset[Status]] = {
     Status.FAILED: _ENDED,
     Status.EXPIRED: _ENDED,
 }
-"""What Toss may answer about a payment that once had a status. READY and IN_PROGRESS may have become anything."""
+"""What a status may have become by the time Toss answers; READY and IN_PROGRESS, anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an event says of a payment, true or not."""
+    """What an event claims about a payment."""
 
     payment_key: str | None
     order_id: str | None
@@ -52,14 +52,14 @@ class Claim:
 
     @property
     def is_deposit(self) -> bool:
-        """Whether it says that money arrived: then Toss is asked, whatever else vouches for it."""
+        """Whether it reports a payment. Every reported payment is confirmed with Toss's API."""
         return self.status == Status.DONE
 
     def is_borne_out_by(self, answer: Payment) -> bool:
-        """Whether the payment that Toss shows can be the one the event speaks of, in this status or a later one.
+        """Whether Toss's payment can be the claimed one, in the claimed status or a later one.
 
-        A DONE for a payment that Toss shows WAITING_FOR_DEPOSIT is not: it is a forgery, or a deposit that was taken
-        back meanwhile, and then nothing is lost by refusing it.
+        DONE is not borne out by WAITING_FOR_DEPOSIT: it is forged, or the deposit was reversed meanwhile, and refusing
+        it loses nothing.
         """
         return (
             self.payment_key in (None, answer.payment_key)
@@ -80,7 +80,7 @@ def _known(status: str | None) -> Status | None:
 
 
 def claim_of(event: events.Event) -> Claim | None:
-    """The claim that an event makes about a payment, None where it is not about one."""
+    """An event's claim about a payment, None if it is about something else."""
     match event:
         case events.PaymentStatusChanged():
             return _of_payment(event.data)
@@ -105,7 +105,7 @@ Accepts = Callable[[PaymentAnswer], bool]
 
 
 class Lookups:
-    """Look-ups of payments, shared by those who ask about one order at the same time."""
+    """Look-ups of payments, shared by concurrent callers that ask about the same order."""
 
     def __init__(self, toss: TossClient) -> None:
         self._toss = toss
@@ -114,10 +114,10 @@ class Lookups:
     async def find(
         self, payment_key: str | None, order_id: str | None, timeout_seconds: float, accepts: Accepts
     ) -> PaymentAnswer:
-        """The payment as Toss knows it, by its key where there is one. Raises TossError.
+        """The payment at Toss, by its key if there is one. Raises TossError.
 
-        An answer that somebody else asked for may be older than the change that this caller was told of; it counts
-        only if the caller accepts it.
+        An answer that another caller requested may predate the change that this caller heard of; it counts only if
+        this caller accepts it.
         """
         name = order_id or payment_key or ""
         shared = self._in_flight.get(name)
@@ -128,7 +128,7 @@ class Lookups:
         own = asyncio.create_task(self._look_up(payment_key, order_id, timeout_seconds))
         self._in_flight[name] = own
         try:
-            # Whoever leaves must not take the answer from those who wait for it too.
+            # A cancelled caller must not take the answer from the others.
             return await asyncio.shield(own)
         finally:
             own.add_done_callback(lambda task: task.cancelled() or task.exception())
@@ -140,14 +140,14 @@ class Lookups:
             return await self._toss.payment(payment_key, timeout_seconds=timeout_seconds)
         if order_id:
             return await self._toss.payment_by_order(order_id, timeout_seconds=timeout_seconds)
-        raise TossNotFound("payment", "neither a payment key nor an order to ask for")
+        raise TossNotFound("payment", "no payment key and no order id to look up")
 
 
 Vouched = tuple[Proof, Meaning]
 
 
 class Verifier:
-    """Turns a delivery into an event that may be believed. `ask_seconds`: longest wait for Toss within an answer."""
+    """Turns a delivery into a verified event. `ask_seconds`: longest wait for Toss before the delivery is answered."""
 
     def __init__(
         self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, ask_seconds: float
@@ -178,7 +178,7 @@ class Verifier:
         return NewEvent(event, body, meaning, proof, received_at, delivery)
 
     async def _complete(self, event: events.Event, meaning: Meaning) -> Meaning:
-        """A signed event that needs Toss is finished now if Toss answers in time, and by the worker otherwise."""
+        """Finishes a signed event that needs Toss now if Toss answers in time; else the worker does."""
         if meaning.status is not EventStatus.PENDING:
             return meaning
         claim = claim_of(event) or Claim(meaning.payment_key, meaning.order_id, None)
@@ -189,9 +189,9 @@ class Verifier:
         try:
             answer = await self._ask(claim)
         except TossError as error:
-            _log_unasked(error)
+            _log_toss_error(error)
             return replace(meaning, payment_key=claim.payment_key)
-        return observed(answer) if _is_settled(answer) else meaning
+        return observed(answer) if _is_final(answer) else meaning
 
     async def _vouch(self, event: events.Event, meaning: Meaning) -> Vouched:
         match event:
@@ -224,9 +224,9 @@ class Verifier:
         try:
             answer = await self._ask(claim)
         except TossError as error:
-            _log_unasked(error)
+            _log_toss_error(error)
             return Proof.SECRET, _to_check(meaning)
-        return (Proof.TOSS_API, observed(answer)) if _is_settled(answer) else (Proof.SECRET, _to_check(meaning))
+        return (Proof.TOSS_API, observed(answer)) if _is_final(answer) else (Proof.SECRET, _to_check(meaning))
 
     async def _vouch_by_toss(self, claim: Claim) -> Vouched:
         try:
@@ -234,7 +234,7 @@ class Verifier:
         except TossNotFound:
             raise _not_genuine(Reason.UNKNOWN_TO_TOSS) from None
         except TossError as error:
-            _log_unasked(error)
+            _log_toss_error(error)
             raise CannotVerify(str(error)) from error
         if claim.status is not None and not claim.is_borne_out_by(answer.payment):
             raise _not_genuine(Reason.CONTRADICTED_BY_TOSS)
@@ -257,12 +257,12 @@ class Verifier:
 
 
 def observed(answer: PaymentAnswer) -> Meaning:
-    """What Toss's answer means; it counts as of the time when Toss was asked."""
+    """What Toss's answer means, as of the time Toss was asked."""
     return replace(interpret_payment(answer.payment), observed_at=answer.asked_at)
 
 
-def _is_settled(answer: PaymentAnswer) -> bool:
-    """Whether Toss has decided; a payment that still needs its approval is the worker's."""
+def _is_final(answer: PaymentAnswer) -> bool:
+    """Whether nothing is left to do; a payment that still needs approval is left to the worker."""
     return answer.payment.status not in (PaymentStatus.READY, PaymentStatus.IN_PROGRESS)
 
 
@@ -283,5 +283,5 @@ def _not_genuine(reason: Reason) -> NotGenuine:
     return NotGenuine(reason, "Invalid signature")
 
 
-def _log_unasked(error: TossError) -> None:
+def _log_toss_error(error: TossError) -> None:
     structlog.contextvars.bind_contextvars(toss_error=str(error))

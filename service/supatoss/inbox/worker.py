@@ -1,4 +1,4 @@
-"""Finishes events that wait for Toss: claim, ask, finish. Any number of processes may run it at once."""
+"""Finishes pending events: claim, look up at Toss, finish. Any number of processes can run it."""
 
 import asyncio
 import contextlib
@@ -26,18 +26,18 @@ from supatoss.toss.fields import PaymentStatus
 from supatoss.toss.models import PaymentAnswer
 
 MAX_ATTEMPTS = 12
-"""The first eleven waits add up to about three hours: longer than an outage of Toss that its status page ever showed
-would keep a buyer waiting, and short enough that a person hears of it on the same day."""
+"""The eleven waits add up to about three hours: longer than any outage on Toss's status page, and short enough that a
+person hears of it the same day."""
 
 FIRST_DELAY_SECONDS = 5.0
 MAX_DELAY_SECONDS = 3600.0
 
 
 def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0) -> float | None:
-    """Seconds until the next attempt after so many, None when there is to be none.
+    """Seconds until the next attempt after this many, None if there is none.
 
-    Doubles from 5 s to an hour. `dice` in [0, 1) spreads it over the upper half, so that events that failed together do
-    not come back together. `at_least_seconds` is what Toss asked for (Retry-After).
+    Doubles from 5 s to an hour. `dice` in [0, 1) spreads it over the upper half, so that events that failed together
+    aren't retried together. `at_least_seconds` is Toss's Retry-After.
     """
     if attempts >= MAX_ATTEMPTS:
         return None
@@ -46,7 +46,7 @@ def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0
 
 
 class CannotFinish(SupatossError):
-    """An event that no further attempt can finish: it needs a person."""
+    """An event that no further attempt can finish: it needs manual review."""
 
     def __init__(self, reason: str, message: str) -> None:
         self.reason = reason
@@ -55,7 +55,7 @@ class CannotFinish(SupatossError):
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """The end of one attempt, as finish_webhook_event_v1 takes it."""
+    """The result of one attempt, as finish_webhook_event_v1 takes it."""
 
     status: EventStatus
     reason: str | None = None
@@ -86,28 +86,28 @@ class AttemptResult:
 
 
 BATCH = 8
-"""Events claimed at once; each asks Toss once or twice, and test keys allow 100 calls a minute."""
+"""Events claimed at once; each calls Toss once or twice, and test keys allow 100 calls a minute."""
 
 LEASE_SECONDS = 90
-"""Longer than an event can take: a look-up (10 s), an approval (30 s), another look-up, and settling."""
+"""Longer than an event can take: a look-up (10 s), an approval (30 s), another look-up, and finishing the event."""
 
 ASK_SECONDS = 10.0
 POLL_SECONDS = 5.0
-"""Between looks for due events; a delivery that leaves one wakes the worker of its own process at once."""
+"""Between polls for due events; a delivery that becomes pending wakes its own process's worker at once."""
 
 SWEEP_SECONDS = 600.0
-"""Between looks for overdue accounts; due dates are days away."""
+"""Between sweeps for overdue accounts; due dates are days away."""
 
 SWEEP_BATCH = 50
 
-_REFUSED_FOR_NOW = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)$")
+_CONFIRM_REFUSED = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)$")
 """last_error after an approval that Toss answered with a 4xx (TossError's own wording)."""
 
 _log = structlog.get_logger("supatoss.worker")
 
 
 class Worker:
-    """A loop over pending events. `run` ends after `stop`, when the events in hand are finished."""
+    """A loop over pending events. `run` ends after `stop`, once the claimed events are finished."""
 
     def __init__(self, store: Store, toss: TossClient) -> None:
         self._store = store
@@ -116,7 +116,7 @@ class Worker:
         self._is_stopping = False
 
     def wake(self) -> None:
-        """Something became due."""
+        """Looks for due events now."""
         self._woken.set()
 
     def stop(self) -> None:
@@ -125,7 +125,7 @@ class Worker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Works until `stop`. Errors of the store or of Toss are logged and waited out."""
+        """Works until `stop`. Errors of the store or of Toss are logged and retried later."""
         swept_at = float("-inf")
         failures = 0
         while not self._is_stopping:
@@ -139,8 +139,8 @@ class Worker:
             except SupatossError as error:
                 failures += 1
                 worked = 0
-                _log.warning("worker waits", error=str(error), failures=failures)
-            except Exception as error:  # noqa: BLE001 - a defect in one event must not end the work on all others
+                _log.warning("worker backs off", error=str(error), failures=failures)
+            except Exception as error:  # noqa: BLE001 - a bug in one event must not stop the others
                 failures += 1
                 worked = 0
                 _log.error("worker failed", **describe(error))
@@ -148,13 +148,13 @@ class Worker:
                 await self._rest(failures)
 
     async def work_once(self) -> int:
-        """Claims due events and settles them. The number of events; raises StoreError when they cannot be claimed."""
+        """Claims due events, finishes them and returns how many. Raises StoreError if they can't be claimed."""
         claimed = await self._store.claim_events(BATCH, LEASE_SECONDS)
         results = await asyncio.gather(*(self._finish(event) for event in claimed), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
-                # Its lease runs out, and somebody claims it again.
-                _log.warning("event not finished", **describe(result))
+                # Its lease expires, and a worker claims it again.
+                _log.warning("attempt failed", **describe(result))
         return len(claimed)
 
     async def sweep(self) -> int:
@@ -188,7 +188,7 @@ class Worker:
         ATTEMPTS.labels(finished.status or finished.outcome, finished.reason or "").inc()
         log = _log.error if finished.status == EventStatus.FAILED else _log.info
         log(
-            "event finished",
+            "attempt finished",
             event_id=event.id,
             event_type=event.event_type,
             outcome=finished.outcome,
@@ -199,15 +199,13 @@ class Worker:
         )
 
     async def _answer(self, event: ClaimedEvent) -> PaymentAnswer:
-        """The payment as Toss knows it, approved first where that is still to be done."""
+        """The payment at Toss, approved first if it still needs that."""
         answer = await self._look_up(event)
         if event.reason != EventReason.CHECK_DEPOSIT or answer.payment.status != PaymentStatus.IN_PROGRESS:
             return answer
         payment = answer.payment
         if event.amount is None or payment.payment_key is None or payment.order_id is None:
-            raise CannotFinish(
-                "no_stored_amount", "the payment needs an approval, and no amount is stored for its order"
-            )
+            raise CannotFinish("no_stored_amount", "the payment needs approval, and no amount is stored for its order")
         amount = Decimal(event.amount)
         if payment.total_amount is not None and payment.total_amount != amount:
             raise CannotFinish(
@@ -232,19 +230,19 @@ class Worker:
             return await self._toss.payment(payment_key, timeout_seconds=ASK_SECONDS)
         if event.order_id:
             return await self._toss.payment_by_order(event.order_id, timeout_seconds=ASK_SECONDS)
-        # It may come to be known: another event of the payment can tell.
-        raise TossNotFound("payment", "no payment is known that this event belongs to")
+        # Another event of the payment may name it later.
+        raise TossNotFound("payment", "the event's payment is not known yet")
 
 
 def _idempotency_key(event: ClaimedEvent) -> str:
     """One key for all attempts whose outcome is unknown, so that Toss repeats its first answer instead of acting twice.
 
-    Toss repeats a 4xx for 15 days too, a temporary one such as PROVIDER_ERROR included: after one, the next attempt has
-    a key of its own, that of its lease: attempts are counted from 0 again when an operator replays the event. It cannot
-    charge twice: the payment was looked up first, and Toss approves a payment only once.
+    Toss repeats a 4xx for 15 days too, even a temporary one such as PROVIDER_ERROR: after one, the next attempt gets a
+    key of its own. It holds the lease, not the number of attempts, which restarts when an operator replays the event.
+    It can't charge twice: the payment was looked up first, and Toss approves a payment only once.
     """
     key = f"supatoss-confirm-{event.event_key}"
-    return f"{key}-{event.lease}" if _REFUSED_FOR_NOW.search(event.last_error or "") else key
+    return f"{key}-{event.lease}" if _CONFIRM_REFUSED.search(event.last_error or "") else key
 
 
 def _processed(answer: PaymentAnswer) -> AttemptResult:
@@ -255,7 +253,7 @@ def _processed(answer: PaymentAnswer) -> AttemptResult:
 
 
 def _again(event: ClaimedEvent, error: TossError) -> AttemptResult:
-    """Another attempt later. Refusals are tried again too: keys get mended, and Toss's records catch up."""
+    """Another attempt later. Refusals are retried too: keys get fixed, and Toss's records catch up."""
     delay = next_delay_seconds(event.attempts, random.random(), error.retry_after_seconds or 0.0)  # noqa: S311
     if delay is None:
         return AttemptResult(EventStatus.FAILED, error.outcome, str(error))
@@ -263,7 +261,7 @@ def _again(event: ClaimedEvent, error: TossError) -> AttemptResult:
 
 
 def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:
-    """What Toss sends no webhook for: an event of our own, the same one for each look at the same state."""
+    """An event of our own, since Toss sends no webhook for it; the same state gives the same event."""
     shown = answer.payment.virtual_account or {}
     is_expired = shown.get("expired") is True and answer.payment.status == PaymentStatus.WAITING_FOR_DEPOSIT
     meaning = observed(answer)

@@ -1,1 +1,1 @@
-"""All that is known about Toss Payments, and nothing about Supabase."""
+"""Toss Payments: its deliveries, events and API. Nothing about Supabase."""

@@ -1,4 +1,4 @@
-"""One HTTP request from Toss, as it came, and the reading of its body."""
+"""A delivery: one HTTP request from Toss, as received, and how its body is read."""
 
 import hashlib
 import json
@@ -19,21 +19,21 @@ ID_HEADER = "tosspayments-webhook-transmission-id"
 RETRIED_COUNT_HEADER = "tosspayments-webhook-transmission-retried-count"
 
 MAX_DEPTH = 100
-"""Levels of nesting in a body. Toss uses five; a parser's stack, ours or PostgreSQL's, must not decide."""
+"""Levels of nesting in a body. Toss uses five; the limit must not be a parser's stack, ours or PostgreSQL's."""
 
 _EXACT_INTEGERS = 2**53
 _MARK = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
-# Compiled, exact in every number, and about six times as fast as the standard library on a body of Toss.
+# Compiled, exact in every number, and about six times as fast as the standard library on Toss's bodies.
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request from Toss. Header values are the bytes that came: the signature covers one of them."""
+    """One HTTP request from Toss. Header values are bytes as received: the signature covers one of them."""
 
     body: bytes = field(repr=False)
     signature: bytes | None = field(default=None, repr=False)
@@ -46,8 +46,8 @@ class Delivery:
 class Body:
     """A body that is a JSON object.
 
-    fields: the object; numbers with a fraction are Decimal. text: the JSON text to store, the sender's own wherever
-    PostgreSQL can hold it. key: identity of the event, SHA-256 of the canonical JSON as 64 lower-case hex digits.
+    fields: the object; numbers with a fraction are Decimal. text: the JSON text to store, the sender's own if
+    PostgreSQL can store it. key: identity of the event, SHA-256 of the canonical JSON as 64 lower-case hex digits.
     """
 
     fields: Mapping[str, Any] = field(repr=False)
@@ -56,7 +56,7 @@ class Body:
 
 
 def read_body(raw: bytes) -> Body:
-    """Reads the bytes of a body, whatever they are. Raises NotReadable, with what was expected."""
+    """Reads any bytes as a body. Raises NotReadable, which says what was expected."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -70,7 +70,7 @@ def read_body(raw: bytes) -> Body:
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
     key = hashlib.sha256(_canonical(fields)).hexdigest()
     if _ESCAPE_OF_NOT_STORABLE.search(raw):
-        # U+0000 and half surrogate pairs are JSON, but PostgreSQL's jsonb refuses them.
+        # U+0000 and half surrogate pairs are JSON, but PostgreSQL's jsonb rejects them.
         fields = _storable(fields)
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=plain_number)
     return Body(fields, text, key)
@@ -88,7 +88,7 @@ def _read_json(raw: bytes, text: str) -> Any:
 
 
 def _canonical(fields: dict[str, Any]) -> bytes:
-    """One form for all texts of an object: sorted names, no spaces, numbers with their digits as they were written."""
+    """The same bytes for all texts of an object: sorted names, no spaces, numbers with the digits as written."""
     try:
         return _encode(fields)
     except UnicodeEncodeError:
@@ -97,7 +97,7 @@ def _canonical(fields: dict[str, Any]) -> bytes:
 
 
 def plain_number(value: object) -> int | float | str:
-    """A Decimal as the JSON number that reads the same, or as text where a double cannot hold its digits."""
+    """A Decimal as an equal JSON number, or as text if a double can't hold its digits."""
     if not isinstance(value, Decimal):
         raise TypeError(f"{type(value).__name__} is not a number")
     nearest = float(value)
@@ -107,7 +107,7 @@ def plain_number(value: object) -> int | float | str:
 
 
 def _canonical_number(value: object) -> list[str]:
-    """A number with a fraction, apart from the text that reads the same."""
+    """A number with a fraction, distinct from a string with the same digits."""
     return ["number", str(value)]
 
 
@@ -138,7 +138,7 @@ def _name(value: object) -> str:
 
 
 def _depth(text: str) -> int:
-    """Nesting of a JSON text, in one pass and without recursion. Text that is not JSON gets some number."""
+    """Nesting of a JSON text, in one pass and without recursion; any number if the text is not JSON."""
     depth = deepest = 0
     is_in_string = False
     for mark in _MARK.findall(text):

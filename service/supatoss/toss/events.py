@@ -1,7 +1,7 @@
 """Events of Toss: three envelopes, ten types of Toss and five more of the merchant's guide, each as a typed model.
 
-Only what identifies the event's subject is required. Fields that Toss adds later pass, optional fields of a wrong type
-count as absent, amounts are exact and never guessed. Source: docs.tosspayments.com, webhook event reference.
+Only what identifies the event's subject is required. Unknown fields are ignored, optional fields of a wrong type count
+as absent, amounts are exact and never guessed. Source: docs.tosspayments.com, webhook event reference.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from supatoss.toss.models import (
 )
 
 MAX_TYPE_LENGTH = 100
-"""Characters of an event type that are kept. The longest name of Toss has 28."""
+"""Characters of an event type that are kept; Toss's longest has 28."""
 
 
 class Event(TossModel):
-    """What every event has. `event_type` is the name as Toss sends it."""
+    """What every event has. `event_type` is Toss's own name."""
 
     TYPE: ClassVar[str] = ""
 
@@ -42,7 +42,7 @@ class PaymentStatusChanged(Event):
 
 
 class DepositCallback(Event):
-    """A virtual account's transaction changed. Flat: it has no eventType, no data and no payment key."""
+    """A virtual account's transaction changed. Flat: no eventType, no data and no payment key."""
 
     TYPE = "DEPOSIT_CALLBACK"
     order_id: OrderId
@@ -59,7 +59,7 @@ class CancelStatusChanged(Event):
 
 
 class BillingDeleted(Event):
-    """A billing key was deleted. The page's table puts its fields beside eventType, its example into data."""
+    """A billing key was deleted. The reference's table puts its fields beside eventType, its example into data."""
 
     TYPE = "BILLING_DELETED"
     billing_key: BillingKey
@@ -148,11 +148,11 @@ class SettlementCompleted(Event):
 
 
 class UnknownEvent(Event):
-    """An event of a type that is not known here. Toss adds types without notice."""
+    """An event of an unknown type. Toss adds types without notice."""
 
 
 class MalformedEvent(Event):
-    """An event of a known type that lacks what identifies its subject, or has an amount that cannot be read."""
+    """An event of a known type that lacks what identifies its subject, or has an unreadable amount."""
 
     problem: str
 
@@ -181,7 +181,7 @@ _FLAT = (DepositCallback.TYPE, BillingDeleted.TYPE)
 
 
 def parse_event(fields: Mapping[str, Any]) -> Event:
-    """The typed event of a body. Total: what cannot be typed is an UnknownEvent or a MalformedEvent."""
+    """The typed event of a body. Never raises: what can't be typed is an UnknownEvent or a MalformedEvent."""
     event_type = _type_of(fields)
     model = TYPES.get(event_type)
     if model is None:

@@ -1,4 +1,4 @@
-"""Status words of Toss (payment object, API version 2022-11-16 and later)."""
+"""Types of the fields in Toss's objects: statuses, times, amounts, names (API version 2022-11-16 and later)."""
 
 import datetime as dt
 import re
@@ -26,7 +26,7 @@ class PaymentStatus(StrEnum):
 
     @property
     def is_canceled(self) -> bool:
-        """Whether money was given back, all or a part."""
+        """Whether money was refunded, all or part of it."""
         return self in (PaymentStatus.CANCELED, PaymentStatus.PARTIAL_CANCELED)
 
 
@@ -45,11 +45,11 @@ SEOUL = dt.timezone(dt.timedelta(hours=9), "Asia/Seoul")
 
 
 def parse_time(text: object) -> dt.datetime | None:
-    """A time of Toss in UTC, or None where there is none to read.
+    """A time of Toss in UTC, or None if it can't be read.
 
-    With an offset or Z it is used; without one the time is Korean: `createdAt` of payment events has none, and differs
-    from the offset-bearing approvedAt of the same body by less than a second (community payloads). Zero to nine digits
-    of a second's fraction are seen; PostgreSQL and Python keep six.
+    A time without an offset is Korean: `createdAt` of payment events has none, and differs from the approvedAt of the
+    same body, which has one, by less than a second (community payloads). A second's fraction has zero to nine digits;
+    PostgreSQL and Python keep six.
     """
     if not isinstance(text, str) or "T" not in text:
         return None
@@ -63,7 +63,7 @@ def parse_time(text: object) -> dt.datetime | None:
 
 
 def parse_date(text: object) -> dt.date | None:
-    """A calendar day in Korea (`soldDate`, `paidOutDate`), or None where there is none to read."""
+    """A calendar day in Korea (`soldDate`, `paidOutDate`), or None if it can't be read."""
     if not isinstance(text, str):
         return None
     try:
@@ -74,14 +74,14 @@ def parse_date(text: object) -> dt.date | None:
 
 _NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,6})?")
 MAX_DECIMALS = 6
-"""More than any currency has; with it an amount is never rounded, and never a million digits long."""
+"""More than any currency has; amounts are never rounded, and never a million digits long."""
 
 _MAX_AMOUNT = Decimal(10) ** 15
-"""Above every amount of money in won; also keeps a hostile exponent from becoming a million digits."""
+"""Above every real amount in won; also keeps a hostile exponent from becoming a million digits."""
 
 
 def _or_none(schema: CoreSchema) -> GetPydanticSchema:
-    """What does not fit counts as absent, decided in compiled code."""
+    """A value that doesn't fit counts as absent; checked in compiled code."""
     return GetPydanticSchema(
         lambda _type, _handler: core_schema.with_default_schema(schema, default=None, on_error="default")
     )
@@ -140,7 +140,7 @@ Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50
 Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
 Text = Annotated[str | None, _or_none(core_schema.str_schema(strict=True, min_length=1))]
 PresentText = Annotated[str | None, PlainValidator(_text_or_none)]
-"""Text that has to be there; what else is there counts as None."""
+"""A field that has to be present; anything but text counts as None."""
 
 Object = Annotated[dict[str, Any] | None, _or_none(core_schema.is_instance_schema(dict))]
 Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
@@ -152,7 +152,7 @@ Url = Annotated[str | None, PlainValidator(_url_or_none)]
 
 
 class TossModel(BaseModel):
-    """Reads Toss's camelCase names, ignores what it does not know, and never shows its input in an error."""
+    """Reads Toss's camelCase names, ignores unknown fields, and never shows its input in an error."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True

@@ -1,4 +1,4 @@
-"""Toss's objects, as events carry them and as its API answers them. Fields that Toss adds later pass.
+"""Toss's objects: first those of events, then those that only its API returns. Unknown fields are ignored.
 
 Source: docs.tosspayments.com, webhook event reference and core API reference.
 """
@@ -43,7 +43,7 @@ FailureOrNone = Annotated[Failure | None, BeforeValidator(object_or_none)]
 
 
 class Payment(TossModel):
-    """Toss's Payment object. In 2022 it held no more than payment_key, status and order_id."""
+    """Toss's Payment object. In 2022 it had only payment_key, status and order_id."""
 
     payment_key: OptionalPaymentKey = None
     order_id: OptionalOrderId = None
@@ -74,7 +74,7 @@ class Payment(TossModel):
 
 
 class Cancel(TossModel):
-    """Toss's Cancel object. It is not documented to name its payment, but may."""
+    """Toss's Cancel object. Naming its payment is undocumented but possible."""
 
     transaction_key: TossId
     cancel_request_id: Text = None
@@ -141,9 +141,9 @@ class DeletedBillingKey(TossModel):
 
 
 class Settlement(TossModel):
-    """Data of SETTLEMENT_COMPLETED, whose fields the guide leaves open: the names of Toss's Settlement object are read.
+    """Data of SETTLEMENT_COMPLETED. The guide leaves its fields open; these are the names of Toss's Settlement object.
 
-    A cancel is settled with negative amounts.
+    A cancel has negative amounts.
     """
 
     settlement_key: Text = None
@@ -165,10 +165,10 @@ class Settlement(TossModel):
 
 @dataclass(frozen=True, slots=True)
 class PaymentAnswer:
-    """A payment as Toss knows it.
+    """A payment as Toss's API returns it.
 
-    asked_at: UTC, taken before the request was sent, so what the answer says was true at that time or later. fields:
-    the JSON object as answered, numbers with a fraction as Decimal. Neither form of the payment is in the repr.
+    asked_at: UTC, taken before the request was sent, so the answer was true at that time or later. fields: the JSON
+    object as returned, fractions as Decimal. Neither form of the payment is in the repr.
     """
 
     asked_at: dt.datetime
@@ -177,7 +177,7 @@ class PaymentAnswer:
 
 
 class Transaction(TossModel):
-    """One approval or cancel. Rows of the same day are there; the sign of a cancel's amount is not documented."""
+    """One approval or cancel, listed from the same day on. The sign of a cancel's amount is not documented."""
 
     transaction_key: TossId
     payment_key: OptionalPaymentKey = None
@@ -193,7 +193,7 @@ class Transaction(TossModel):
 
 
 class Fee(TossModel):
-    """A part of the fees of a settlement: BASE, INSTALLMENT_DISCOUNT, INSTALLMENT, POINT_SAVING or ETC."""
+    """One of a settlement's fees: BASE, INSTALLMENT_DISCOUNT, INSTALLMENT, POINT_SAVING or ETC."""
 
     type: Text = None
     fee: SignedAmount = None
@@ -204,7 +204,7 @@ def _empty_if_null(value: object) -> object:
 
 
 class SettlementRow(TossModel):
-    """What Toss pays out for one approval or cancel. Rows come from the day after the payment, with live keys only."""
+    """The payout of one approval or cancel, listed from the day after the payment, with live keys only."""
 
     transaction_key: Text = None
     payment_key: OptionalPaymentKey = None
@@ -216,7 +216,7 @@ class SettlementRow(TossModel):
     interest_fee: SignedAmount = None
     fees: Annotated[tuple[Fee, ...], BeforeValidator(_empty_if_null)] = ()
     supply_amount: SignedAmount = Field(
-        # The reference has one name, the payment object and community copies the other.
+        # The reference has one name; the payment object and community copies have the other.
         default=None,
         validation_alias=AliasChoices("supplyAmount", "suppliedAmount"),
     )

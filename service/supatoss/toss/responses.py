@@ -1,4 +1,4 @@
-"""The reading of Toss's answers: what an error means for us, decided by its code and not by its HTTP status."""
+"""Reads Toss's responses. What an error means is decided by its code, not by its HTTP status."""
 
 import datetime as dt
 import json
@@ -16,10 +16,10 @@ from supatoss.toss.delivery import read_body
 from supatoss.toss.fields import TossModel
 
 DEFAULT_PAUSE_SECONDS = 2.0
-"""After a 429 that does not say how long; shorter than a look-up may take, so those that wait still get through."""
+"""After a 429 without Retry-After; shorter than a look-up may take, so waiting look-ups still succeed."""
 
 MAX_PAUSE_SECONDS = 60.0
-"""Toss counts by the minute; a longer Retry-After would only keep an outage alive."""
+"""Toss counts by the minute; a longer Retry-After would only prolong an outage."""
 
 TEMPORARY = frozenset(
     {
@@ -42,7 +42,7 @@ M = TypeVar("M", bound=TossModel)
 
 
 def error_in(call: str, http_status: int, retry_after: str | None, body: bytes) -> TossError | None:
-    """The error that an answer means, None where it is a success."""
+    """The error that a response means, None for a success."""
     if HTTPStatus.OK <= http_status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     code = _code_of(body)
@@ -50,7 +50,7 @@ def error_in(call: str, http_status: int, retry_after: str | None, body: bytes) 
         pause = pause_seconds(retry_after, dt.datetime.now(dt.UTC))
         return TossUnavailable(call, "rate limit", code=code, http_status=http_status, retry_after_seconds=pause)
     if code is None:
-        return TossUnavailable(call, "answered without a code of Toss", http_status=http_status)
+        return TossUnavailable(call, "answered without an error code", http_status=http_status)
     return _class_of(code, http_status)(call, code=code, http_status=http_status)
 
 
@@ -65,7 +65,7 @@ def _class_of(code: str, http_status: int) -> type[TossError]:
 
 
 def _code_of(body: bytes) -> str | None:
-    """The code of an error body, of v1 ({code}) or v2 ({error: {code}}), if it looks like a code at all."""
+    """The code in an error body of v1 ({code}) or v2 ({error: {code}}), if it looks like one."""
     try:
         fields = read_body(body).fields
     except NotReadable:
@@ -76,7 +76,7 @@ def _code_of(body: bytes) -> str | None:
 
 
 def pause_seconds(retry_after: str | None, now: dt.datetime) -> float:
-    """Seconds that a Retry-After asks for, in either form (seconds, or an HTTP date), at most a minute."""
+    """Seconds of a Retry-After, in either form (seconds or an HTTP date), at most a minute."""
     text = (retry_after or "").strip()
     if _SECONDS.fullmatch(text):
         seconds = float(text)
@@ -90,7 +90,7 @@ def pause_seconds(retry_after: str | None, now: dt.datetime) -> float:
 
 
 def read_object(call: str, body: bytes) -> Mapping[str, Any]:
-    """The JSON object of an answer. Raises TossUnavailable: a gateway's page says nothing about the payment."""
+    """The JSON object of a response. Raises TossUnavailable: a gateway's page says nothing about the payment."""
     try:
         return read_body(body).fields
     except NotReadable as error:
@@ -98,7 +98,7 @@ def read_object(call: str, body: bytes) -> Mapping[str, Any]:
 
 
 def read_rows(call: str, body: bytes) -> list[Any]:
-    """The JSON array of an answer. Raises TossUnavailable."""
+    """The JSON array of a response. Raises TossUnavailable."""
     try:
         rows = json.loads(body, parse_float=Decimal)
     except (ValueError, ArithmeticError, RecursionError):
@@ -109,7 +109,7 @@ def read_rows(call: str, body: bytes) -> list[Any]:
 
 
 def typed(call: str, model: type[M], fields: object) -> M:
-    """The typed form of an answer. Raises TossUnavailable, which names the fields and shows no value."""
+    """The typed form of a response. Raises TossUnavailable, which names the fields but shows no value."""
     try:
         return model.model_validate(fields)
     except ValidationError as error:

@@ -24,7 +24,7 @@ _DIGEST_BYTES = 32
 
 
 class SignatureCheck(StrEnum):
-    """What the signature of a delivery is worth, and in which form it was right."""
+    """The check of a delivery's signature: the form that is valid, else why none is."""
 
     HEX = "hex"
     V1_TEXT_KEY = "v1_text_key"
@@ -34,20 +34,20 @@ class SignatureCheck(StrEnum):
 
     @property
     def is_valid(self) -> bool:
-        """Whether it proves the delivery."""
+        """Whether it proves that the delivery is genuine."""
         return self not in (SignatureCheck.MISSING, SignatureCheck.INVALID)
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys that may have signed, newest first; several, because a re-issued key overlaps with the old one."""
+    """The keys that may have signed, newest first; several, because a re-issued key overlaps the old one."""
 
     secret_keys: Sequence[str] = field(repr=False)
     security_keys: Sequence[str] = field(default=(), repr=False)
 
 
 def check_signature(delivery: Delivery, keys: Keys) -> SignatureCheck:
-    """Checks a delivery against every key. Total: any bytes come in, only a SignatureCheck comes out."""
+    """Checks a delivery against every key. Never raises, whatever the bytes."""
     if delivery.signature is None:
         return SignatureCheck.MISSING
     if delivery.transmission_time is None:
@@ -59,12 +59,12 @@ def check_signature(delivery: Delivery, keys: Keys) -> SignatureCheck:
 
 
 def sign_hex(body: bytes, transmission_time: str, secret_key: str) -> str:
-    """Makes the hex form of the signature."""
+    """Signs in the hex form."""
     return _mac(secret_key.encode(), body + b":" + transmission_time.encode()).hex()
 
 
 def sign_v1(body: bytes, transmission_time: str, *security_keys: str) -> str:
-    """Makes the `v1:` form of the signature, one value per key, with the keys' text."""
+    """Signs in the `v1:` form, one value per key, with the keys' text."""
     message = body + b":" + transmission_time.encode()
     return ",".join(f"v1:{base64.b64encode(_mac(key.encode(), message)).decode()}" for key in security_keys)
 
@@ -89,7 +89,7 @@ def _check_v1(signature: bytes, message: bytes, security_keys: Sequence[str]) ->
 
 
 def _decode_v1(item: bytes) -> bytes | None:
-    """The digest in one `v1:` item, or None where it is not one; values of a later version are passed over."""
+    """The digest in one `v1:` item, None for anything else; values of a later version are skipped."""
     version, _, value = item.strip().partition(b":")
     if version != b"v1":
         return None

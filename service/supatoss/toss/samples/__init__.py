@@ -1,24 +1,24 @@
-"""A made-up body for every event of the catalogue. People, shops and keys in it are invented."""
+"""A sample body for every event in the catalogue. People, shops and keys are invented."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from supatoss.toss import events
 from supatoss.toss.samples import guide, toss
-from supatoss.toss.samples.subject import Body, SampleSubject, to_bytes, transmission_id
+from supatoss.toss.samples.subject import SampleBody, SampleSubject, to_bytes, transmission_id
 
 __all__ = [
     "FROM_THE_GUIDE",
     "SIGNED_BY_TOSS",
     "TEMPLATES",
-    "Body",
+    "SampleBody",
     "SampleSubject",
     "make_body",
     "to_bytes",
     "transmission_id",
 ]
 
-_OF_TOSS: dict[str, Callable[[SampleSubject], Body]] = {
+_OF_TOSS: dict[str, Callable[[SampleSubject], SampleBody]] = {
     events.PaymentStatusChanged.TYPE: toss.payment_status_changed,
     events.DepositCallback.TYPE: toss.deposit_callback,
     events.CancelStatusChanged.TYPE: toss.cancel_status_changed,
@@ -30,7 +30,7 @@ _OF_TOSS: dict[str, Callable[[SampleSubject], Body]] = {
     events.OrderPaymentStatusChanged.TYPE: toss.order_payment_status_changed,
     events.ArsReservationChanged.TYPE: toss.ars_reservation_changed,
 }
-_OF_THE_GUIDE: dict[str, Callable[[SampleSubject], Body]] = {
+_OF_THE_GUIDE: dict[str, Callable[[SampleSubject], SampleBody]] = {
     events.VirtualAccountIssued.TYPE: guide.virtual_account_issued,
     events.VirtualAccountDeposit.TYPE: guide.virtual_account_deposit,
     events.BillingKeyIssued.TYPE: guide.billing_key_issued,
@@ -38,7 +38,7 @@ _OF_THE_GUIDE: dict[str, Callable[[SampleSubject], Body]] = {
     events.SettlementCompleted.TYPE: guide.settlement_completed,
 }
 
-TEMPLATES: Mapping[str, Callable[[SampleSubject], Body]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})
+TEMPLATES: Mapping[str, Callable[[SampleSubject], SampleBody]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})
 
 FROM_THE_GUIDE = frozenset(_OF_THE_GUIDE)
 """Events that the merchant's guide names and Toss does not send."""
@@ -47,6 +47,6 @@ SIGNED_BY_TOSS = frozenset({events.PayoutChanged.TYPE, events.SellerChanged.TYPE
 """The only events that Toss signs."""
 
 
-def make_body(event_type: str, subject: SampleSubject) -> Body:
-    """The body of one event. Raises KeyError for a type that is not in the catalogue."""
+def make_body(event_type: str, subject: SampleSubject) -> SampleBody:
+    """The sample body of an event type. Raises KeyError if the type is not in the catalogue."""
     return TEMPLATES[event_type](subject)

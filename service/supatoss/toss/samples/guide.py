@@ -1,15 +1,15 @@
-"""Bodies of the five events that only the merchant's guide names; like its examples they have no createdAt."""
+"""Bodies of the five events that only the merchant's guide names. Its examples have no createdAt, nor have these."""
 
 import datetime as dt
 
 from supatoss.toss import events
-from supatoss.toss.samples.subject import Body, SampleSubject
+from supatoss.toss.samples.subject import SampleBody, SampleSubject
 from supatoss.toss.samples.toss import AMOUNT_WON, payment
 
 FEE_WON = 297
 
 
-def virtual_account_issued(subject: SampleSubject) -> Body:
+def virtual_account_issued(subject: SampleSubject) -> SampleBody:
     """An account waits for its deposit."""
     account = {
         "accountNumber": "X0000000000001",
@@ -23,7 +23,7 @@ def virtual_account_issued(subject: SampleSubject) -> Body:
     return _guide(events.VirtualAccountIssued.TYPE, payment(subject, **waiting, virtualAccount=account))
 
 
-def virtual_account_deposit(subject: SampleSubject) -> Body:
+def virtual_account_deposit(subject: SampleSubject) -> SampleBody:
     """Money arrived on an account."""
     data = {
         "paymentKey": subject.payment_key,
@@ -34,7 +34,7 @@ def virtual_account_deposit(subject: SampleSubject) -> Body:
     return _guide(events.VirtualAccountDeposit.TYPE, data)
 
 
-def billing_key_issued(subject: SampleSubject) -> Body:
+def billing_key_issued(subject: SampleSubject) -> SampleBody:
     """A customer has a billing key."""
     data = {
         "billingKey": subject.billing_key,
@@ -44,7 +44,7 @@ def billing_key_issued(subject: SampleSubject) -> Body:
     return _guide(events.BillingKeyIssued.TYPE, data)
 
 
-def billing_key_deleted(subject: SampleSubject) -> Body:
+def billing_key_deleted(subject: SampleSubject) -> SampleBody:
     """A billing key was deleted."""
     data = {
         "billingKey": subject.billing_key,
@@ -54,7 +54,7 @@ def billing_key_deleted(subject: SampleSubject) -> Body:
     return _guide(events.BillingKeyDeleted.TYPE, data)
 
 
-def settlement_completed(subject: SampleSubject) -> Body:
+def settlement_completed(subject: SampleSubject) -> SampleBody:
     """A payment's money was paid out."""
     data = {
         "paymentKey": subject.payment_key,
@@ -70,6 +70,6 @@ def settlement_completed(subject: SampleSubject) -> Body:
     return _guide(events.SettlementCompleted.TYPE, data)
 
 
-def _guide(event_type: str, data: Body) -> Body:
+def _guide(event_type: str, data: SampleBody) -> SampleBody:
     """The guide's bodies have no createdAt."""
     return {"eventType": event_type, "data": data}

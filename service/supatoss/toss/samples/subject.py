@@ -1,4 +1,4 @@
-"""Whom and what made-up events are about, and how a body and its headers are written."""
+"""What sample events are about, and how their bodies and headers are written."""
 
 import datetime as dt
 import json
@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from supatoss.toss.fields import SEOUL
 
-Body = dict[str, Any]
+SampleBody = dict[str, Any]
 
 _ULID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 _ULID_LENGTH = 26
@@ -17,35 +17,35 @@ _ULID_LENGTH = 26
 
 @dataclass(frozen=True, slots=True)
 class SampleSubject:
-    """Whom and what events are about: bodies made of one subject name the same order, payment, customer and seller."""
+    """What events are about: samples of one subject name the same order, payment, customer and seller."""
 
     now: dt.datetime
     mark: str
 
     @classmethod
     def new(cls, now: dt.datetime | None = None) -> Self:
-        """A subject that nobody else has."""
+        """A subject that no other sample has."""
         moment = (now or dt.datetime.now(dt.UTC)).astimezone(SEOUL)
         return cls(moment, f"{moment:%Y%m%d%H%M%S}{secrets.token_hex(4)}")
 
     @property
     def order_id(self) -> str:
-        """The merchant's name of the order."""
+        """The merchant's id of the order."""
         return f"order-{self.mark}"
 
     @property
     def payment_key(self) -> str:
-        """Toss's name of the payment."""
+        """Toss's key of the payment."""
         return f"tmade{self.mark}"
 
     @property
     def billing_key(self) -> str:
-        """Toss's name of a card on file; real ones end in `=` too."""
+        """Toss's key of a card on file; real ones end in `=` too."""
         return f"billing-{self.mark}="
 
     @property
     def customer_key(self) -> str:
-        """The merchant's name of the customer."""
+        """The merchant's key of the customer."""
         return f"customer-{self.mark}"
 
     @property
@@ -65,10 +65,10 @@ class SampleSubject:
 
 
 def to_bytes(body: Mapping[str, Any]) -> bytes:
-    """The bytes of a body, as compact as Toss's."""
+    """A body in bytes, as compact as Toss's."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def transmission_id() -> str:
-    """An id in the form of Toss's: `whtrans_a` and 26 letters."""
+    """An id in Toss's form: `whtrans_a` and 26 letters."""
     return "whtrans_a" + "".join(secrets.choice(_ULID_LETTERS) for _ in range(_ULID_LENGTH))

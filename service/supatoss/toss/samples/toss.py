@@ -3,13 +3,13 @@
 from typing import Any
 
 from supatoss.toss import events
-from supatoss.toss.samples.subject import Body, SampleSubject
+from supatoss.toss.samples.subject import SampleBody, SampleSubject
 
 API_VERSION = "2022-11-16"
 AMOUNT_WON = 9900
 
 
-def payment(subject: SampleSubject, **changes: Any) -> Body:
+def payment(subject: SampleSubject, **changes: Any) -> SampleBody:
     """A Payment object: a card payment that is DONE, with changes."""
     url = f"https://dashboard.tosspayments.com/receipt/redirection?transactionId={subject.payment_key}&ref=PX"
     made = {
@@ -46,12 +46,12 @@ def payment(subject: SampleSubject, **changes: Any) -> Body:
     return {**made, **changes}
 
 
-def payment_status_changed(subject: SampleSubject) -> Body:
+def payment_status_changed(subject: SampleSubject) -> SampleBody:
     """A card payment is DONE."""
     return _enveloped(events.PaymentStatusChanged.TYPE, subject, payment(subject))
 
 
-def deposit_callback(subject: SampleSubject) -> Body:
+def deposit_callback(subject: SampleSubject) -> SampleBody:
     """An account waits for its deposit. Flat, exactly five keys."""
     return {
         "createdAt": subject.without_offset,
@@ -62,7 +62,7 @@ def deposit_callback(subject: SampleSubject) -> Body:
     }
 
 
-def cancel_status_changed(subject: SampleSubject) -> Body:
+def cancel_status_changed(subject: SampleSubject) -> SampleBody:
     """An asynchronous cancel is DONE."""
     cancel = {
         "transactionKey": f"txrd_{subject.mark}c",
@@ -80,24 +80,24 @@ def cancel_status_changed(subject: SampleSubject) -> Body:
     return _enveloped(events.CancelStatusChanged.TYPE, subject, cancel)
 
 
-def billing_deleted(subject: SampleSubject) -> Body:
+def billing_deleted(subject: SampleSubject) -> SampleBody:
     """A billing key was deleted."""
     return _enveloped(events.BillingDeleted.TYPE, subject, {"billingKey": subject.billing_key, "reason": "가맹점 요청"})
 
 
-def method_updated(subject: SampleSubject) -> Body:
+def method_updated(subject: SampleSubject) -> SampleBody:
     """A BrandPay customer registered a card."""
     data = {"customerKey": subject.customer_key, "methodKey": f"mth_{subject.mark}", "status": "ENABLED"}
     return _enveloped(events.MethodUpdated.TYPE, subject, data)
 
 
-def customer_status_changed(subject: SampleSubject) -> Body:
+def customer_status_changed(subject: SampleSubject) -> SampleBody:
     """A BrandPay customer joined."""
     data = {"customerKey": subject.customer_key, "status": "CREATED", "changedAt": subject.with_offset}
     return _enveloped(events.CustomerStatusChanged.TYPE, subject, data)
 
 
-def payout_changed(subject: SampleSubject) -> Body:
+def payout_changed(subject: SampleSubject) -> SampleBody:
     """A payout reached its seller. The value is a decimal, as Toss prints it."""
     payout = {
         "id": f"FPA_{subject.mark}",
@@ -115,7 +115,7 @@ def payout_changed(subject: SampleSubject) -> Body:
     return _entity(events.PayoutChanged.TYPE, subject, payout)
 
 
-def seller_changed(subject: SampleSubject) -> Body:
+def seller_changed(subject: SampleSubject) -> SampleBody:
     """A seller was approved."""
     seller = {
         "id": f"seller-{subject.mark}",
@@ -130,7 +130,7 @@ def seller_changed(subject: SampleSubject) -> Body:
     return _entity(events.SellerChanged.TYPE, subject, seller)
 
 
-def order_payment_status_changed(subject: SampleSubject) -> Body:
+def order_payment_status_changed(subject: SampleSubject) -> SampleBody:
     """A payment link's order was paid."""
     data = {
         "orderKey": f"lnk_{subject.mark}",
@@ -144,7 +144,7 @@ def order_payment_status_changed(subject: SampleSubject) -> Body:
     return _enveloped(events.OrderPaymentStatusChanged.TYPE, subject, data)
 
 
-def ars_reservation_changed(subject: SampleSubject) -> Body:
+def ars_reservation_changed(subject: SampleSubject) -> SampleBody:
     """A reservation for paying by phone was used."""
     reservation = {
         "arsReservationKey": f"ars_{subject.mark}",
@@ -160,11 +160,11 @@ def ars_reservation_changed(subject: SampleSubject) -> Body:
     return _entity(events.ArsReservationChanged.TYPE, subject, reservation)
 
 
-def _enveloped(event_type: str, subject: SampleSubject, data: Body) -> Body:
+def _enveloped(event_type: str, subject: SampleSubject, data: SampleBody) -> SampleBody:
     return {"createdAt": subject.without_offset, "eventType": event_type, "data": data}
 
 
-def _entity(event_type: str, subject: SampleSubject, entity_body: Body) -> Body:
+def _entity(event_type: str, subject: SampleSubject, entity_body: SampleBody) -> SampleBody:
     return {
         "eventType": event_type,
         "createdAt": subject.with_offset,
