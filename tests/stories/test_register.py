@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from scripts.local_stack import LOOPBACK, ROOT, Child
 from supatoss.cli import app
 from supatoss.cli.register import BOXES
-from supatoss.toss.samples import FROM_THE_GUIDE, TEMPLATES
+from supatoss.toss.samples import FROM_THE_GUIDE, SAMPLES
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
 
@@ -61,7 +61,7 @@ def test_both_languages_say_the_same_and_name_only_boxes_that_there_are(language
     assert [ours for ours, _ in sheet["guide_events"]] == [ours for ours, _ in english["guide_events"]]
     assert {ours for ours, _ in sheet["guide_events"]} == FROM_THE_GUIDE | {"PAYMENT_STATUS_CHANGED"}
     assert (len(sheet["registration"]), len(sheet["production"])) == (6, 4)
-    assert set(BOXES) <= set(TEMPLATES) - FROM_THE_GUIDE
+    assert set(BOXES) <= set(SAMPLES) - FROM_THE_GUIDE
     assert (sheet["url"], sheet["name"]) == (english["url"], english["name"])
 
 

@@ -1,4 +1,4 @@
-"""The admission before the application: bounded, closed, hurried."""
+"""Admission before the application: bounded, closed, aborted."""
 
 import asyncio
 from collections.abc import Sequence

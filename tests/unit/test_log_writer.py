@@ -1,4 +1,4 @@
-"""Log lines: at once, or from a thread that a slow reader cannot make anybody wait for."""
+"""Log lines: written immediately, or from a thread, so that a slow reader blocks nobody."""
 
 import io
 import threading

@@ -1,4 +1,4 @@
-"""Unsigned deliveries: who is believed, with which proof, and what is recorded."""
+"""Unsigned deliveries: which are accepted, with which proof, and what is recorded."""
 
 import asyncio
 import datetime as dt

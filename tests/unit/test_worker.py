@@ -61,13 +61,13 @@ class Scripted(TossClient):
 
 
 class Queue(MemoryStore):
-    """Hands out its events once, and remembers the settlements."""
+    """Hands out its events once, and remembers the results."""
 
     def __init__(self, *events: ClaimedEvent, overdue: Sequence[OverdueAccount] = ()) -> None:
         super().__init__()
         self.events = list(events)
         self.overdue = list(overdue)
-        self.settlements: list[Mapping[str, Any]] = []
+        self.results: list[Mapping[str, Any]] = []
 
     async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
         await self._misbehave()
@@ -76,7 +76,7 @@ class Queue(MemoryStore):
 
     async def finish_event(self, attempt: str) -> FinishedEvent:
         fields = json.loads(attempt)
-        self.settlements.append(fields)
+        self.results.append(fields)
         return FinishedEvent("finished", fields["status"], fields["reason"])
 
     async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
@@ -102,39 +102,39 @@ def event(**fields: Any) -> ClaimedEvent:
     return ClaimedEvent(**base | fields)
 
 
-async def settle(toss: Scripted, claimed: ClaimedEvent) -> Mapping[str, Any]:
+async def finish(toss: Scripted, claimed: ClaimedEvent) -> Mapping[str, Any]:
     store = Queue(claimed)
     assert await Worker(store, toss).work_once() == 1
-    (settlement,) = store.settlements
-    assert (settlement["event"], settlement["lease"]) == (claimed.id, claimed.lease)
-    return settlement
+    (result,) = store.results
+    assert (result["event"], result["lease"]) == (claimed.id, claimed.lease)
+    return result
 
 
 async def test_a_deposit_that_toss_bears_out_is_processed_with_toss_s_words() -> None:
-    settlement = await settle(Scripted(answer()), event())
-    assert settlement["status"] == "processed"
-    assert settlement["occurred_at"] == ASKED_AT.isoformat()
-    assert (settlement["change"]["status"], settlement["change"]["amount"]) == ("DONE", "9900")
+    result = await finish(Scripted(answer()), event())
+    assert result["status"] == "processed"
+    assert result["occurred_at"] == ASKED_AT.isoformat()
+    assert (result["change"]["status"], result["change"]["amount"]) == ("DONE", "9900")
 
 
 async def test_a_payment_that_needs_approval_is_approved_with_the_stored_amount() -> None:
     toss = Scripted(answer("IN_PROGRESS"), confirm=answer())
-    settlement = await settle(toss, event())
+    result = await finish(toss, event())
     assert toss.confirmed == [("key-1", "order-1", Decimal(9900), f"supatoss-confirm-{'e' * 64}")]
-    assert settlement["status"] == "processed"
+    assert result["status"] == "processed"
 
 
 async def test_an_approval_that_was_done_before_is_looked_up() -> None:
     refused = TossRefused("confirm", code="ALREADY_PROCESSED_PAYMENT", http_status=400)
     toss = Scripted(answer("IN_PROGRESS"), answer(), confirm=refused)
-    assert (await settle(toss, event()))["status"] == "processed"
+    assert (await finish(toss, event()))["status"] == "processed"
     assert toss.asked == ["key-1", "key-1"]
 
 
 async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt() -> None:
     toss = Scripted(answer("IN_PROGRESS"), confirm=TossUnavailable("confirm", http_status=500))
-    settlement = await settle(toss, event())
-    assert (settlement["status"], settlement["delay_seconds"] > 0) == ("pending", True)
+    result = await finish(toss, event())
+    assert (result["status"], result["delay_seconds"] > 0) == ("pending", True)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt()
 )
 async def test_toss_s_stored_refusal_is_not_asked_for_again(last_error: str, key: str) -> None:
     toss = Scripted(answer("IN_PROGRESS"), confirm=answer())
-    await settle(toss, event(attempts=3, last_error=last_error))
+    await finish(toss, event(attempts=3, last_error=last_error))
     assert toss.confirmed[0][3] == key
 
 
@@ -160,8 +160,8 @@ async def test_toss_s_stored_refusal_is_not_asked_for_again(last_error: str, key
 )
 async def test_nothing_is_approved_with_an_amount_that_is_not_stored(fields: dict[str, Any], reason: str) -> None:
     toss = Scripted(answer("IN_PROGRESS"))
-    settlement = await settle(toss, event(**fields))
-    assert (settlement["status"], settlement["reason"]) == ("failed", reason)
+    result = await finish(toss, event(**fields))
+    assert (result["status"], result["reason"]) == ("failed", reason)
     assert toss.confirmed == []
 
 
@@ -176,16 +176,16 @@ async def test_nothing_is_approved_with_an_amount_that_is_not_stored(fields: dic
     ids=lambda error: type(error).__name__,
 )
 async def test_an_error_is_tried_again_and_fails_after_the_last_attempt(error: Exception) -> None:
-    settlement = await settle(Scripted(error), event())
-    assert (settlement["status"], settlement["last_error"]) == ("pending", str(error))
-    assert 2.5 <= settlement["delay_seconds"] <= 5
-    last = await settle(Scripted(error), event(attempts=MAX_ATTEMPTS))
+    result = await finish(Scripted(error), event())
+    assert (result["status"], result["last_error"]) == ("pending", str(error))
+    assert 2.5 <= result["delay_seconds"] <= 5
+    last = await finish(Scripted(error), event(attempts=MAX_ATTEMPTS))
     assert (last["status"], last["last_error"]) == ("failed", str(error))
 
 
 async def test_toss_s_wish_to_wait_is_kept() -> None:
     error = TossUnavailable("payment", http_status=429, retry_after_seconds=60)
-    assert (await settle(Scripted(error), event()))["delay_seconds"] == 60
+    assert (await finish(Scripted(error), event()))["delay_seconds"] == 60
 
 
 async def test_a_cancel_is_found_by_the_payment_that_has_it() -> None:
@@ -194,18 +194,18 @@ async def test_a_cancel_is_found_by_the_payment_that_has_it() -> None:
     store.vouchers = Vouchers((), holds_billing_key=False, cancel_payment_key="key-1")
     await Worker(store, toss).work_once()
     assert toss.asked == ["key-1"]
-    assert store.settlements[0]["order_id"] == "order-1"
+    assert store.results[0]["order_id"] == "order-1"
 
 
 async def test_a_cancel_of_an_unknown_payment_waits() -> None:
-    settlement = await settle(Scripted(), event(payment_key=None, order_id=None, cancel_key="t-1"))
-    assert settlement["status"] == "pending"
+    result = await finish(Scripted(), event(payment_key=None, order_id=None, cancel_key="t-1"))
+    assert result["status"] == "pending"
 
 
 async def test_one_event_s_defect_is_its_own() -> None:
     store = Queue(event(id="event-1"), event(id="event-2", payment_key="key-2"))
     assert await Worker(store, Scripted(RuntimeError("a defect"), answer())).work_once() == 2
-    assert [settlement["event"] for settlement in store.settlements] == ["event-2"]
+    assert [result["event"] for result in store.results] == ["event-2"]
 
 
 async def test_an_overdue_account_that_toss_shows_as_expired_is_recorded() -> None:
@@ -250,4 +250,4 @@ async def test_the_loop_outlives_a_store_that_is_away_and_ends_when_told() -> No
 
     store.claim_events = claim  # type: ignore[method-assign]
     await worker.run()
-    assert len(store.settlements) == 1
+    assert len(store.results) == 1

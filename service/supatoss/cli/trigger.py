@@ -93,9 +93,9 @@ MAX_REPEATS = 1000
 
 
 def _complete(incomplete: str) -> list[str]:
-    from supatoss.toss.samples import TEMPLATES
+    from supatoss.toss.samples import SAMPLES
 
-    return [name for name in TEMPLATES if name.upper().startswith(incomplete.upper())]
+    return [name for name in SAMPLES if name.upper().startswith(incomplete.upper())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +178,20 @@ async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, 
 def _pack(
     names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
 ) -> list[Shipment]:
-    from supatoss.toss.samples import TEMPLATES, SampleSubject, make_body, to_bytes, transmission_id
+    from supatoss.toss.samples import SAMPLES, SampleSubject, make_body, to_bytes, transmission_id
 
-    by_upper = {name.upper(): name for name in TEMPLATES}
+    by_upper = {name.upper(): name for name in SAMPLES}
     unknown = [name for name in names if name.upper() not in by_upper]
     if unknown or not (names or is_all):
         problem = f"{unknown[0]!r} is no event of the catalogue" if unknown else "name an event, or --all"
-        raise typer.BadParameter(f"{problem}; it has: {', '.join(TEMPLATES)}", param_hint="EVENT")
+        raise typer.BadParameter(f"{problem}; it has: {', '.join(SAMPLES)}", param_hint="EVENT")
     if names and is_all:
         raise typer.BadParameter("--all sends every event: name none beside it", param_hint="EVENT")
     shared = SampleSubject.new()
     shipments = []
     try:
         changes = [Assignment.parse(text) for text in assignments]
-        for event_type in map(by_upper.__getitem__, map(str.upper, names or TEMPLATES)):
+        for event_type in map(by_upper.__getitem__, map(str.upper, names or SAMPLES)):
             body = make_body(event_type, SampleSubject.new() if is_all else shared)
             for change in changes:
                 body = change.apply(body)
@@ -245,7 +245,7 @@ def _show(queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> None
 
 def _show_catalogue(*, json: bool) -> None:
     from supatoss.toss.events import TYPES
-    from supatoss.toss.samples import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES
+    from supatoss.toss.samples import FROM_THE_GUIDE, SAMPLES, SIGNED_BY_TOSS
 
     rows = [
         {
@@ -254,7 +254,7 @@ def _show_catalogue(*, json: bool) -> None:
             "signed_by_toss": name in SIGNED_BY_TOSS,
             "meaning": _meaning(TYPES[name].__doc__ or ""),
         }
-        for name in TEMPLATES
+        for name in SAMPLES
     ]
     if json:
         print_json(rows)

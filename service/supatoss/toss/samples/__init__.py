@@ -9,8 +9,8 @@ from supatoss.toss.samples.subject import SampleBody, SampleSubject, to_bytes, t
 
 __all__ = [
     "FROM_THE_GUIDE",
+    "SAMPLES",
     "SIGNED_BY_TOSS",
-    "TEMPLATES",
     "SampleBody",
     "SampleSubject",
     "make_body",
@@ -38,7 +38,7 @@ _OF_THE_GUIDE: dict[str, Callable[[SampleSubject], SampleBody]] = {
     events.SettlementCompleted.TYPE: guide.settlement_completed,
 }
 
-TEMPLATES: Mapping[str, Callable[[SampleSubject], SampleBody]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})
+SAMPLES: Mapping[str, Callable[[SampleSubject], SampleBody]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})
 
 FROM_THE_GUIDE = frozenset(_OF_THE_GUIDE)
 """Events that the merchant's guide names and Toss does not send."""
@@ -49,4 +49,4 @@ SIGNED_BY_TOSS = frozenset({events.PayoutChanged.TYPE, events.SellerChanged.TYPE
 
 def make_body(event_type: str, subject: SampleSubject) -> SampleBody:
     """The sample body of an event type. Raises KeyError if the type is not in the catalogue."""
-    return TEMPLATES[event_type](subject)
+    return SAMPLES[event_type](subject)

@@ -1,4 +1,4 @@
-"""The made-up bodies: what the endpoint reads in them."""
+"""The sample bodies: what the endpoint reads in them."""
 
 import datetime as dt
 
@@ -8,26 +8,26 @@ from supatoss.inbox.event import EventStatus
 from supatoss.inbox.interpret import interpret
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import TYPES, MalformedEvent, parse_event
-from supatoss.toss.samples import FROM_THE_GUIDE, SIGNED_BY_TOSS, TEMPLATES, SampleSubject, make_body, to_bytes
+from supatoss.toss.samples import FROM_THE_GUIDE, SAMPLES, SIGNED_BY_TOSS, SampleSubject, make_body, to_bytes
 
 NOW = dt.datetime(2026, 3, 14, 23, 30, tzinfo=dt.UTC)
 
 
-def test_every_event_that_is_known_has_a_template() -> None:
-    assert list(TEMPLATES) == list(TYPES)
+def test_every_event_that_is_known_has_a_sample() -> None:
+    assert list(SAMPLES) == list(TYPES)
     assert len(FROM_THE_GUIDE) == 5
-    assert set(TEMPLATES) - FROM_THE_GUIDE > SIGNED_BY_TOSS
+    assert set(SAMPLES) - FROM_THE_GUIDE > SIGNED_BY_TOSS
 
 
-@pytest.mark.parametrize("event_type", TEMPLATES)
-def test_a_template_is_read_as_its_event(event_type: str) -> None:
+@pytest.mark.parametrize("event_type", SAMPLES)
+def test_a_sample_is_read_as_its_event(event_type: str) -> None:
     event = parse_event(read_body(to_bytes(make_body(event_type, SampleSubject.new(NOW)))).fields)
     assert not isinstance(event, MalformedEvent)
     assert type(event) is TYPES[event_type]
     assert interpret(event).status is not EventStatus.FAILED
 
 
-@pytest.mark.parametrize("event_type", sorted(set(TEMPLATES) - FROM_THE_GUIDE))
+@pytest.mark.parametrize("event_type", sorted(set(SAMPLES) - FROM_THE_GUIDE))
 def test_events_of_toss_carry_the_korean_time_and_the_guide_s_carry_none(event_type: str) -> None:
     event = parse_event(make_body(event_type, SampleSubject.new(NOW)))
     assert event.created_at == NOW

@@ -1,4 +1,4 @@
-"""Why a signature is not valid: each damage that integrations report is found, and nothing damaged is called valid."""
+"""Why a signature is invalid: every tampering that integrations report is found, and no altered delivery is valid."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_the_vectors_of_both_derivations_are_valid(vector: Any) -> None:
         ({"signature": sign_v1(BODY, SENT_AT, SECRET_KEY).encode()}, {Tampering.KIND_OF_KEY}),
     ],
 )
-def test_a_damage_is_named_and_no_other(altered: dict[str, Any], tamperings: set[Tampering]) -> None:
+def test_a_tampering_is_named_and_no_other(altered: dict[str, Any], tamperings: set[Tampering]) -> None:
     delivery = replace(HEX, **altered)
     found = diagnose(delivery, KEYS)
     assert not check_signature(delivery, KEYS).is_valid
@@ -90,7 +90,9 @@ def test_a_v1_value_that_went_through_a_url_is_named() -> None:
         (replace(HEX, body=BODY.replace(b"5000", b"6000")), KEYS, SignatureResult.NO_MATCH),
     ],
 )
-def test_what_no_damage_explains_says_what_is_missing(delivery: Delivery, keys: Keys, result: SignatureResult) -> None:
+def test_what_no_tampering_explains_says_what_is_missing(
+    delivery: Delivery, keys: Keys, result: SignatureResult
+) -> None:
     assert diagnose(delivery, keys).result is result
 
 
