@@ -65,7 +65,7 @@ def create_app(
             Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
             Lookups(toss),
             accepts_unsigned=settings.toss_unsigned == "verify",
-            ask_seconds=settings.toss_timeout_seconds,
+            look_up_seconds=settings.toss_timeout_seconds,
         ),
         Recorder(store),
         SourceFilter(settings.toss_allowed_ips, settings.client_ip_header),

@@ -162,7 +162,7 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
                 Keys((SECRET_KEY,), (SECURITY_KEY, OLDER_SECURITY_KEY)),
                 Lookups(KnowingToss(known(name))),
                 accepts_unsigned=True,
-                ask_seconds=3.0,
+                look_up_seconds=3.0,
             ),
             Recorder(store),
             SourceFilter(),

@@ -147,16 +147,16 @@ Vouched = tuple[Proof, Meaning]
 
 
 class Verifier:
-    """Turns a delivery into a verified event. `ask_seconds`: longest wait for Toss before the delivery is answered."""
+    """Turns a delivery into a verified event. `look_up_seconds`: longest wait for Toss before the delivery is answered."""
 
     def __init__(
-        self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, ask_seconds: float
+        self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, look_up_seconds: float
     ) -> None:
         self._store = store
         self._keys = keys
         self._lookups = lookups
         self._accepts_unsigned = accepts_unsigned
-        self._ask_seconds = ask_seconds
+        self._look_up_seconds = look_up_seconds
 
     async def verify(self, delivery: Delivery, received_at: dt.datetime) -> NewEvent:
         """The event of a genuine delivery. Raises NotGenuine, NotReadable, CannotVerify or StoreError."""
@@ -251,7 +251,7 @@ class Verifier:
         return await self._lookups.find(
             claim.payment_key,
             claim.order_id,
-            self._ask_seconds,
+            self._look_up_seconds,
             accepts=lambda answer: answer.payment.status == claim.status and claim.is_borne_out_by(answer.payment),
         )
 

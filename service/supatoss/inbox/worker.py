@@ -91,7 +91,7 @@ BATCH = 8
 LEASE_SECONDS = 90
 """Longer than an event can take: a look-up (10 s), an approval (30 s), another look-up, and finishing the event."""
 
-ASK_SECONDS = 10.0
+LOOK_UP_SECONDS = 10.0
 POLL_SECONDS = 5.0
 """Between polls for due events; a delivery that becomes pending wakes its own process's worker at once."""
 
@@ -154,7 +154,7 @@ class Worker:
         for result in results:
             if isinstance(result, BaseException):
                 # Its lease expires, and a worker claims it again.
-                _log.warning("attempt failed", **describe(result))
+                _log.warning("attempt not finished", **describe(result))
         return len(claimed)
 
     async def sweep(self) -> int:
@@ -163,7 +163,7 @@ class Worker:
         expired = 0
         for account in overdue:
             try:
-                answer = await self._toss.payment(account.payment_key, timeout_seconds=ASK_SECONDS)
+                answer = await self._toss.payment(account.payment_key, timeout_seconds=LOOK_UP_SECONDS)
             except TossError as error:
                 _log.warning("overdue account not looked up", order_id=account.order_id, error=str(error))
                 continue
@@ -227,9 +227,9 @@ class Worker:
             vouchers = await self._store.read_vouchers(cancel_key=event.cancel_key, cancel_request=event.cancel_request)
             payment_key = vouchers.cancel_payment_key
         if payment_key:
-            return await self._toss.payment(payment_key, timeout_seconds=ASK_SECONDS)
+            return await self._toss.payment(payment_key, timeout_seconds=LOOK_UP_SECONDS)
         if event.order_id:
-            return await self._toss.payment_by_order(event.order_id, timeout_seconds=ASK_SECONDS)
+            return await self._toss.payment_by_order(event.order_id, timeout_seconds=LOOK_UP_SECONDS)
         # Another event of the payment may name it later.
         raise TossNotFound("payment", "the event's payment is not known yet")
 
