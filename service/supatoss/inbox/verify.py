@@ -147,7 +147,7 @@ Vouched = tuple[Proof, Meaning]
 
 
 class Verifier:
-    """Turns a delivery into a verified event. `look_up_seconds`: longest wait for Toss before the delivery is answered."""
+    """Turns a delivery into a verified event. `look_up_seconds`: longest wait for Toss before it is answered."""
 
     def __init__(
         self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, look_up_seconds: float

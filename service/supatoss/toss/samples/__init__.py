@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from supatoss.toss import events
-from supatoss.toss.samples import guide, toss
+from supatoss.toss.samples import bodies
 from supatoss.toss.samples.subject import SampleBody, SampleSubject, to_bytes, transmission_id
 
 __all__ = [
@@ -19,23 +19,23 @@ __all__ = [
 ]
 
 _OF_TOSS: dict[str, Callable[[SampleSubject], SampleBody]] = {
-    events.PaymentStatusChanged.TYPE: toss.payment_status_changed,
-    events.DepositCallback.TYPE: toss.deposit_callback,
-    events.CancelStatusChanged.TYPE: toss.cancel_status_changed,
-    events.BillingDeleted.TYPE: toss.billing_deleted,
-    events.MethodUpdated.TYPE: toss.method_updated,
-    events.CustomerStatusChanged.TYPE: toss.customer_status_changed,
-    events.PayoutChanged.TYPE: toss.payout_changed,
-    events.SellerChanged.TYPE: toss.seller_changed,
-    events.OrderPaymentStatusChanged.TYPE: toss.order_payment_status_changed,
-    events.ArsReservationChanged.TYPE: toss.ars_reservation_changed,
+    events.PaymentStatusChanged.TYPE: bodies.payment_status_changed,
+    events.DepositCallback.TYPE: bodies.deposit_callback,
+    events.CancelStatusChanged.TYPE: bodies.cancel_status_changed,
+    events.BillingDeleted.TYPE: bodies.billing_deleted,
+    events.MethodUpdated.TYPE: bodies.method_updated,
+    events.CustomerStatusChanged.TYPE: bodies.customer_status_changed,
+    events.PayoutChanged.TYPE: bodies.payout_changed,
+    events.SellerChanged.TYPE: bodies.seller_changed,
+    events.OrderPaymentStatusChanged.TYPE: bodies.order_payment_status_changed,
+    events.ArsReservationChanged.TYPE: bodies.ars_reservation_changed,
 }
 _OF_THE_GUIDE: dict[str, Callable[[SampleSubject], SampleBody]] = {
-    events.VirtualAccountIssued.TYPE: guide.virtual_account_issued,
-    events.VirtualAccountDeposit.TYPE: guide.virtual_account_deposit,
-    events.BillingKeyIssued.TYPE: guide.billing_key_issued,
-    events.BillingKeyDeleted.TYPE: guide.billing_key_deleted,
-    events.SettlementCompleted.TYPE: guide.settlement_completed,
+    events.VirtualAccountIssued.TYPE: bodies.virtual_account_issued,
+    events.VirtualAccountDeposit.TYPE: bodies.virtual_account_deposit,
+    events.BillingKeyIssued.TYPE: bodies.billing_key_issued,
+    events.BillingKeyDeleted.TYPE: bodies.billing_key_deleted,
+    events.SettlementCompleted.TYPE: bodies.settlement_completed,
 }
 
 SAMPLES: Mapping[str, Callable[[SampleSubject], SampleBody]] = MappingProxyType({**_OF_TOSS, **_OF_THE_GUIDE})

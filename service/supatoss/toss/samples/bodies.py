@@ -1,5 +1,9 @@
-"""Bodies of the ten events of Toss. Source of their shapes: docs.tosspayments.com, webhook event reference."""
+"""Sample bodies: the ten events of Toss, then the five that only the merchant's guide names.
 
+Source of Toss's shapes: docs.tosspayments.com, webhook event reference. The guide's examples have no createdAt.
+"""
+
+import datetime as dt
 from typing import Any
 
 from supatoss.toss import events
@@ -7,6 +11,7 @@ from supatoss.toss.samples.subject import SampleBody, SampleSubject
 
 API_VERSION = "2022-11-16"
 AMOUNT_WON = 9900
+FEE_WON = 297
 
 
 def payment(subject: SampleSubject, **changes: Any) -> SampleBody:
@@ -160,6 +165,67 @@ def ars_reservation_changed(subject: SampleSubject) -> SampleBody:
     return _entity(events.ArsReservationChanged.TYPE, subject, reservation)
 
 
+def virtual_account_issued(subject: SampleSubject) -> SampleBody:
+    """An account waits for its deposit."""
+    account = {
+        "accountNumber": "X0000000000001",
+        "accountType": "일반",
+        "bankCode": "20",
+        "customerName": "홍길동",
+        "dueDate": (subject.now + dt.timedelta(days=7)).isoformat(timespec="seconds"),
+        "expired": False,
+    }
+    waiting = {"status": "WAITING_FOR_DEPOSIT", "approvedAt": None, "card": None, "method": "가상계좌"}
+    return _guide(events.VirtualAccountIssued.TYPE, payment(subject, **waiting, virtualAccount=account))
+
+
+def virtual_account_deposit(subject: SampleSubject) -> SampleBody:
+    """Money arrived on an account."""
+    data = {
+        "paymentKey": subject.payment_key,
+        "orderId": subject.order_id,
+        "secret": subject.secret,
+        "depositedAt": subject.with_offset,
+    }
+    return _guide(events.VirtualAccountDeposit.TYPE, data)
+
+
+def billing_key_issued(subject: SampleSubject) -> SampleBody:
+    """A customer has a billing key."""
+    data = {
+        "billingKey": subject.billing_key,
+        "customerKey": subject.customer_key,
+        "issuedAt": subject.with_offset,
+    }
+    return _guide(events.BillingKeyIssued.TYPE, data)
+
+
+def billing_key_deleted(subject: SampleSubject) -> SampleBody:
+    """A billing key was deleted."""
+    data = {
+        "billingKey": subject.billing_key,
+        "customerKey": subject.customer_key,
+        "deletedAt": subject.with_offset,
+    }
+    return _guide(events.BillingKeyDeleted.TYPE, data)
+
+
+def settlement_completed(subject: SampleSubject) -> SampleBody:
+    """A payment's money was paid out."""
+    data = {
+        "paymentKey": subject.payment_key,
+        "orderId": subject.order_id,
+        "transactionKey": f"txrd_{subject.mark}",
+        "currency": "KRW",
+        "amount": AMOUNT_WON,
+        "fee": FEE_WON,
+        "payOutAmount": AMOUNT_WON - FEE_WON,
+        "soldDate": f"{subject.now:%Y-%m-%d}",
+        "paidOutDate": f"{subject.now + dt.timedelta(days=3):%Y-%m-%d}",
+    }
+    return _guide(events.SettlementCompleted.TYPE, data)
+
+
 def _enveloped(event_type: str, subject: SampleSubject, data: SampleBody) -> SampleBody:
     return {"createdAt": subject.without_offset, "eventType": event_type, "data": data}
 
@@ -173,3 +239,7 @@ def _entity(event_type: str, subject: SampleSubject, entity_body: SampleBody) ->
         "entityType": event_type.partition(".")[0],
         "entityBody": entity_body,
     }
+
+
+def _guide(event_type: str, data: SampleBody) -> SampleBody:
+    return {"eventType": event_type, "data": data}
