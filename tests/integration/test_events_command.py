@@ -113,7 +113,7 @@ def test_the_cap_is_said_and_kept(stack: Stack) -> None:
     [
         (["replay"], "at least one filter is needed"),
         (["replay", "not-an-id"], "is not an event's id"),
-        (["replay", "--status", "lost"], "is no status"),
+        (["replay", "--status", "lost"], "is not a status"),
         (["replay", "--since", "yesterday"], "is not a time"),
         (["replay", "--order", "o", "--limit", "0"], "the limit should be between"),
         (["replay", "--order", "o", "--actor", " "], "an actor is needed"),

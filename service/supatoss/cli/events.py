@@ -8,23 +8,12 @@ import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from supatoss.cli.options import (
-    Order,
-    PaymentKey,
-    Reasons,
-    Since,
-    Statuses,
-    Types,
-    Until,
-    make_filter,
-    read_moment,
-    show_moment,
-)
+from supatoss.cli.options import Since, read_moment, show_moment, takes_filter
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 from supatoss.cli.session import run_session
 from supatoss.errors import NotAllowed
@@ -41,29 +30,15 @@ COLUMNS = ("created (KST)", "event", "type", "status", "reason", "order", "payme
 PAGE_LIMIT = 50
 
 
+@takes_filter(has_period=True)
 def list_events(
     *,
-    statuses: Statuses = None,
-    types: Types = None,
-    reasons: Reasons = None,
-    order: Order = None,
-    payment_key: PaymentKey = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Longest page.")] = PAGE_LIMIT,
-    after: Annotated[str | None, typer.Option("--after", help="Where the page before ended: its `next`.")] = None,
+    wanted: "EventFilter",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Events on a page.")] = PAGE_LIMIT,
+    after: Annotated[str | None, typer.Option("--after", help="Continue after the previous page: its `next`.")] = None,
     json: JsonOption = False,
 ) -> None:
     """List events, newest first."""
-    wanted = make_filter(
-        statuses=statuses,
-        types=types,
-        reasons=reasons,
-        order=order,
-        payment_key=payment_key,
-        since=since,
-        until=until,
-    )
     cursor = _read_cursor(after) if after else None
 
     async def work(_settings: "Settings", store: "Store") -> "EventPage":
@@ -79,11 +54,11 @@ def list_events(
         return
     print_table(COLUMNS, [_cells(event) for event in page.events])
     if following:
-        typer.echo(f"There are more: --after {following}")
+        typer.echo(f"More events: --after {following}")
 
 
 def show(event: Annotated[str, typer.Argument(help="Id of the event.")], *, json: JsonOption = False) -> None:
-    """Show one event: what is known of it, its payload (masked), and what operators did."""
+    """Show one event with its payload (masked) and what operators did."""
     from supatoss.masking import mask_json
     from supatoss.store.events import EventFilter
 
@@ -107,8 +82,8 @@ def show(event: Annotated[str, typer.Argument(help="Id of the event.")], *, json
         if value is None or name in ("payload", "change"):
             continue
         stored = getattr(found, name)
-        told = f"{show_moment(stored)} KST" if isinstance(stored, dt.datetime) else plain(value)
-        typer.echo(f"{name:18} {told}")
+        text = f"{show_moment(stored)} KST" if isinstance(stored, dt.datetime) else plain(value)
+        typer.echo(f"{name:18} {text}")
     for name in ("payload", "change"):
         typer.echo(f"\n{name}")
         typer.echo(_pretty(shown[name]))
@@ -121,20 +96,16 @@ def show(event: Annotated[str, typer.Argument(help="Id of the event.")], *, json
         print_table(("at (KST)", "who", "what", "reason", "from", "to"), rows, "Operators' actions")
 
 
+@takes_filter(has_period=False)
 def tail(
     *,
-    statuses: Statuses = None,
-    types: Types = None,
-    reasons: Reasons = None,
-    order: Order = None,
-    payment_key: PaymentKey = None,
+    wanted: "EventFilter",
     since: Since = None,
     json: JsonOption = False,
 ) -> None:
     """Follow new events until Ctrl-C."""
     from supatoss.inbox.follow import follow
 
-    wanted = make_filter(statuses=statuses, types=types, reasons=reasons, order=order, payment_key=payment_key)
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
 
@@ -172,47 +143,34 @@ def _read_cursor(text: str) -> "Cursor":
     try:
         return Cursor(dt.datetime.fromisoformat(moment), str(uuid.UUID(identity)))
     except ValueError:
-        raise NotAllowed("--after takes what `next` of the page before said") from None
+        raise NotAllowed("--after takes the `next` of the previous page") from None
 
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events.", show_default=False)]
-Limit = Annotated[int, typer.Option("--limit", help="Most events of one run, oldest first; up to 10000.")]
-Apply = Annotated[bool, typer.Option("--apply", "--yes", help="Do it; otherwise only shows what would be done.")]
-Actor = Annotated[str | None, typer.Option("--actor", help="Who does it, for the audit trail; default user@machine.")]
+Limit = Annotated[int, typer.Option("--limit", help="Maximum number of events, oldest first; up to 10000.")]
+Apply = Annotated[
+    bool, typer.Option("--apply", "--yes", help="Apply the change; without it, only show what would happen.")
+]
+Actor = Annotated[str | None, typer.Option("--actor", help="Your name for the audit trail; default user@machine.")]
 
 DEFAULT_LIMIT = 100
 _DONE = ("replayed", "ignored", "unchanged")
 
 
+@takes_filter(has_period=True)
 def replay(
     ids: Ids = None,
     *,
-    statuses: Statuses = None,
-    types: Types = None,
-    reasons: Reasons = None,
-    order: Order = None,
-    payment_key: PaymentKey = None,
-    since: Since = None,
-    until: Until = None,
+    wanted: "EventFilter",
     limit: Limit = DEFAULT_LIMIT,
     apply: Apply = False,
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Read stored events again and record them anew: failed and pending ones unless --status says otherwise.
+    """Process stored events again: failed and pending ones unless --status says otherwise.
 
-    An effect is never doubled. Without --apply the database rehearses it and takes it back.
+    Nothing is applied twice. Without --apply it is a dry run: the database does it and rolls back.
     """
-    wanted = make_filter(
-        ids=ids,
-        statuses=statuses,
-        types=types,
-        reasons=reasons,
-        order=order,
-        payment_key=payment_key,
-        since=since,
-        until=until,
-    )
     who = actor or default_actor()
 
     async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
@@ -220,36 +178,21 @@ def replay(
 
         await replay_events(store, chosen, actor=who, dry_run=not apply, progress=progress)
 
-    _run(wanted, limit, act, verb="replay", is_applied=apply, is_json=json)
+    _run(ids, wanted, limit, act, verb="replay", is_applied=apply, is_json=json)
 
 
+@takes_filter(has_period=True)
 def ignore(
     ids: Ids = None,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why nothing is to be done about them, 1 to 500 characters.")],
-    statuses: Statuses = None,
-    types: Types = None,
-    reasons: Reasons = None,
-    order: Order = None,
-    payment_key: PaymentKey = None,
-    since: Since = None,
-    until: Until = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why they can be ignored, 1 to 500 characters.")],
+    wanted: "EventFilter",
     limit: Limit = DEFAULT_LIMIT,
     apply: Apply = False,
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Set failed or pending events aside, for a reason. No effect is taken back."""
-    wanted = make_filter(
-        ids=ids,
-        statuses=statuses,
-        types=types,
-        reasons=reasons,
-        order=order,
-        payment_key=payment_key,
-        since=since,
-        until=until,
-    )
+    """Ignore failed or pending events, with a reason. Changes already applied stay."""
     who = actor or default_actor()
 
     async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
@@ -257,11 +200,11 @@ def ignore(
 
         await ignore_events(store, chosen, reason, actor=who, dry_run=not apply, progress=progress)
 
-    _run(wanted, limit, act, verb="ignore", is_applied=apply, is_json=json)
+    _run(ids, wanted, limit, act, verb="ignore", is_applied=apply, is_json=json)
 
 
 def default_actor() -> str:
-    """user@machine."""
+    """The user and the machine: user@machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
@@ -269,7 +212,16 @@ def default_actor() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _run(wanted: "EventFilter", limit: int, act: "Act", *, verb: str, is_applied: bool, is_json: bool) -> None:
+def _run(
+    ids: Sequence[str] | None,
+    wanted: "EventFilter",
+    limit: int,
+    act: "Act",
+    *,
+    verb: str,
+    is_applied: bool,
+    is_json: bool,
+) -> None:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
@@ -278,7 +230,7 @@ def _run(wanted: "EventFilter", limit: int, act: "Act", *, verb: str, is_applied
     async def work(_settings: "Settings", store: "Store") -> "Selection":
         from supatoss.inbox.replay import select
 
-        chosen = await select(store, wanted, limit)
+        chosen = await select(store, replace(wanted, ids=tuple(ids or ())), limit)
         outcomes.extend(chosen.refused)
         console = Console(stderr=True)
         with Bar(console=console, transient=True, disable=is_json or not sys.stderr.isatty()) as bar:
@@ -295,7 +247,7 @@ def _run(wanted: "EventFilter", limit: int, act: "Act", *, verb: str, is_applied
     try:
         has_more = run_session(work).has_more
     finally:
-        # Whatever ends it, what was done before is shown.
+        # Show what was done, however it ended.
         _report(outcomes, verb=verb, is_applied=is_applied, is_json=is_json, has_more=has_more, limit=limit)
     if any(outcome.outcome not in _DONE or outcome.status == "failed" for outcome in outcomes):
         raise typer.Exit(ExitStatus.FOUND)
@@ -314,12 +266,12 @@ def _report(
     else:
         typer.echo("No events.")
     if has_more:
-        typer.echo(f"More than {limit} events match; these are the oldest. --limit raises the cap.")
+        typer.echo(f"More than {limit} events match; these are the oldest. Raise --limit for more.")
     if outcomes and not is_applied:
-        typer.echo(f"Nothing was changed. To {verb} them: the same command with --apply")
+        typer.echo(f"Nothing was changed. To {verb} them, add --apply")
 
 
-events = typer.Typer(no_args_is_help=True, help="Look into the inbox, and repair what is in it.")
+events = typer.Typer(no_args_is_help=True, help="Inspect and repair the inbox.")
 events.command("list")(list_events)
 events.command()(show)
 events.command()(tail)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.options import Form, Order, PaymentKey, Reasons, Since, Statuses, Types, make_filter
+from supatoss.cli.options import Form, Since, takes_filter
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
 from supatoss.cli.signatures import KeyOption
 
@@ -22,16 +22,13 @@ RETRY_SECONDS = 1.0
 """With --follow a local service that is away is waited for: it is being started again."""
 
 
+@takes_filter(has_period=False)
 def forward(
     *,
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The local webhook.")],
     since: Since = None,
     is_followed: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
-    statuses: Statuses = None,
-    types: Types = None,
-    reasons: Reasons = None,
-    order: Order = None,
-    payment_key: PaymentKey = None,
+    wanted: "EventFilter",
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     key_env: KeyOption = None,
     json: JsonOption = False,
@@ -45,7 +42,6 @@ def forward(
         raise typer.BadParameter(
             "say which: --since 1h for what is stored, --follow for what comes", param_hint="--since"
         )
-    wanted = make_filter(statuses=statuses, types=types, reasons=reasons, order=order, payment_key=payment_key)
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
     url = check_target("--to", to)

@@ -1,11 +1,14 @@
 """Options that several commands share, and how their values are read."""
 
 import datetime as dt
+import functools
+import inspect
 import re
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """The guide's hex with a secret key, Toss's v1 with a security key, or no signature at all."""
+    """Signature formats: the guide's hex with a secret key, Toss's v1 with a security key, or none."""
 
     HEX = "hex"
     V1 = "v1"
@@ -24,7 +27,7 @@ class Form(StrEnum):
 
 
 BodyArgument = Annotated[
-    Path, typer.Argument(metavar="FILE", help="The body, byte for byte; - or nothing: standard input.")
+    Path, typer.Argument(metavar="FILE", help="File with the body, byte for byte; standard input by default.")
 ]
 """The body of a command: `file: BodyArgument = STDIN`."""
 
@@ -32,7 +35,7 @@ STDIN = Path("-")
 
 
 def read_bytes(file: Path) -> bytes:
-    """The bytes of a file, or of standard input. Wrong use where there is no such file."""
+    """The bytes of a file, or of standard input. Raises BadParameter where the file cannot be read."""
     try:
         return sys.stdin.buffer.read() if file == STDIN else file.read_bytes()
     except OSError as error:
@@ -64,43 +67,75 @@ def show_moment(moment: dt.datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
 
 
-Statuses = Annotated[
-    list[str] | None, typer.Option("--status", help="processed, ignored, pending or failed; may be given again.")
-]
-Types = Annotated[list[str] | None, typer.Option("--type", help="Event type as Toss names it; may be given again.")]
-Reasons = Annotated[list[str] | None, typer.Option("--with-reason", help="Reason, such as amount_mismatch.")]
-Order = Annotated[str | None, typer.Option("--order", help="Order id.")]
-PaymentKey = Annotated[str | None, typer.Option("--payment-key", help="Payment key of Toss.")]
 Since = Annotated[str | None, typer.Option("--since", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST).")]
-Until = Annotated[str | None, typer.Option("--until", help="Created before.")]
+
+FILTER: Mapping[str, Any] = {
+    "statuses": Annotated[
+        list[str] | None, typer.Option("--status", help="processed, ignored, pending or failed; repeatable.")
+    ],
+    "types": Annotated[list[str] | None, typer.Option("--type", help="Event type as Toss names it; repeatable.")],
+    "reasons": Annotated[list[str] | None, typer.Option("--with-reason", help="Reason, such as amount_mismatch.")],
+    "order": Annotated[str | None, typer.Option("--order", help="Order id.")],
+    "payment_key": Annotated[str | None, typer.Option("--payment-key", help="Toss's payment key.")],
+}
+PERIOD: Mapping[str, Any] = {
+    "since": Since,
+    "until": Annotated[str | None, typer.Option("--until", help="Created before.")],
+}
 
 STATUSES = ("processed", "ignored", "pending", "failed")
 
 
+def takes_filter(*, has_period: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Puts the filter's options where a command has its parameter `wanted`, which gets the EventFilter they describe.
+
+    A command without the period (--since and --until) decides for itself when it starts.
+    """
+    options = {**FILTER, **PERIOD} if has_period else FILTER
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def filtered(*positional: Any, **named: Any) -> None:
+            wanted = make_filter(**{name: named.pop(name) for name in options})
+            command(*positional, wanted=wanted, **named)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "wanted":
+                parameters += (
+                    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+                    for name, option in options.items()
+                )
+            else:
+                parameters.append(parameter)
+        filtered.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        filtered.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return filtered
+
+    return decorate
+
+
 def make_filter(
     *,
-    ids: list[str] | None = None,
-    statuses: list[str] | None = None,
-    types: list[str] | None = None,
-    reasons: list[str] | None = None,
-    order: str | None = None,
-    payment_key: str | None = None,
+    statuses: list[str] | None,
+    types: list[str] | None,
+    reasons: list[str] | None,
+    order: str | None,
+    payment_key: str | None,
     since: str | None = None,
     until: str | None = None,
 ) -> "EventFilter":
-    """The filter that the options mean. Raises NotAllowed."""
-    from supatoss.errors import NotAllowed
+    """The filter that the options describe. Raises NotAllowed."""
     from supatoss.store.events import EventFilter
 
     for status in statuses or ():
         if status not in STATUSES:
-            raise NotAllowed(f"{status[:40]!r} is no status: {', '.join(STATUSES)}")
+            raise NotAllowed(f"{status[:40]!r} is not a status: {', '.join(STATUSES)}")
     given = [*(types or ()), *(reasons or ()), order or "", payment_key or ""]
     if any("\x00" in text for text in given):
-        raise NotAllowed("a filter has a character that nothing stored has")
+        raise NotAllowed("a filter contains a NUL character, which nothing stored has")
     now = dt.datetime.now(dt.UTC)
     return EventFilter(
-        ids=tuple(ids or ()),
         statuses=tuple(statuses or ()),
         types=tuple(types or ()),
         reasons=tuple(reasons or ()),
