@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, ROOT, Child
 from supatoss.cli import app
-from supatoss.cli.register import BOXES
+from supatoss.cli.sheet import BOXES
 from supatoss.toss.samples import FROM_THE_GUIDE, SAMPLES
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY
@@ -121,10 +121,10 @@ def test_nothing_that_comes_in_time_is_said(world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "changes", "status", "expected"),
     [
-        ((), {"PUBLIC_URL": None}, 2, "give --url, or set PUBLIC_URL"),
+        ((), {"PUBLIC_URL": None}, 2, "set --url or PUBLIC_URL"),
         (("--url", "shop"), {}, 2, "--url should be a URL such as"),
         (("--url", "http://shop.fly.dev"), {}, 2, "--url should begin with https://"),
-        (("--check", "--wait"), {}, 2, "either look (--check) or wait (--wait)"),
+        (("--check", "--wait"), {}, 2, "use --check or --wait, not both"),
         (("--check", "--since", "someday"), {}, 2, "is not a time"),
         (("--language", "fr"), {}, 2, "'en', 'ko'"),
         (("--check",), {}, 3, "no answer from the Data API: ConnectError"),

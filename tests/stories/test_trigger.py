@@ -109,9 +109,9 @@ def test_a_service_that_is_not_there_ends_with_3_at_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "environment", "expected"),
     [
-        (("NOTHING",), {}, "'NOTHING' is no event of the catalogue; it has: PAYMENT_STATUS_CHANGED, DEPOSIT_CALLBACK"),
+        (("NOTHING",), {}, "'NOTHING' is not in the catalogue; it has: PAYMENT_STATUS_CHANGED, DEPOSIT_CALLBACK"),
         ((), {}, "name an event, or --all"),
-        (("--all", "METHOD_UPDATED"), {}, "name none beside it"),
+        (("--all", "METHOD_UPDATED"), {}, "do not name any"),
         (("METHOD_UPDATED", "--set", "data"), {}, "should be path=value, such as data.totalAmount=100"),
         (("METHOD_UPDATED", "--signed", "sha"), {}, "'hex', 'v1', 'none'"),
         (("METHOD_UPDATED", "--repeat", "0"), {}, "greater than or equal to 1"),
@@ -120,7 +120,7 @@ def test_a_service_that_is_not_there_ends_with_3_at_once() -> None:
         (("METHOD_UPDATED",), {"WEBHOOK_URL": "https://example.com/w"}, "To send there: --to https://example.com/w"),
         (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": None}, "TOSS_SECRET_KEY is missing"),
         (("METHOD_UPDATED", "--signed", "v1"), {"TOSS_SECURITY_KEY": None}, "TOSS_SECURITY_KEY is missing"),
-        (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": "live_sk_x"}, "to do it all the same: --live"),
+        (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": "live_sk_x"}, "to do it anyway: --live"),
     ],
 )
 def test_wrong_use_names_what_was_expected(

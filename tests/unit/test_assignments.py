@@ -43,8 +43,8 @@ def test_what_is_no_assignment_says_what_was_expected(text: str) -> None:
     ("text", "problem"),
     [
         ("data.totalAmount.value=1", "data.totalAmount is 9900, not an object"),
-        ("data.cancels.1.cancelAmount=1", "data.cancels is a list of 1; '1' is none of its places"),
-        ("data.cancels.x=1", "'x' is none of its places"),
+        ("data.cancels.1.cancelAmount=1", "data.cancels is a list of 1; '1' is not one of its indexes"),
+        ("data.cancels.x=1", "'x' is not one of its indexes"),
     ],
 )
 def test_a_path_that_leads_nowhere_says_where_it_ends(text: str, problem: str) -> None:

@@ -86,7 +86,7 @@ def test_without_a_key_it_says_which_variable_is_missing(body: Path) -> None:
     result = supatoss("sign", str(body), TOSS_SECRET_KEY=None)
     assert result.exit_code == 2
     assert "TOSS_SECRET_KEY is missing" in result.stderr
-    assert "it should hold the key" in supatoss("sign", str(body), "--key-env", "NOBODY").stderr
+    assert "it must hold the key" in supatoss("sign", str(body), "--key-env", "NOBODY").stderr
 
 
 def test_form_none_has_no_signature_and_needs_no_key(body: Path) -> None:
@@ -99,9 +99,9 @@ def test_form_none_has_no_signature_and_needs_no_key(body: Path) -> None:
     ("arguments", "expected"),
     [
         (("sign", "no-such-file"), "no-such-file: No such file or directory"),
-        (("sign", "--time", "어제"), "should be printable ASCII"),
+        (("sign", "--time", "어제"), "must be printable ASCII"),
         (("sign", "--form", "sha1"), "'sha1' is not one of 'hex', 'v1', 'none'"),
-        (("verify", "--signature", "서명"), "should be a header's value"),
+        (("verify", "--signature", "서명"), "must be a header value"),
         (("verify", "--headers", "no-such-file"), "no-such-file"),
     ],
 )

@@ -16,9 +16,10 @@ import pytest
 from pydantic import SecretStr
 
 from supatoss.cli.doctor import Level, Verdict
-from supatoss.cli.doctor.access import FUNCTIONS, TABLES, check_access, role_of
+from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access, role_of
 from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
 from supatoss.settings import Settings
+from supatoss.store.client import Function
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
 NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)
@@ -61,7 +62,7 @@ def test_every_table_of_ours_is_looked_at() -> None:
 
 
 def test_every_function_of_ours_is_called() -> None:
-    assert set(FUNCTIONS) == names(r"create (?:or replace )?function public\.(\w+)")
+    assert set(ARGUMENTS) == set(Function)
 
 
 def test_everything_refused_is_what_is_wanted() -> None:
@@ -96,7 +97,7 @@ def test_a_function_that_is_not_refused_is_a_failure_however_it_ends(status: int
 
     verdict = by_name(run(check_access, answer))["anon calls functions"]
     assert verdict.level is Level.FAILED
-    assert verdict.message == "it may call claim_webhook_events_v1"
+    assert verdict.message == "it can call claim_webhook_events_v1"
 
 
 def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
@@ -155,9 +156,9 @@ def test_an_answer_without_a_date(date: str) -> None:
     ("answer", "message"),
     [
         (httpx.Response(308, headers={"location": "https://www.x/"}), "redirects to https://www.x/"),
-        (httpx.Response(200, text="OK"), "believes a delivery that is unsigned"),
-        (httpx.Response(404), "answers HTTP 404 to what is unsigned, not 401"),
-        (httpx.Response(503), "answers HTTP 503 to what is unsigned, not 401"),
+        (httpx.Response(200, text="OK"), "accepts a delivery that is unsigned"),
+        (httpx.Response(404), "answers HTTP 404 to a delivery that is unsigned, not 401"),
+        (httpx.Response(503), "answers HTTP 503 to a delivery that is unsigned, not 401"),
     ],
 )
 def test_a_webhook_that_does_not_refuse(answer: httpx.Response, message: str) -> None:
@@ -170,7 +171,7 @@ def test_a_webhook_that_believes_a_wrong_signature() -> None:
         return httpx.Response(200 if "tosspayments-webhook-signature" in request.headers else 401)
 
     verdict = by_name(run(check_endpoint, answer))["public webhook"]
-    assert verdict.message == "believes a delivery that is wrongly signed"
+    assert verdict.message == "accepts a delivery that is wrongly signed"
 
 
 def test_a_service_that_is_not_ready_says_why() -> None:
@@ -200,7 +201,7 @@ def refuse_connection(request: httpx.Request) -> httpx.Response:
 @pytest.mark.parametrize(
     ("answer", "level", "message"),
     [
-        (lambda _request: httpx.Response(200), Level.OK, "the target took a test message"),
+        (lambda _request: httpx.Response(200), Level.OK, "the target accepted a test message"),
         (lambda _request: httpx.Response(404), Level.FAILED, "the target answers HTTP 404"),
         (refuse_connection, Level.FAILED, "the target cannot be reached: ConnectError"),
     ],

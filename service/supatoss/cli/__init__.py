@@ -1,6 +1,6 @@
-"""The `supatoss` command. One module a command or group of commands; docs/cli.md says what each one takes and answers.
+"""The `supatoss` command. One module for each command or group; docs/cli.md describes them.
 
-Commands import what they need when they run, so that `--help` and the shell's completion stay quick.
+Commands import what they need when they run, which keeps `--help` and shell completion fast.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from supatoss.errors import SupatossError
 
 
 class Commands(TyperGroup):
-    """Ends a command that raised one of our errors with one line for a person and the error's exit status."""
+    """Turns one of our errors into a one-line message and its exit status."""
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command."""
@@ -37,7 +37,7 @@ class Commands(TyperGroup):
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,  # its frames would show the values of variables, keys among them
+    pretty_exceptions_enable=False,  # they show the values of variables, keys included
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -52,10 +52,10 @@ def _print_version(is_wanted: bool) -> None:
 def supatoss(
     *,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """The webhook inbox for Toss Payments beside a Supabase project."""
+    """A Toss Payments webhook inbox for Supabase."""
 
 
 app.command()(reconcile)
@@ -71,7 +71,7 @@ app.command()(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; an exit status of ExitStatus."""
+    """Runs a command and returns its ExitStatus."""
     try:
         app(arguments, prog_name="supatoss")
     except SystemExit as end:

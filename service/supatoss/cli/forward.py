@@ -1,4 +1,4 @@
-"""`supatoss forward`: stored deliveries go to another URL once more, as a tunnel would bring them, without one."""
+"""`supatoss forward`: posts stored deliveries to a local URL, without a tunnel."""
 
 import asyncio
 import datetime as dt
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from supatoss.store.events import EventFilter, StoredEvent
 
 RETRY_SECONDS = 1.0
-"""With --follow a local service that is away is waited for: it is being started again."""
+"""Between two tries with --follow, while the local service is down."""
 
 
 @takes_filter(has_period=False)
@@ -27,20 +27,20 @@ def forward(
     *,
     to: Annotated[str, typer.Option("--to", metavar="URL", help="The local webhook.")],
     since: Since = None,
-    is_followed: Annotated[bool, typer.Option("--follow", help="Go on with new ones until Ctrl-C.")] = False,
+    is_followed: Annotated[bool, typer.Option("--follow", help="Keep forwarding new ones until Ctrl-C.")] = False,
     wanted: "EventFilter",
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Post stored deliveries to a local URL, oldest first, signed anew with the local key."""
+    """Post stored deliveries to a local URL, oldest first, signed again with the local key."""
     from supatoss.cli.options import read_moment
     from supatoss.cli.sending import SigningKeys, check_target
     from supatoss.cli.session import run_session
 
     if since is None and not is_followed:
         raise typer.BadParameter(
-            "say which: --since 1h for what is stored, --follow for what comes", param_hint="--since"
+            "choose --since 1h for stored deliveries, --follow for new ones, or both", param_hint="--since"
         )
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
@@ -69,7 +69,7 @@ class _Run:
     is_json: bool
 
     async def forward(self, store: "Store", wanted: "EventFilter", start: dt.datetime) -> ExitStatus:
-        """Forwards event by event, in order of arrival."""
+        """Forwards the events one by one, in order of arrival."""
         from supatoss.inbox.follow import follow
 
         counts: Counter[str] = Counter()
@@ -77,37 +77,37 @@ class _Run:
             problem = _problem(event)
             if problem:
                 counts["skipped"] += 1
-                self._tell(event, None, problem)
+                self._show(event, None, problem)
                 continue
             answer = await self._deliver(event)
-            self._tell(event, answer, None)
+            self._show(event, answer, None)
             if answer.status is None:
-                mend = f"to go on from there: --since {event.created_at.isoformat()}"
+                mend = f"to resume: --since {event.created_at.isoformat()}"
                 typer.echo(f"supatoss: {plain(answer)}; {mend}", err=True)
                 return ExitStatus.UNREACHABLE
             counts["delivered" if answer.exit_status is ExitStatus.OK else "refused"] += 1
         if not self.is_json:
             named = ", ".join(f"{counts[name]} {name}" for name in ("delivered", "refused", "skipped") if counts[name])
-            typer.echo(named or "no such events")
+            typer.echo(named or "no events match")
         return ExitStatus.FOUND if counts["refused"] else ExitStatus.OK
 
     async def _deliver(self, event: "StoredEvent") -> "Answer":
-        """Posts one event; while it is followed, for as long as it takes until somebody answers."""
+        """Posts one event; with --follow, until something answers."""
         from supatoss.cli.sending import delivery_headers
 
         body = (event.payload or "").encode()
         form = self.form or self.keys.form_for(event.event_type)
-        is_told = False
+        is_announced = False
         while True:
             answer = await self.sender.send(body, delivery_headers(body, self.keys, form))
             if answer.status is not None or not self.is_followed:
                 return answer
-            if not is_told:
-                typer.echo(f"supatoss: {plain(answer)}; waiting for it", err=True)
-                is_told = True
+            if not is_announced:
+                typer.echo(f"supatoss: {plain(answer)}; waiting", err=True)
+                is_announced = True
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _tell(self, event: "StoredEvent", answer: "Answer | None", problem: str | None) -> None:
+    def _show(self, event: "StoredEvent", answer: "Answer | None", problem: str | None) -> None:
         if self.is_json:
             print_json(
                 {
@@ -124,11 +124,11 @@ class _Run:
 
 
 def _problem(event: "StoredEvent") -> str | None:
-    """Why an event is no delivery that can be made again."""
+    """Why an event cannot be sent again, if so."""
     from supatoss.inbox.replay import EMPTY_PAYLOADS
 
     if event.event_type.startswith("supatoss."):
-        return "skipped: our own finding, no delivery"
+        return "skipped: our own event, not a delivery"
     if event.payload in EMPTY_PAYLOADS:
-        return "skipped: retention has emptied its payload"
+        return "skipped: retention has removed its payload"
     return None

@@ -1,4 +1,4 @@
-"""What commands write and how they end: text for people, JSON for programs, problems on standard error."""
+"""Output and exit statuses: text for people, JSON for programs, problems on standard error."""
 
 import json
 import sys
@@ -18,15 +18,14 @@ from supatoss.errors import (
 )
 
 PIPE_COLUMNS = 240
-"""Width of a table that goes into a file or a pipe: wide enough that no row of ours is broken."""
+"""Width of a table written to a file or a pipe: wide enough for every row of ours."""
 
 
 class ExitStatus(IntEnum):
     """How a command ends.
 
-    0: done as told, and nothing to complain of. 1: something was found or failed: a check, a delivery, a refusal.
-    2: wrong use: arguments or settings. 3: the Data API, Toss or the address could not be reached; later may help.
-    130: ended by Ctrl-C, as shells count it.
+    0: success. 1: something was found, failed or was refused. 2: wrong arguments or settings.
+    3: the Data API, Toss or the address could not be reached; retry later. 130: interrupted by Ctrl-C.
     """
 
     OK = 0
@@ -37,7 +36,7 @@ class ExitStatus(IntEnum):
 
 
 class OutputMode(StrEnum):
-    """Text for people, or JSON: one document, or one a line where a command goes on."""
+    """Text for people, or JSON: one document, or one on each line from a command that keeps running."""
 
     TEXT = "text"
     JSON = "json"
@@ -49,11 +48,11 @@ class OutputMode(StrEnum):
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
-"""The option of every command that answers something: `json: JsonOption = False`."""
+"""The option of every command with output: `json: JsonOption = False`."""
 
 
 def exit_status(error: SupatossError) -> ExitStatus:
-    """How a command ends that raised one of our errors."""
+    """The exit status of a command that raised one of our errors."""
     if isinstance(error, ConfigurationError | NotAllowed):
         return ExitStatus.MISUSE
     if isinstance(error, StoreUnavailable | TossUnavailable | CannotVerify):
@@ -62,7 +61,7 @@ def exit_status(error: SupatossError) -> ExitStatus:
 
 
 def print_problem(problem: SupatossError | str) -> None:
-    """Says on standard error what went wrong: one line, or one a setting."""
+    """Writes what went wrong to standard error: one line, or one for each setting."""
     if isinstance(problem, ConfigurationError):
         typer.echo("\n  ".join(["supatoss cannot start:", *problem.problems]), err=True)
     else:
@@ -75,7 +74,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table; None shows as nothing. Cells are data, never markup or codes for the terminal."""
+    """A table; None is an empty cell. Cells are data, never markup or terminal codes."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -88,5 +87,5 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 
 
 def plain(value: object) -> str:
-    """Data from outside as one line that cannot steer a terminal: what does not print is shown escaped."""
+    """Outside data as one line that cannot control a terminal: unprintable characters are escaped."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))

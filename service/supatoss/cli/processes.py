@@ -1,4 +1,4 @@
-"""`supatoss serve` and `supatoss worker`: the processes that run for ever."""
+"""`supatoss serve` and `supatoss worker`: the long-running processes."""
 
 import asyncio
 import gc
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from supatoss.settings import Settings
 
 KEEP_ALIVE_SECONDS = 65
-"""Longer than the proxy before us keeps its connections, so that it never sends into a closing one."""
+"""Longer than the proxy in front keeps its connections, so that it never sends into a closing one."""
 
 GC_THRESHOLD = 10_000
-"""New objects between two collections, instead of 700: a burst of deliveries has thousands alive, and no cycles."""
+"""New objects between two collections, instead of 700: a burst keeps thousands alive and makes no cycles."""
 
 
 def serve() -> None:
-    """Answer deliveries until SIGTERM or Ctrl-C; a second one does not wait for answers."""
+    """Receive webhooks until SIGTERM or Ctrl-C; a second signal stops at once."""
     import uvicorn
     from prometheus_client import start_http_server
 
@@ -25,7 +25,7 @@ def serve() -> None:
 
     settings = load_settings()
     admission = Admission(create_app(settings))
-    # What was imported stays: the collector need not look at it again and again while deliveries come.
+    # Imported modules stay for good: exempt them from every later collection.
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
@@ -41,7 +41,7 @@ def serve() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # CLIENT_IP_HEADER says whom to believe
+        proxy_headers=False,  # CLIENT_IP_HEADER names the header to trust
         timeout_graceful_shutdown=CLOSE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
@@ -49,7 +49,7 @@ def serve() -> None:
 
 
 def worker() -> None:
-    """Finish events that wait for Toss, until SIGTERM or Ctrl-C; any number of these may run."""
+    """Finish pending events until SIGTERM or Ctrl-C. Any number of workers may run."""
     from prometheus_client import start_http_server
 
     from supatoss.app import load_settings
@@ -76,7 +76,7 @@ async def _work(settings: "Settings") -> None:
             loop.add_signal_handler(number, worker.stop)
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
-        # What is in hand when it is told to stop is finished; the process manager's own limit ends it otherwise.
+        # A claimed event is finished before it stops; the process manager's kill timeout is the limit.
         async with running(make_timetable(settings, store, toss), make_watch(settings, store)):
             await worker.run()
         log.info("worker stopped")

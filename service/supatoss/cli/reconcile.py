@@ -1,4 +1,4 @@
-"""`supatoss reconcile`: Toss's records against ours, for some days; repairs what differs when told to."""
+"""`supatoss reconcile`: compares Toss's records with ours over a range of days, and repairs differences on request."""
 
 import asyncio
 import datetime as dt
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from supatoss.store.reconciliation import Run, Subjects
 
 MAX_DAYS = 366
-"""A year at once; a longer range is more likely a typing error than a wish."""
+"""A longer range is more likely a typo."""
 
 TABLE_FINDINGS = 200
-"""Findings shown as a table; JSON has all of them."""
+"""Findings shown in the table; JSON has all of them."""
 
 DayOption = dt.datetime | None
 _FORMATS = ["%Y-%m-%d"]
@@ -28,25 +28,25 @@ _FORMATS = ["%Y-%m-%d"]
 def reconcile(
     *,
     day: Annotated[
-        DayOption, typer.Option("--day", formats=_FORMATS, help="One day in Korea. Without any: yesterday.")
+        DayOption, typer.Option("--day", formats=_FORMATS, help="One day in Korea; yesterday by default.")
     ] = None,
-    first: Annotated[DayOption, typer.Option("--from", formats=_FORMATS, help="First of several days.")] = None,
-    last: Annotated[DayOption, typer.Option("--to", formats=_FORMATS, help="Last of them, included.")] = None,
+    first: Annotated[DayOption, typer.Option("--from", formats=_FORMATS, help="First day of a range.")] = None,
+    last: Annotated[DayOption, typer.Option("--to", formats=_FORMATS, help="Last day of the range, included.")] = None,
     settlements: Annotated[
         bool, typer.Option("--settlements", help="Compare settlements, by the day of sale, instead of payments.")
     ] = False,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Ask Toss about each difference and record what it answers.")
+        bool, typer.Option("--apply", help="Look up each difference at Toss and record the answer.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare Toss's records with ours. Changes nothing without --apply; goes on where it was broken off."""
+    """Compare Toss's records with ours. Changes nothing without --apply; an interrupted run resumes."""
     now = dt.datetime.now(dt.UTC)
     days = _days(day, first, last, now)
     try:
         status = asyncio.run(_reconcile(days, now, OutputMode.of(json=json), settlements=settlements, applies=apply))
     except KeyboardInterrupt:
-        print_problem("stopped; the same command goes on from here")
+        print_problem("stopped; run the same command to resume")
         status = ExitStatus.INTERRUPTED
     raise typer.Exit(int(status))
 
@@ -56,16 +56,16 @@ def _days(day: DayOption, first: DayOption, last: DayOption, now: dt.datetime) -
 
     this_day = today(now)
     if day and (first or last):
-        raise typer.BadParameter("give --day, or --from and --to, not both")
+        raise typer.BadParameter("use --day, or --from and --to, not both")
     if bool(first) != bool(last):
         raise typer.BadParameter("--from and --to belong together")
     yesterday = this_day - dt.timedelta(days=1)
     one = day.date() if day else yesterday
     days = Days(first.date(), last.date()) if first and last else Days(one, one)
     if days.first > days.last:
-        raise typer.BadParameter("--from should be a day before --to")
+        raise typer.BadParameter("--from must be before --to")
     if days.last > this_day:
-        raise typer.BadParameter(f"the last day should be over or today, which is {this_day} in Korea")
+        raise typer.BadParameter(f"the last day cannot be after today, {this_day} in Korea")
     if (days.last - days.first).days >= MAX_DAYS:
         raise typer.BadParameter(f"at most {MAX_DAYS} days at once")
     return days
@@ -94,7 +94,7 @@ async def _reconcile(
 
 
 class _Progress:
-    """A bar over the days, on a terminal only; standard output stays the command's answer."""
+    """A progress bar over the days, on a terminal only and on standard error."""
 
     def __init__(self, days: "Days", *, is_shown: bool) -> None:
         from rich.console import Console
@@ -121,7 +121,7 @@ class _Progress:
         self._bar.stop()
 
     def __call__(self, run: "Run") -> None:
-        """A step was made."""
+        """Shows one step of the run."""
         is_repair = run.phase == "repair"
         done = (run.day - self._days.first).days + (1 if is_repair else 0)
         text = f"{run.day} {run.phase}: {run.listed} listed, {run.compared} compared"
@@ -180,7 +180,7 @@ def _row(finding: "Finding") -> list[object]:
 
 
 def _differing(finding: "Finding") -> list[str]:
-    """The fields that say what differs: status and amount where one side has nothing."""
+    """The fields that differ; status and amount where one side is missing."""
     names = [name for name in finding.theirs if name in finding.ours and finding.theirs[name] != finding.ours[name]]
     return names or ["status", "amount"]
 
@@ -193,6 +193,7 @@ def _sentence(report: "Report", *, applies: bool) -> str:
     if not report.left and not report.repaired:
         return "no differences"
     if not applies:
-        return f"{report.left} differences; --apply asks Toss about each and records what it answers"
-    person = f", {report.left} need a person" if report.left else ""
+        differences = "1 difference" if report.left == 1 else f"{report.left} differences"
+        return f"{differences}; --apply looks up each one at Toss and records the answer"
+    person = f", {report.left} need manual review" if report.left else ""
     return f"{report.repaired} repaired{person}"

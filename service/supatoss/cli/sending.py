@@ -1,4 +1,4 @@
-"""Signing and sending deliveries as Toss does, and what came back."""
+"""Signing and sending deliveries as Toss does, and their answers."""
 
 import datetime as dt
 import os
@@ -26,7 +26,7 @@ SECURITY_KEY = "TOSS_SECURITY_KEY"
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """Keys by the variable that holds them, newest first."""
+    """The signing keys and the variables that hold them, newest first."""
 
     secret_name: str
     security_name: str
@@ -35,13 +35,13 @@ class SigningKeys:
 
     @classmethod
     def read(cls, key_env: str | None = None) -> Self:
-        """The keys of the environment; with key_env that variable holds the key of either form."""
+        """Keys from the environment; key_env names one variable that holds the key of either form."""
         secret_name, security_name = key_env or SECRET_KEY, key_env or SECURITY_KEY
         return cls(secret_name, security_name, _keys_in(secret_name), _keys_in(security_name))
 
     @property
     def is_live(self) -> bool:
-        """Whether a key of the live environment is among them."""
+        """Whether a live key is among them."""
         return any(kind_of(key) == "live" for key in self.secret_keys)
 
     @property
@@ -50,15 +50,15 @@ class SigningKeys:
         return kind_of(self.secret_keys[0]) if self.secret_keys else "unknown"
 
     def form_for(self, event_type: str) -> Form:
-        """How an event is signed unless told otherwise: v1 where Toss signs it so and the key is there, else hex."""
+        """The default form: v1 for events that Toss signs, if there is a security key; else hex."""
         return Form.V1 if event_type in SIGNED_BY_TOSS and self.security_keys else Form.HEX
 
     def check(self, form: Form) -> None:
-        """Raises ConfigurationError where the key of a form is missing."""
+        """Raises ConfigurationError if the form's key is missing."""
         self.signature(form, b"", "")
 
     def signature(self, form: Form, body: bytes, sent_at: str) -> str | None:
-        """The value of the signature header. Raises ConfigurationError where the key is missing."""
+        """The value of the signature header. Raises ConfigurationError if the key is missing."""
         match form:
             case Form.NONE:
                 return None
@@ -77,7 +77,7 @@ def delivery_headers(
     delivery_id: str = "",
     retried_count: int = 0,
 ) -> dict[str, str]:
-    """The headers of one delivery, sent now unless sent_at says when."""
+    """The headers of one delivery; sent_at defaults to now."""
     sent_at = sent_at or now_with_offset()
     headers = {
         "content-type": "application/json; charset=utf-8",
@@ -90,12 +90,12 @@ def delivery_headers(
 
 
 def now_with_offset() -> str:
-    """This moment as Toss writes a transmission time."""
+    """The current time in Toss's format for a transmission time."""
     return dt.datetime.now(SEOUL).isoformat(timespec="seconds")
 
 
 def kind_of(secret_key: str) -> str:
-    """Environment of a key: test, live, or unknown, as its prefix says."""
+    """Environment of a key, from its prefix: test, live, or unknown."""
     prefix = secret_key.partition("_")[0]
     return prefix if prefix in ("test", "live") else "unknown"
 
@@ -106,22 +106,22 @@ def _keys_in(name: str) -> tuple[str, ...]:
 
 def _needed(name: str, keys: Sequence[str]) -> Sequence[str]:
     if not keys:
-        hint = "`make run` writes it: . .local/env" if name in (SECRET_KEY, SECURITY_KEY) else "it should hold the key"
+        hint = "`make run` writes it: . .local/env" if name in (SECRET_KEY, SECURITY_KEY) else "it must hold the key"
         raise ConfigurationError([f"{name} is missing; {hint}."])
     return keys
 
 
 WEBHOOK_PATH = "/webhooks/toss"
 ANSWER_SECONDS = 10.0
-"""Toss gives up on an answer after 10 s; whoever needs longer fails here too."""
+"""Toss's own time-out."""
 
 SHOWN_CHARACTERS = 200
-"""Of an answer that is not ours."""
+"""Of an answer that is not from supatoss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a delivery was answered with. status None: nothing came back, and problem says why."""
+    """The answer to a delivery. status None: there was none, and problem says why."""
 
     status: int | None
     content: Any = None
@@ -147,14 +147,14 @@ class Answer:
 
 
 class Sender:
-    """Posts deliveries to one URL, without redirects and without the environment's proxies."""
+    """Posts deliveries to one URL. Follows no redirects and ignores proxy variables."""
 
     def __init__(self, url: str, client: "httpx.AsyncClient") -> None:
         self.url = url
         self._client = client
 
     async def send(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """One delivery and its answer; failures of the network are answers too."""
+        """Sends one delivery; a network failure is an Answer too."""
         import httpx
 
         try:
@@ -171,7 +171,7 @@ class Sender:
 
 @asynccontextmanager
 async def open_sender(url: str) -> AsyncIterator[Sender]:
-    """A sender to a URL, until the end of the block."""
+    """A Sender for the length of a block."""
     import httpx
 
     async with httpx.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS, follow_redirects=False) as client:
@@ -179,9 +179,9 @@ async def open_sender(url: str) -> AsyncIterator[Sender]:
 
 
 def target(to: str | None) -> str:
-    """Where deliveries go: the URL that was asked for, else this machine's service.
+    """Where deliveries go: the given URL, else the service on this machine.
 
-    WEBHOOK_URL (`make run` writes it) or the port of PORT says where that is. Raises NotAllowed.
+    WEBHOOK_URL (`make run` writes it) or PORT says where it listens. Raises NotAllowed.
     """
     if to:
         return check_target("--to", to)
@@ -194,7 +194,7 @@ def target(to: str | None) -> str:
 
 
 def check_target(name: str, url: str) -> str:
-    """A URL that deliveries can go to: https, or plain http on this machine. Raises NotAllowed."""
+    """Accepts https anywhere, and plain http on this machine. Raises NotAllowed."""
     try:
         parts = urlsplit(url.strip())
         host, _ = parts.hostname, parts.port

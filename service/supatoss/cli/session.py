@@ -1,4 +1,4 @@
-"""What commands that read or write the tables open: the settings of the environment, and the store."""
+"""Settings and store, for commands that use the database."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
-    """The settings and a store, until the end of the block. Raises ConfigurationError; nothing is sent yet."""
+    """The settings and a store, for the length of a block. Raises ConfigurationError; sends nothing yet."""
     from supatoss.app import open_store
     from supatoss.settings import Settings
 
@@ -27,7 +27,7 @@ async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
 
 
 def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
-    """Runs a command's work to its end; Ctrl-C cancels it, and its `finally` blocks still run."""
+    """Runs a command's work. Ctrl-C cancels it; its `finally` blocks still run."""
 
     async def inside() -> T:
         async with open_session() as (settings, store):
@@ -37,7 +37,7 @@ def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
 
 
 def log_to_stderr() -> None:
-    """Sends warnings of what a command uses to standard error: standard output is the command's answer."""
+    """Sends warnings to standard error: standard output is for the command's answer."""
     import structlog
 
     structlog.configure(

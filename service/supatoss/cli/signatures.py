@@ -1,4 +1,4 @@
-"""`supatoss sign` and `supatoss verify`: the headers of a delivery."""
+"""`supatoss sign` and `supatoss verify`: a delivery's signature."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,9 @@ from supatoss.cli.output import ExitStatus, JsonOption, print_json
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        "--key-env", metavar="NAME", help="Variable with the key; TOSS_SECRET_KEY or TOSS_SECURITY_KEY unless given."
+        "--key-env",
+        metavar="NAME",
+        help="Variable that holds the key; by default TOSS_SECRET_KEY or TOSS_SECURITY_KEY.",
     ),
 ]
 
@@ -22,16 +24,16 @@ def sign(
     form: Annotated[Form, typer.Option("--form", help="Form of the signature.")] = Form.HEX,
     sent_at: Annotated[
         str | None,
-        typer.Option("--time", metavar="TIME", help="Transmission time, as it is to stand; now unless given."),
+        typer.Option("--time", metavar="TIME", help="Transmission time, used verbatim; now by default."),
     ] = None,
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Sign a body: headers for curl -H @FILE."""
+    """Sign a body and print its headers, ready for curl -H @FILE."""
     from supatoss.cli.sending import SigningKeys, delivery_headers
 
     if sent_at is not None and not (sent_at.isascii() and sent_at.isprintable() and sent_at.strip() == sent_at != ""):
-        raise typer.BadParameter("should be printable ASCII, such as 2026-03-14T10:21:08+09:00", param_hint="--time")
+        raise typer.BadParameter("must be printable ASCII, such as 2026-03-14T10:21:08+09:00", param_hint="--time")
     headers = delivery_headers(read_bytes(file), SigningKeys.read(key_env), form, sent_at=sent_at)
     if json:
         print_json(headers)
@@ -49,12 +51,12 @@ def verify(
         str | None, typer.Option("--time", metavar="TIME", help="Value of tosspayments-webhook-transmission-time.")
     ] = None,
     headers: Annotated[
-        Path | None, typer.Option("--headers", metavar="FILE", help="A file with both headers, one a line.")
+        Path | None, typer.Option("--headers", metavar="FILE", help="File with both headers, one on each line.")
     ] = None,
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check the signature of a body. Exit status 0 where the webhook would believe it, 1 where not, and why."""
+    """Check a body's signature. Exit status 0: the webhook would accept it; 1: it would not, and why."""
     from supatoss.cli.sending import SigningKeys
     from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
     from supatoss.toss.signature import Keys, SignatureCheck
@@ -93,12 +95,12 @@ def _bytes(value: str | None, option: str) -> bytes | None:
         return None if value is None else value.encode("latin-1")
     except UnicodeEncodeError:
         raise typer.BadParameter(
-            "should be a header's value: Latin letters, digits and signs", param_hint=option
+            "must be a header value: Latin letters, digits and punctuation", param_hint=option
         ) from None
 
 
 def _headers_in(file: Path) -> dict[str, str]:
-    """Name and value of each `name: value` line; what is no such line is passed over, as in a copied request."""
+    """Name and value of each `name: value` line; other lines are skipped, as in a copied request."""
     lines = read_bytes(file).decode("latin-1").splitlines()
     parts = [line.partition(":") for line in lines if ":" in line]
     return {name.strip().lower(): value.strip() for name, _, value in parts}

@@ -1,4 +1,4 @@
-"""`--set path=value`: changes to a body before it is sent. Pure."""
+"""`supatoss trigger`: sends made-up events to the webhook, as Toss would."""
 
 import asyncio
 import copy
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One value at one place: `data.cancels.0.cancelAmount=100`."""
+    """A `--set`: one value at one place of a body, such as data.cancels.0.cancelAmount=100."""
 
     path: Sequence[str]
     value: Any
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads path=value; the value is JSON, or text where it is not. Raises ValueError with what was expected."""
+        """Reads path=value; a value that is not JSON is text. Raises ValueError that says what was expected."""
         path, equals, value = text.partition("=")
         names = path.split(".")
         if not equals or not all(names):
@@ -34,7 +34,7 @@ class Assignment:
         return cls(names, _value(value))
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body with this value; objects on the way are made where there are none. Raises ValueError."""
+        """The body with this value; missing objects on the way are created. Raises ValueError."""
         changed: dict[str, Any] = copy.deepcopy(dict(body))
         place: Any = changed
         for depth, name in enumerate(self.path[:-1]):
@@ -76,7 +76,7 @@ def _put(place: Any, name: str, value: Any, path: Sequence[str]) -> None:
 def _index(place: list[Any], name: str, path: Sequence[str]) -> int:
     if not name.isdecimal() or int(name) >= len(place):
         raise ValueError(
-            f"{'.'.join(path)}: {'.'.join(path[:-1])} is a list of {len(place)}; {name!r} is none of its places"
+            f"{'.'.join(path)}: {'.'.join(path[:-1])} is a list of {len(place)}; {name!r} is not one of its indexes"
         )
     return int(name)
 
@@ -89,7 +89,7 @@ def _check_object(place: Any, path: Sequence[str]) -> None:
 
 
 MAX_REPEATS = 1000
-"""More is a load test, which has tools of its own."""
+"""For more, use a load-testing tool."""
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -100,7 +100,7 @@ def _complete(incomplete: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """One body and the times that it is sent."""
+    """One delivery of one body."""
 
     event_type: str
     delivery_id: str
@@ -117,22 +117,22 @@ def trigger(
         ),
     ] = None,
     *,
-    is_all: Annotated[bool, typer.Option("--all", help="Send every event, each about an order of its own.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="Send every event, each about its own order.")] = False,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON, or text."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON or text."),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="URL", help="Where to send; this machine's service unless given.")
+        str | None, typer.Option("--to", metavar="URL", help="Where to send; by default the service on this machine.")
     ] = None,
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     repeat: Annotated[
-        int, typer.Option("--repeat", min=1, max=MAX_REPEATS, help="Send each body so often, as re-sends.")
+        int, typer.Option("--repeat", min=1, max=MAX_REPEATS, help="Send each body this many times, as Toss's retries.")
     ] = 1,
     is_shuffled: Annotated[bool, typer.Option("--shuffle", help="Send in random order.")] = False,
-    is_live_meant: Annotated[bool, typer.Option("--live", help="Sign with a live key all the same.")] = False,
-    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies and send nothing.")] = False,
-    is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and end.")] = False,
+    is_live_meant: Annotated[bool, typer.Option("--live", help="Allow signing with a live key.")] = False,
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies; send nothing.")] = False,
+    is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Send made-up events to the webhook, as Toss would. Events named together are about one order."""
@@ -145,7 +145,7 @@ def trigger(
     shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
     if keys.is_live and not (is_live_meant or is_dry) and any(shipment.form is not Form.NONE for shipment in shipments):
         raise typer.BadParameter(
-            "made-up events would be signed with a live key and believed; to do it all the same: --live",
+            "made-up events signed with a live key would be accepted as real; to do it anyway: --live",
             param_hint="TOSS_SECRET_KEY",
         )
     queue = [
@@ -162,7 +162,7 @@ def trigger(
 
 
 async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:
-    """Sends one after the other; where nothing answers, the rest is not tried."""
+    """Sends one after the other, and stops when nothing answers."""
     from supatoss.cli.sending import open_sender
 
     worst = ExitStatus.OK
@@ -183,10 +183,10 @@ def _pack(
     by_upper = {name.upper(): name for name in SAMPLES}
     unknown = [name for name in names if name.upper() not in by_upper]
     if unknown or not (names or is_all):
-        problem = f"{unknown[0]!r} is no event of the catalogue" if unknown else "name an event, or --all"
+        problem = f"{unknown[0]!r} is not in the catalogue" if unknown else "name an event, or --all"
         raise typer.BadParameter(f"{problem}; it has: {', '.join(SAMPLES)}", param_hint="EVENT")
     if names and is_all:
-        raise typer.BadParameter("--all sends every event: name none beside it", param_hint="EVENT")
+        raise typer.BadParameter("--all sends every event; do not name any", param_hint="EVENT")
     shared = SampleSubject.new()
     shipments = []
     try:

@@ -1,4 +1,4 @@
-"""What one check of the doctor found, and how it is mended."""
+"""`supatoss doctor`: checks a deployment, and says how to fix what is wrong."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """ok: nothing to do. warning: somebody should look, or it could not be told. failed: has to be mended."""
+    """ok: nothing to do. warning: works or could not be checked, but needs a look. failed: must be fixed."""
 
     OK = "ok"
     WARNING = "warning"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line: check names what was looked at, mend says what to do where something is to be done."""
+    """One line of the report: what was checked, the result, and how to fix it (mend)."""
 
     check: str
     level: Level
@@ -42,12 +42,12 @@ def ok(check: str, message: str) -> Verdict:
 
 
 def warning(check: str, message: str, mend: str) -> Verdict:
-    """Works, but somebody should look, or it could not be told."""
+    """Works or could not be checked, but needs a look."""
     return Verdict(check, Level.WARNING, message, mend)
 
 
 def failed(check: str, message: str, mend: str) -> Verdict:
-    """Has to be mended."""
+    """Must be fixed."""
     return Verdict(check, Level.FAILED, message, mend)
 
 
@@ -55,7 +55,7 @@ MIGRATE = "run the migrations: npx supabase@3.1.0 db push --remote"
 """Into the project that `supabase link` has chosen; without --remote the CLI pushes to the local stack."""
 
 REQUEST_SECONDS = 5.0
-"""For one request; a person waits, and what takes longer would be too slow for a delivery, too."""
+"""For one request: anything slower would be too slow for a delivery, too."""
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -63,11 +63,11 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 def doctor(
     *,
     sends_alert: Annotated[
-        bool, typer.Option("--send-test-alert", help="Send a test message to ALERT_WEBHOOK_URL as well.")
+        bool, typer.Option("--send-test-alert", help="Also send a test message to ALERT_WEBHOOK_URL.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Look at this deployment: settings, tables and who reads them, clock, Toss, the public address, alerts."""
+    """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
     verdicts = asyncio.run(_examine(sends_alert=sends_alert))
     levels = [verdict.level.value for verdict in verdicts]
     if json:
@@ -92,7 +92,7 @@ async def _examine(*, sends_alert: bool) -> list["Verdict"]:
 
 
 async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Verdict"]]:
-    """The verdicts of every check, in a fixed order; the checks run side by side."""
+    """The verdicts of all checks in a fixed order; the checks run concurrently."""
     import httpx
 
     from supatoss.app import open_store

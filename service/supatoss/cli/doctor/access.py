@@ -1,4 +1,4 @@
-"""What somebody sees who has the project's public key. It is in every browser, so that should be nothing."""
+"""What the project's public key can read. Every browser has that key, so it should be nothing."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ import httpx
 
 from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
 from supatoss.settings import Settings
-from supatoss.store.client import key_headers
+from supatoss.store.client import Function, key_headers
 
 NAME = "public key"
 
@@ -30,70 +30,68 @@ TABLES = (
     "webhook_failures",
     "payment_timeline",
 )
-"""Every table and view of ours. A test compares them with the migrations."""
+"""Every table and view of ours. A test compares the list with the migrations."""
 
-FUNCTIONS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
     {
-        "record_webhook_events_v1": {"events": []},
-        "record_webhook_events_v2": {"events": "-"},
-        "read_webhook_event_vouchers_v1": dict.fromkeys(
+        Function.RECORD_EVENTS: {"events": "-"},
+        Function.READ_VOUCHERS: dict.fromkeys(
             ("order_id", "payment_key", "billing_key", "cancel_key", "cancel_request")
         ),
-        "claim_webhook_events_v1": {"max_events": 0, "lease_seconds": 1},
-        "finish_webhook_event_v1": {"attempt": "-"},
-        "find_webhook_events_v1": {"query": "-"},
-        "replay_webhook_events_v1": {"readings": "-", "actor": "doctor", "dry_run": True},
-        "ignore_webhook_events_v1": {"event_ids": "-", "reason": "doctor", "actor": "doctor", "dry_run": True},
-        "supatoss_overdue_accounts_v1": {"max_accounts": 0},
-        "supatoss_schema_version": {},
-        "supatoss_claim_alerts_v1": {"max_alerts": 0, "lease_seconds": 1},
-        "supatoss_confirm_alerts_v1": {"tokens": "-"},
-        "supatoss_note_alerts_v1": {"look": "-"},
-        "supatoss_oldest_waiting_seconds_v1": {},
-        "supatoss_read_alert_facts_v1": {"max_items": 0},
-        "supatoss_advance_reconciliation_v1": {"step": "-", "transactions": [], "findings": []},
-        "supatoss_count_reconciliation_findings_v1": {"reconciliation": "-"},
-        "supatoss_empty_payloads_v1": {"older_than_days": 36500, "max_events": 0},
-        "supatoss_open_reconciliation_v1": {"request": "-"},
-        "supatoss_read_payment_standing_v1": {"payment_key": None, "order_id": None},
-        "supatoss_read_reconciliation_findings_v1": {
+        Function.CLAIM_EVENTS: {"max_events": 0, "lease_seconds": 1},
+        Function.FINISH_EVENT: {"attempt": "-"},
+        Function.FIND_EVENTS: {"query": "-"},
+        Function.REPLAY_EVENTS: {"readings": "-", "actor": "doctor", "dry_run": True},
+        Function.IGNORE_EVENTS: {"event_ids": "-", "reason": "doctor", "actor": "doctor", "dry_run": True},
+        Function.OVERDUE_ACCOUNTS: {"max_accounts": 0},
+        Function.SCHEMA_VERSION: {},
+        Function.CLAIM_ALERTS: {"max_alerts": 0, "lease_seconds": 1},
+        Function.CONFIRM_ALERTS: {"tokens": "-"},
+        Function.NOTE_ALERTS: {"look": "-"},
+        Function.OLDEST_WAITING_SECONDS: {},
+        Function.READ_ALERT_FACTS: {"max_items": 0},
+        Function.ADVANCE_RECONCILIATION: {"step": "-", "transactions": [], "findings": []},
+        Function.COUNT_FINDINGS: {"reconciliation": "-"},
+        Function.EMPTY_PAYLOADS: {"older_than_days": 36500, "max_events": 0},
+        Function.OPEN_RECONCILIATION: {"request": "-"},
+        Function.READ_PAYMENT_STANDING: {"payment_key": None, "order_id": None},
+        Function.READ_FINDINGS: {
             "reconciliation": "-",
             "after_subject": "",
             "of_outcome": None,
             "max_findings": 0,
         },
-        "supatoss_read_reconciliation_page_v1": {
+        Function.READ_RECONCILIATION_PAGE: {
             "reconciliation": "-",
             "day_start": "-",
             "day_end": "-",
             "after_subject": "",
             "max_subjects": 0,
         },
-        "supatoss_read_settlements_v1": {"keys": "-"},
-        "supatoss_release_reconciliation_v1": {"reconciliation": "-", "lease": "-"},
-        "supatoss_repair_payment_v1": {"repair": "-"},
-        "supatoss_repair_settlement_v1": {"repair": "-"},
-        "supatoss_ops_overview_v1": {"p_hours": 1},
-        "supatoss_ops_payment_v1": {"p_order_id": "-"},
-        "supatoss_ops_rows_v1": {"p_event_id": "00000000-0000-0000-0000-000000000000"},
+        Function.READ_SETTLEMENTS: {"keys": "-"},
+        Function.RELEASE_RECONCILIATION: {"reconciliation": "-", "lease": "-"},
+        Function.REPAIR_PAYMENT: {"repair": "-"},
+        Function.REPAIR_SETTLEMENT: {"repair": "-"},
+        Function.OPS_OVERVIEW: {"p_hours": 1},
+        Function.OPS_PAYMENT: {"p_order_id": "-"},
+        Function.OPS_ROWS: {"p_event_id": "00000000-0000-0000-0000-000000000000"},
     }
 )
-"""Every function of ours in the Data API, with arguments that change nothing if a call is let through: "-" is no JSON,
-so a function that reads JSON ends there. A test compares them with the migrations."""
+"""Arguments that change nothing if a call is let through: "-" is not JSON, and fails in a function that reads JSON."""
 
 _REFUSED = (401, 403)
 _CLOSE = (
     "in the SQL Editor: revoke all on table public.{0} from public, anon;"
     " alter table public.{0} enable row level security;"
 )
-_EMPTY = "look again when the table has a row"
-_NO_KEY = "set SUPABASE_PUBLISHABLE_KEY (Project Settings > API Keys) where doctor runs; the service needs it not"
+_EMPTY = "run doctor again when the table has a row"
+_NO_KEY = "set SUPABASE_PUBLISHABLE_KEY (Project Settings > API Keys) where doctor runs; the service doesn't use it"
 
 
 async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verdict]:
-    """A verdict a table, and one for all functions."""
+    """One verdict for each table, and one for all functions."""
     if settings.supabase_publishable_key is None:
-        return [warning(NAME, "what it can read was not looked at: SUPABASE_PUBLISHABLE_KEY is not set", _NO_KEY)]
+        return [warning(NAME, "not checked: SUPABASE_PUBLISHABLE_KEY is not set", _NO_KEY)]
     key = settings.supabase_publishable_key.get_secret_value()
     if role_of(key) == "service_role":
         return [failed(NAME, "SUPABASE_PUBLISHABLE_KEY is the service_role key, which reads everything", _NO_KEY)]
@@ -102,11 +100,11 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
         tables = [await _check_table(http, rest, key, settings, table) for table in TABLES]
         return [*tables, await _check_functions(http, rest, key)]
     except httpx.HTTPError as error:
-        return [failed(NAME, f"no answer from the Data API: {type(error).__name__}", "see the verdict on the Data API")]
+        return [failed(NAME, f"no answer from the Data API: {type(error).__name__}", "see the Data API's verdict")]
 
 
 def role_of(key: str) -> str | None:
-    """The role that an older key (a JWT) names, None for the newer ones."""
+    """The role in a legacy key (a JWT); None for the newer keys."""
     try:
         _, payload, _ = key.split(".")
         fields = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -122,21 +120,21 @@ async def _check_table(http: httpx.AsyncClient, rest: str, key: str, settings: S
     if answer.status_code in _REFUSED:
         return _told(check, answer)
     if answer.status_code == httpx.codes.NOT_FOUND:
-        return failed(check, "the table is not there", MIGRATE)
+        return failed(check, "the table is missing", MIGRATE)
     if not answer.is_success or not isinstance(rows := _json(answer), list):
-        return warning(check, f"cannot be told: HTTP {answer.status_code}", "see the logs of the project")
+        return warning(check, f"can't verify: HTTP {answer.status_code}", "see the project's logs")
     if rows:
-        return failed(check, "everybody who has the public key reads its rows", _CLOSE.format(table))
+        return failed(check, "anyone with the public key can read its rows", _CLOSE.format(table))
     ours = await http.get(url, headers=key_headers(settings.supabase_secret_key.get_secret_value()))
     if _json(ours) == []:
-        return warning(check, "it may be asked for and the table is empty, so nothing can be told yet", _EMPTY)
+        return warning(check, "can't verify: the table is empty", _EMPTY)
     return ok(check, "row level security hides every row")
 
 
 async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verdict:
     check = "anon calls functions"
     callable_ones, missing = [], []
-    for function, arguments in FUNCTIONS.items():
+    for function, arguments in ARGUMENTS.items():
         answer = await http.post(f"{rest}/rpc/{function}", headers=key_headers(key), json=dict(arguments))
         if answer.status_code == httpx.codes.NOT_FOUND:
             missing.append(function)
@@ -144,19 +142,19 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
             callable_ones.append(function)
     if callable_ones:
         mend = "in the SQL Editor: select supatoss.close_functions();"
-        return failed(check, f"it may call {', '.join(callable_ones)}", mend)
+        return failed(check, f"it can call {', '.join(callable_ones)}", mend)
     if missing:
-        return warning(check, f"not there, or not shown to it: {', '.join(missing)}", MIGRATE)
-    return ok(check, f"refused, all {len(FUNCTIONS)}")
+        return warning(check, f"missing, or hidden from it: {', '.join(missing)}", MIGRATE)
+    return ok(check, f"all {len(ARGUMENTS)} refused")
 
 
 def _told(check: str, answer: httpx.Response) -> Verdict:
-    """A refusal of the table is what is wanted; one of the key itself says nothing about the table."""
+    """A refusal of the table is what we want; a refusal of the key says nothing about the table."""
     content = _json(answer)
     code = content.get("code") if isinstance(content, dict) else None
     if code == "42501":
         return ok(check, "refused")
-    mend = "see that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
+    mend = "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
     return warning(check, f"the key itself is refused: HTTP {answer.status_code}", mend)
 
 

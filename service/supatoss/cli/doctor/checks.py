@@ -31,13 +31,13 @@ SETTINGS = "settings"
 
 
 async def check_settings(settings: Settings) -> list[Verdict]:
-    """Settings that are allowed, and that somebody should know about all the same."""
+    """Settings that are valid but probably not meant."""
     found = []
     if settings.toss_unsigned == "reject":
         found.append(
             warning(
                 SETTINGS,
-                "TOSS_UNSIGNED=reject refuses every payment event: Toss signs payouts and sellers only",
+                "TOSS_UNSIGNED=reject refuses every payment event: Toss signs only payouts and sellers",
                 "set TOSS_UNSIGNED=verify, unless another service receives the payments",
             )
         )
@@ -46,15 +46,15 @@ async def check_settings(settings: Settings) -> list[Verdict]:
         found.append(
             warning(
                 SETTINGS,
-                "TOSS_SECRET_KEY holds keys of test and of live: a test payment would be believed beside real ones",
-                "give each environment a deployment and a project of its own",
+                "TOSS_SECRET_KEY holds both test and live keys: test payments would be accepted beside real ones",
+                "give each environment its own deployment and project",
             )
         )
     if settings.toss_allowed_ips and not settings.client_ip_header:
         found.append(
             warning(
                 SETTINGS,
-                "TOSS_ALLOWED_IPS is compared with the peer's own address; behind a proxy that is the proxy's",
+                "TOSS_ALLOWED_IPS is compared with the peer's address; behind a proxy that is the proxy's",
                 "set CLIENT_IP_HEADER to the header that the proxy sets (Fly.io: Fly-Client-IP)",
             )
         )
@@ -73,17 +73,17 @@ async def check_settings(settings: Settings) -> list[Verdict]:
     return found or [ok(SETTINGS, "complete")]
 
 
-WARNING_SECONDS = 5.0
-"""A Date header is exact to a second, and the answer took a moment."""
+CLOCK_WARNING_SECONDS = 5.0
+"""A Date header has a resolution of one second, and the answer took a moment."""
 
-FAILED_SECONDS = 60.0
-"""An event without a time of its own counts as of its arrival here; a minute puts it before or after its neighbours."""
+CLOCK_FAILED_SECONDS = 60.0
+"""Events without their own time get the time of arrival; a minute would change their order."""
 
-_MEND = "switch on the synchronisation of this machine's clock (NTP)"
+_SYNC_CLOCK = "synchronise this machine's clock (NTP)"
 
 
 async def check_clock(settings: Settings, http: httpx.AsyncClient) -> list[Verdict]:
-    """A verdict for each of the two."""
+    """This machine's clock against the Data API's and Toss's."""
     return [
         await _compare(http, "clock, Data API", f"{settings.supabase_url}/rest/v1/"),
         await _compare(http, "clock, Toss", f"{settings.toss_api_url}/"),
@@ -95,22 +95,26 @@ async def _compare(http: httpx.AsyncClient, check: str, url: str) -> Verdict:
     try:
         answer = await http.get(url)
     except httpx.HTTPError as error:
-        return warning(check, f"cannot be compared: {type(error).__name__}", "see the other verdicts on this address")
+        return warning(check, f"can't compare: {type(error).__name__}", "see the other verdicts about this address")
     middle = before + (dt.datetime.now(dt.UTC) - before) / 2
     return judge(check, answer.headers.get("date", ""), middle)
 
 
 def judge(check: str, date: str, now: dt.datetime) -> Verdict:
-    """Compares an HTTP date, which drops the fraction of its second, with a time."""
+    """Compares an HTTP date, which has no fraction of a second, with a time."""
     try:
         theirs = parsedate_to_datetime(date).astimezone(dt.UTC) + dt.timedelta(seconds=0.5)
     except ValueError:
-        return warning(check, "cannot be compared: the answer has no Date", "compare the clock by hand: date -u")
+        return warning(check, "can't compare: the answer has no Date", "check the clock by hand: date -u")
     seconds = (now - theirs).total_seconds()
-    if abs(seconds) <= WARNING_SECONDS:
-        return ok(check, f"within {WARNING_SECONDS:g} s")
+    if abs(seconds) <= CLOCK_WARNING_SECONDS:
+        return ok(check, f"within {CLOCK_WARNING_SECONDS:g} s")
     message = f"this machine is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
-    return failed(check, message, _MEND) if abs(seconds) > FAILED_SECONDS else warning(check, message, _MEND)
+    return (
+        failed(check, message, _SYNC_CLOCK)
+        if abs(seconds) > CLOCK_FAILED_SECONDS
+        else warning(check, message, _SYNC_CLOCK)
+    )
 
 
 DATA_API = "Data API"
@@ -121,17 +125,19 @@ _NO_FUNCTION = "PGRST202"
 
 
 async def check_database(settings: Settings, store: Store) -> list[Verdict]:
-    """Two verdicts where the Data API answers, one where not."""
+    """Whether the Data API answers, and if so, whether the migrations are there."""
     try:
         version = await store.schema_version()
     except StoreKeyRefused as error:
         return [failed(DATA_API, str(error), _KEY)]
     except StoreUnavailable as error:
-        mend = f"see that SUPABASE_URL ({settings.supabase_url}) is the project's address and the project is not paused"
+        mend = (
+            f"check that SUPABASE_URL ({settings.supabase_url}) is the project's address and the project is not paused"
+        )
         return [failed(DATA_API, str(error), mend)]
     except StoreError as error:
         if _NO_FUNCTION in str(error):
-            return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "no migration of supatoss is there", MIGRATE)]
+            return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "supatoss's migrations are missing", MIGRATE)]
         return [failed(DATA_API, str(error), _KEY)]
     reached = ok(DATA_API, f"{settings.supabase_url} answers and accepts the key")
     if version < SCHEMA_VERSION:
@@ -139,12 +145,12 @@ async def check_database(settings: Settings, store: Store) -> list[Verdict]:
     return [reached, ok(SCHEMA, f"version {version}")]
 
 
-TIMEOUT_SECONDS = 5.0
-"""A person waits; Toss answers a look-up in well under a second."""
+TOSS_TIMEOUT_SECONDS = 5.0
+"""Toss usually answers a look-up in well under a second."""
 
 
 async def check_toss(settings: Settings) -> list[Verdict]:
-    """A verdict a key, by its number in TOSS_SECRET_KEY; a key itself is never shown."""
+    """One verdict for each key, by its position in TOSS_SECRET_KEY; the key itself is never shown."""
     keys = [key.get_secret_value() for key in settings.toss_secret_key]
     return [
         await _check_key(settings.toss_api_url, key, f"Toss key {number} of {len(keys)}")
@@ -156,46 +162,44 @@ async def _check_key(api_url: str, key: str, check: str) -> Verdict:
     kind = kind_of(key)
     try:
         async with TossClient(api_url, [key]) as toss:
-            await toss.payment_by_order(f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TIMEOUT_SECONDS)
+            await toss.payment_by_order(f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TOSS_TIMEOUT_SECONDS)
     except TossNotFound:
         if kind == "unknown":
-            return warning(check, "accepted, but neither test_ nor live_", "see which environment it belongs to")
+            return warning(check, "accepted, but neither test_ nor live_", "check which environment it belongs to")
         return ok(check, f"{kind} key, accepted")
     except TossMisconfigured as error:
-        mend = "copy the secret key again from developers.tosspayments.com > API keys, and see that it is still alive"
+        mend = (
+            "copy the secret key again from developers.tosspayments.com > API keys, and check that it is still active"
+        )
         return failed(check, f"{kind} key, not accepted: {error.code}", mend)
     except TossUnavailable as error:
-        return failed(check, f"{kind} key, could not be asked: {error}", f"see that this machine reaches {api_url}")
+        return failed(check, f"{kind} key, can't reach Toss: {error}", f"check that this machine can reach {api_url}")
     except TossError as error:
-        return warning(
-            check, f"{kind} key, answered with {error.code}", "see what the code means: docs.tosspayments.com"
-        )
-    return warning(
-        check, f"{kind} key: Toss knows an order that was made up just now", f"see what answers at {api_url}"
-    )
+        return warning(check, f"{kind} key, answered with {error.code}", "look up the code at docs.tosspayments.com")
+    return warning(check, f"{kind} key: Toss found an order that does not exist", f"check what is running at {api_url}")
 
 
 ALERTS = "alerts"
 
-_TEXT = "supatoss: this is a test alert, sent by `supatoss doctor`. 테스트 알림입니다."
+_TEST_ALERT = "supatoss: test alert from `supatoss doctor`. 테스트 알림입니다."
 
 
 async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bool) -> list[Verdict]:
-    """Whether there is a target; with `sends` also whether it takes a message. Its URL is a secret and not shown."""
+    """Whether there is a target; with `sends`, whether it accepts a message. Its URL is a secret and never shown."""
     target = settings.alert_webhook_url
     if target is None:
         mend = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
-        return [warning(ALERTS, "nobody is told: ALERT_WEBHOOK_URL is not set", mend)]
+        return [warning(ALERTS, "nobody is alerted: ALERT_WEBHOOK_URL is not set", mend)]
     if not sends:
-        return [ok(ALERTS, "a target is set; to see that it takes messages: --send-test-alert")]
-    mend = "make a new incoming webhook, and set ALERT_WEBHOOK_URL to its address"
+        return [ok(ALERTS, "a target is set; to test it: --send-test-alert")]
+    mend = "create a new incoming webhook and set ALERT_WEBHOOK_URL to its address"
     try:
-        answer = await http.post(target.get_secret_value(), json={"text": _TEXT, "content": _TEXT})
+        answer = await http.post(target.get_secret_value(), json={"text": _TEST_ALERT, "content": _TEST_ALERT})
     except httpx.HTTPError as error:
         return [failed(ALERTS, f"the target cannot be reached: {type(error).__name__}", mend)]
     if not answer.is_success:
         return [failed(ALERTS, f"the target answers HTTP {answer.status_code}", mend)]
-    return [ok(ALERTS, "the target took a test message")]
+    return [ok(ALERTS, "the target accepted a test message")]
 
 
 ADDRESS = "public address"
@@ -208,10 +212,10 @@ _TUNNEL = "Toss needs a public https address: deploy, or register a tunnel's URL
 
 
 async def check_endpoint(settings: Settings, http: httpx.AsyncClient) -> list[Verdict]:
-    """Where Toss would reach it, whether it is ready, and that it refuses what nobody vouches for."""
+    """Whether Toss can reach it, whether it is ready, and whether it refuses forgeries."""
     if not settings.public_url:
-        mend = "set PUBLIC_URL to the address that Toss reaches, https://<app>.fly.dev"
-        return [warning(ADDRESS, "not looked at: PUBLIC_URL is not set", mend)]
+        mend = "set PUBLIC_URL to the service's public address, https://<app>.fly.dev"
+        return [warning(ADDRESS, "not checked: PUBLIC_URL is not set", mend)]
     return [
         await _check_address(settings.public_url),
         await _check_ready(http, settings.public_url),
@@ -225,16 +229,16 @@ async def _check_address(url: str) -> Verdict:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return failed(ADDRESS, f"{host} has no address", "see PUBLIC_URL and the name's DNS records")
+        return failed(ADDRESS, f"{host} has no address", "check PUBLIC_URL and its DNS records")
     if not all(ipaddress.ip_address(address[0]).is_global for *_, address in found):
-        return warning(ADDRESS, f"{host} is reached from this machine or its network alone", _TUNNEL)
+        return warning(ADDRESS, f"{host} is reachable only from this machine or its network", _TUNNEL)
     if parts.scheme != "https":
         return warning(ADDRESS, f"{url} is not encrypted", "register the https address")
     return ok(ADDRESS, url)
 
 
 async def _check_ready(http: httpx.AsyncClient, url: str) -> Verdict:
-    mend = "see that PUBLIC_URL is the service's own address and the service runs (its logs say why it does not)"
+    mend = "check that PUBLIC_URL is the service's address and that the service runs (see its logs)"
     try:
         answer = await http.get(f"{url}/readyz")
     except httpx.HTTPError as error:
@@ -243,28 +247,30 @@ async def _check_ready(http: httpx.AsyncClient, url: str) -> Verdict:
     if answer.is_success and content.get("status") == "ready":
         return ok(READY, f"ready, schema version {content.get('schema_version')}")
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "problem" in content:
-        return failed(READY, f"not ready: {content['problem']}", "mend that; the verdicts above may say how")
-    return failed(READY, f"HTTP {answer.status_code}, and not by supatoss", mend)
+        return failed(READY, f"not ready: {content['problem']}", "fix that; the verdicts above may say how")
+    return failed(READY, f"HTTP {answer.status_code}, but not from supatoss", mend)
 
 
 async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
-    """An unsigned delivery that nothing vouches for, and one whose signature is wrong; neither is ever stored."""
+    """Sends an unsigned forgery and one with a wrong signature; neither is ever stored."""
     for what, headers in (("unsigned", {}), ("wrongly signed", _WRONG_SIGNATURE)):
         try:
             answer = await http.post(url, content=_BODY, headers={"content-type": "application/json", **headers})
         except httpx.HTTPError as error:
-            return failed(WEBHOOK, f"no answer: {type(error).__name__}", "see the verdict on /readyz")
+            return failed(WEBHOOK, f"no answer: {type(error).__name__}", "see the verdict about /readyz")
         if answer.is_redirect:
             target = answer.headers.get("location", "?")
             return failed(
-                WEBHOOK, f"redirects to {target}", "register the address it redirects to: Toss may not follow"
+                WEBHOOK, f"redirects to {target}", "register the address it redirects to: Toss may not follow redirects"
             )
         if answer.is_success:
-            return failed(WEBHOOK, f"believes a delivery that is {what}", "see what answers there; it is not supatoss")
+            return failed(
+                WEBHOOK, f"accepts a delivery that is {what}", "check what is running there; it is not supatoss"
+            )
         if answer.status_code != httpx.codes.UNAUTHORIZED:
-            mend = "see that a proxy lets POST with a body through to the service"
-            return failed(WEBHOOK, f"answers HTTP {answer.status_code} to what is {what}, not 401", mend)
-    return ok(WEBHOOK, f"{url} refuses what is unsigned or wrongly signed")
+            mend = "check that the proxy passes POST requests with a body to the service"
+            return failed(WEBHOOK, f"answers HTTP {answer.status_code} to a delivery that is {what}, not 401", mend)
+    return ok(WEBHOOK, f"{url} refuses unsigned and wrongly signed deliveries")
 
 
 def _object(answer: httpx.Response) -> dict[str, object]:
