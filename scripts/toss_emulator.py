@@ -1,4 +1,4 @@
-"""A Toss Payments on this machine: its API answers, its webhooks come, and /emulator/ plays the story.
+"""Emulates Toss Payments on this machine: its API and its webhooks, with /emulator/ to play scenarios.
 
     python scripts/toss_emulator.py --secret-key test_sk_emulator --webhook-url http://127.0.0.1:8080/webhooks/toss
 
@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C (0); 1 when the port cannot be had, 2 for wrong arguments."""
+    """Serve until SIGTERM or Ctrl-C (0); 1 if the port is not available, 2 for wrong arguments."""
     for number in _SIGNALS:
         signal.signal(number, _interrupt)  # uvicorn raises the signal again once it has stopped
     try:
@@ -58,7 +58,7 @@ def _serve(options: Options, listener: socket.socket) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Taken before anything is said, so that the line with the address is true and connections can wait."""
+    """Listens before the address is printed, so that the printed line is true and connections queue."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from scripts.emulator import fields
 from scripts.emulator.billing import billing_json
+from scripts.emulator.calls import Api, Call, CallHandler
 from scripts.emulator.errors import NotPossible, TossError
-from scripts.emulator.gate import Api, Call, Gate
 from scripts.emulator.merchant import Merchant
 from scripts.emulator.payment import Payment, Status
 from scripts.emulator.shapes import payment_json, transaction_json
@@ -22,13 +22,13 @@ _ANY = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class TossApi:
-    """What each call does; the gate has checked key and limit before."""
+    """What each call does. CallHandler has already checked the key and the limit."""
 
     def __init__(self, merchant: Merchant) -> None:
         self._merchant = merchant
 
-    def routes(self, gate: Gate) -> list[Route]:
-        """The routes, in the order in which they are tried."""
+    def routes(self, handler: CallHandler) -> list[Route]:
+        """The routes, in matching order."""
         table: list[tuple[str, str, Api]] = [
             ("GET", "/v1/payments/orders/{order_id}", self.payment_of_order),
             ("GET", "/v1/payments/{payment_key}", self.payment),
@@ -41,9 +41,9 @@ class TossApi:
             ("GET", "/v1/settlements", self.settlements),
         ]
         routes = [
-            Route(path, _endpoint(gate, f"{method} {path}", api), methods=[method]) for method, path, api in table
+            Route(path, _endpoint(handler, f"{method} {path}", api), methods=[method]) for method, path, api in table
         ]
-        return [*routes, Route("/v1/{rest:path}", _endpoint(gate, "unknown", _unknown), methods=_ANY)]
+        return [*routes, Route("/v1/{rest:path}", _endpoint(handler, "unknown", _unknown), methods=_ANY)]
 
     def payment(self, call: Call) -> dict[str, Any]:
         """GET /v1/payments/{paymentKey}."""
@@ -75,12 +75,12 @@ class TossApi:
             raise TossError("NOT_MATCHES_REFUNDABLE_AMOUNT")
         if _holds_a_deposit(payment):
             fields.refund_account(body)
-        # Only an asynchronous cancel keeps its request id; for the others it is always null.
+        # Only an asynchronous cancel keeps its request id; otherwise it is always null.
         kept_id = request_id if payment.cancels_later else None
         return payment_json(self._merchant.cancel(payment, reason, amount, kept_id))
 
     def issue_billing_key(self, call: Call) -> dict[str, Any]:
-        """POST /v1/billing/authorizations/issue. Every authKey is good, once."""
+        """POST /v1/billing/authorizations/issue. Every authKey works once."""
         auth_key = fields.text(call.body, "authKey", 300)
         customer_key = fields.text(call.body, "customerKey", 300)
         return billing_json(self._merchant.billing_keys.issue(customer_key, auth_key), self._merchant.m_id)
@@ -128,7 +128,7 @@ def _holds_a_deposit(payment: Payment) -> bool:
     return payment.is_virtual_account and payment.status in (Status.DONE, Status.PARTIAL_CANCELED)
 
 
-def _endpoint(gate: Gate, name: str, api: Api) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(handler: CallHandler, name: str, api: Api) -> Callable[[Request], Awaitable[Response]]:
     def refused_as_toss_does(call: Call) -> object:
         try:
             return api(call)
@@ -136,7 +136,7 @@ def _endpoint(gate: Gate, name: str, api: Api) -> Callable[[Request], Awaitable[
             raise TossError("FORBIDDEN_REQUEST", str(error)) from None
 
     async def endpoint(request: Request) -> Response:
-        return await gate.answer(request, name, refused_as_toss_does)
+        return await handler.answer(request, name, refused_as_toss_does)
 
     return endpoint
 

@@ -1,4 +1,4 @@
-"""The emulator put together, as an ASGI application."""
+"""The emulator as an ASGI application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,31 +7,31 @@ import httpx
 from starlette.applications import Starlette
 
 from scripts.emulator.api import TossApi
-from scripts.emulator.backstage import Backstage
+from scripts.emulator.calls import CallHandler
+from scripts.emulator.control import Control
 from scripts.emulator.faults import remember_connection
-from scripts.emulator.gate import Gate
+from scripts.emulator.formats import Names
 from scripts.emulator.merchant import Merchant
-from scripts.emulator.names import Names
 from scripts.emulator.options import Options
-from scripts.emulator.stories import Stories
+from scripts.emulator.scenarios import Scenarios
 from scripts.emulator.webhooks import Webhooks
 
 
 class Emulator:
-    """Toss Payments in memory. `transport` carries the webhooks; tests may give one of their own."""
+    """Toss Payments in memory. `transport` sends the webhooks; tests pass their own."""
 
     def __init__(self, options: Options, transport: httpx.AsyncBaseTransport | None = None) -> None:
         names = Names(options.m_id, options.seed)
         self.webhooks = Webhooks(options, names, transport)
         self.merchant = Merchant(options.m_id, names, self.webhooks.send)
-        self._gate = Gate(options, names)
-        stories = Stories(self.merchant, self.webhooks, names)
-        backstage = Backstage(self.merchant, self.webhooks, self._gate)
-        routes = [*TossApi(self.merchant).routes(self._gate), *stories.routes(), *backstage.routes()]
+        self._handler = CallHandler(options, names)
+        scenarios = Scenarios(self.merchant, self.webhooks, names)
+        control = Control(self.merchant, self.webhooks, self._handler)
+        routes = [*TossApi(self.merchant).routes(self._handler), *scenarios.routes(), *control.routes()]
         self.app = remember_connection(Starlette(routes=routes, lifespan=self._lifespan))
 
     async def close(self) -> None:
-        """Ends what is being sent, and the timers."""
+        """Stops sending, and cancels the timers."""
         self.merchant.reset()
         await self.webhooks.close()
 

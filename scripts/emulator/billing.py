@@ -1,12 +1,11 @@
-"""Billing keys: customers' cards that can be charged without the customer."""
+"""Billing keys: cards that can be charged without the customer."""
 
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.emulator.errors import TossError
-from scripts.emulator.moments import now, with_offset
-from scripts.emulator.names import Names
+from scripts.emulator.formats import Names, now, with_offset
 from scripts.emulator.payment import Method
 
 
@@ -30,7 +29,7 @@ class BillingKeys:
         self._used_auth_keys: set[str] = set()
 
     def issue(self, customer_key: str, auth_key: str | None = None, refuse_with: str | None = None) -> BillingKey:
-        """A new billing key; the window's auth_key works once."""
+        """A new billing key; the payment window's auth_key works once."""
         if auth_key is not None:
             if auth_key in self._used_auth_keys:
                 raise TossError("INVALID_BILL_KEY_REQUEST")
@@ -40,7 +39,7 @@ class BillingKeys:
         return billing
 
     def usable(self, billing_key: str) -> BillingKey:
-        """The billing key, unless it never was or no longer is one."""
+        """The billing key. Raises TossError if it does not exist or was deleted."""
         billing = self._known.get(billing_key)
         if billing is None:
             raise TossError("NOT_FOUND_BILLING")

@@ -1,6 +1,6 @@
 """Errors of Toss: the code decides the HTTP status and the message.
 
-Source: docs.tosspayments.com, error codes; where a status is not published, the likely one is taken.
+Source: docs.tosspayments.com, error codes; where Toss publishes no status, this is our guess.
 """
 
 from typing import NamedTuple
@@ -91,7 +91,7 @@ _KNOWN: dict[str, _Known] = {
 
 
 class TossError(Exception):
-    """An answer of the API that is an error. `detail` is appended to the message, as Toss does for bad parameters."""
+    """An error answer of the API. `detail` is appended to the message, as Toss does for bad parameters."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         self.code = code
@@ -107,18 +107,18 @@ class TossError(Exception):
 
 
 class NotPossible(Exception):
-    """A step of a story that the payment's state does not allow; the message is for the teller."""
+    """A step that the payment's state does not allow; the message says why."""
 
 
 def status_of(code: str) -> int:
-    """The HTTP status of an error code; of one that is not known here, 500 for FAILED_… and else 400."""
+    """The HTTP status of an error code; unknown ones are 500 for FAILED_…, else 400."""
     if known := _KNOWN.get(code):
         return known.status
     return 500 if code.startswith("FAILED_") else FALLBACK_STATUS
 
 
 def code_for(status: int) -> str:
-    """A code that goes with an HTTP status, for faults that name only the status."""
+    """A code for an HTTP status, for faults that name only the status."""
     return {
         400: "PROVIDER_ERROR",
         401: "UNAUTHORIZED_KEY",

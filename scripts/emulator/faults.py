@@ -1,4 +1,4 @@
-"""Faults: what a teller asks of the next calls of the API."""
+"""Faults that the control API injects into the next API calls."""
 
 import asyncio
 from dataclasses import dataclass
@@ -9,17 +9,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scripts.emulator.errors import TossError, code_for
-from scripts.emulator.moments import to_json
+from scripts.emulator.formats import to_json
 
 _DROP = "emulator.drop"
 
 
 @dataclass
 class Fault:
-    """A fault of the next `count` calls whose path begins with `path_prefix`.
+    """A fault for the next `count` calls whose path begins with `path_prefix`.
 
-    `is_after`: the call is done and only its answer is lost; else the call is not done at all. A delay alone does the
-    call late.
+    `is_after`: the call is done, only its answer is lost; else the call is not done. A delay alone delays it.
     """
 
     path_prefix: str = "/v1/"
@@ -34,11 +33,11 @@ class Fault:
 
     @property
     def has_answer(self) -> bool:
-        """Whether something else than the right answer comes."""
+        """Whether the answer is replaced."""
         return bool(self.status or self.code or self.is_garbage or self.is_drop)
 
     def response(self) -> Response:
-        """The wrong answer."""
+        """The replacement answer."""
         if self.is_drop:
             return Dropped(status_code=0)
         status = self.status or (200 if self.is_garbage else TossError(self.code or "").status)
@@ -56,20 +55,20 @@ class Dropped(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  the ASGI interface
         """Closes the connection and waits until the server has noticed."""
         transport = scope.get(_DROP)
-        if transport is None:  # no socket: httpx.ASGITransport calls the app itself, and gets what a socket would give
+        if transport is None:  # httpx.ASGITransport has no socket: raise what a closed one would cause
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         await _hang_up(transport, receive)
 
 
 def remember_connection(app: ASGIApp) -> ASGIApp:
-    """Outermost: keeps the connection at hand, which only uvicorn's own `send` still knows."""
+    """Outermost: keeps the connection, which only uvicorn's own `send` knows."""
 
     async def remembering(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope[_DROP] = getattr(getattr(send, "__self__", None), "transport", None)
         try:
             await app(scope, receive, send)
-        except asyncio.CancelledError:  # the emulator ends in the middle of a slow call
+        except asyncio.CancelledError:  # shutdown during a slow call
             if scope.get(_DROP) is None:
                 raise
             await _hang_up(scope[_DROP], receive)

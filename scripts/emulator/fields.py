@@ -1,4 +1,4 @@
-"""Fields of requests to the API: what Toss would refuse is INVALID_REQUEST with the field's name."""
+"""Fields of API requests. What Toss would refuse raises INVALID_REQUEST with the field's name."""
 
 import datetime as dt
 import re
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from scripts.emulator.errors import TossError
-from scripts.emulator.moments import read_moment
+from scripts.emulator.formats import read_moment
 
 MAX_PAGE = 5000
 DEFAULT_PAGE = 100
@@ -17,7 +17,7 @@ _REFUND_ACCOUNT = re.compile(r"[0-9]{1,20}")
 
 
 def text(body: Mapping[str, Any], name: str, longest: int) -> str:
-    """A text that has to be there."""
+    """A required text."""
     value = body.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         raise TossError("INVALID_REQUEST", name)
@@ -25,12 +25,12 @@ def text(body: Mapping[str, Any], name: str, longest: int) -> str:
 
 
 def optional_text(body: Mapping[str, Any], name: str, longest: int) -> str | None:
-    """A text that may be left out."""
+    """An optional text."""
     return None if body.get(name) is None else text(body, name, longest)
 
 
 def order_id(body: Mapping[str, Any]) -> str:
-    """The shop's number of an order."""
+    """The shop's order id."""
     value = text(body, "orderId", 64)
     if not _ORDER_ID.fullmatch(value):
         raise TossError("INVALID_REQUEST", "orderId")
@@ -38,7 +38,7 @@ def order_id(body: Mapping[str, Any]) -> str:
 
 
 def amount(body: Mapping[str, Any], name: str) -> Decimal:
-    """An amount that has to be there: a JSON number above 0."""
+    """A required amount: a JSON number above 0."""
     value = body.get(name)
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value < 10**15:
         raise TossError("INVALID_REQUEST", name)
@@ -46,12 +46,12 @@ def amount(body: Mapping[str, Any], name: str) -> Decimal:
 
 
 def optional_amount(body: Mapping[str, Any], name: str) -> Decimal | None:
-    """An amount that may be left out."""
+    """An optional amount."""
     return None if body.get(name) is None else amount(body, name)
 
 
 def refund_account(body: Mapping[str, Any]) -> None:
-    """Checks refundReceiveAccount, without which a deposit cannot be given back. Its bank is `bank`, not bankCode."""
+    """Checks refundReceiveAccount, required to refund a deposit. Its bank is `bank`, not bankCode."""
     account = body.get("refundReceiveAccount")
     if not isinstance(account, dict):
         raise TossError("INVALID_REFUND_ACCOUNT_INFO")
@@ -75,7 +75,7 @@ def moments(query: Mapping[str, str]) -> tuple[dt.datetime, dt.datetime]:
 
 
 def dates(query: Mapping[str, str]) -> tuple[str, str]:
-    """The startDate and endDate of a query in days, as text that compares like days."""
+    """The startDate and endDate of a query in days, as text that sorts by date."""
     for name in ("startDate", "endDate"):
         try:
             dt.datetime.strptime(query.get(name, ""), "%Y-%m-%d")  # noqa: DTZ007  a calendar day has no zone
@@ -87,7 +87,7 @@ def dates(query: Mapping[str, str]) -> tuple[str, str]:
 
 
 def number(query: Mapping[str, str], name: str, otherwise: int, highest: int) -> int:
-    """A whole number from 1 on."""
+    """A whole number from 1 to `highest`."""
     value = query.get(name, str(otherwise))
     if not value.isdecimal() or not 1 <= int(value) <= highest:
         raise TossError("INVALID_REQUEST", name)

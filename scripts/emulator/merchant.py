@@ -1,22 +1,68 @@
-"""The merchant's account at Toss: what the calls of the API and the steps of a story do to it."""
+"""The merchant's account at Toss: its payments, billing keys, transactions and settlements."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from typing import Any
 
 from scripts.emulator.billing import BillingKey, BillingKeys
 from scripts.emulator.errors import NotPossible, TossError
 from scripts.emulator.events import Event, billing_deleted, cancel_event, payment_events
-from scripts.emulator.ledger import Ledger
-from scripts.emulator.names import Names
-from scripts.emulator.payment import APPROVED, Method, Payment, Status
+from scripts.emulator.formats import Names, now
+from scripts.emulator.payment import APPROVED, Cancel, Method, Payment, Status
+from scripts.emulator.shapes import Transaction, settlement_json
 
 AUTHENTICATE_SECONDS = 30 * 60.0
 CONFIRM_SECONDS = 10 * 60.0
+PAID_OUT_AFTER = dt.timedelta(days=2)
+
+
+class Ledger:
+    """The rows of GET /v1/transactions and GET /v1/settlements, in order: one for each approval and each cancel."""
+
+    def __init__(self) -> None:
+        self.transactions: list[Transaction] = []
+        self.settlements: list[dict[str, Any]] = []
+
+    def approved(self, payment: Payment) -> None:
+        """Money came in."""
+        key = payment.last_transaction_key or ""
+        self.transactions.append(Transaction(key, payment, Status.DONE, payment.approved_at or now(), payment.total))
+
+    def canceled(self, payment: Payment, cancel: Cancel) -> None:
+        """Money goes back; the amount is the cancel's, without a sign."""
+        row = Transaction(cancel.transaction_key, payment, payment.status, cancel.canceled_at, cancel.amount)
+        self.transactions.append(row)
+
+    def reverted(self, payment: Payment) -> None:
+        """A deposit was reverted: its row stays, but is no longer DONE."""
+        for number, row in enumerate(self.transactions):
+            if row.key == payment.last_transaction_key:
+                self.transactions[number] = Transaction(row.key, payment, payment.status, row.at, row.amount)
+
+    def settle(self, payment: Payment, sold_on: dt.date | None, paid_out_on: dt.date | None) -> list[dict[str, Any]]:
+        """Settles what is unsettled of a payment, and returns the new rows. No webhook follows."""
+        if payment.approved_at is None:
+            raise NotPossible("only an approved payment is settled")
+        sold = sold_on or payment.approved_at.date()
+        settled = {row["transactionKey"] for row in self.settlements}
+        rows = [
+            settlement_json(row, sold, paid_out_on or sold + PAID_OUT_AFTER)
+            for row in self.transactions
+            if row.payment is payment and row.key not in settled
+        ]
+        self.settlements += rows
+        return rows
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.transactions.clear()
+        self.settlements.clear()
 
 
 class Merchant:
-    """Payments, billing keys and the ledger. Raises TossError where Toss refuses, NotPossible where a story cannot."""
+    """Payments, billing keys and the ledger. Raises TossError where Toss would refuse, else NotPossible."""
 
     def __init__(self, m_id: str, names: Names, send: Callable[[Iterable[Event]], None]) -> None:
         self.m_id = m_id
@@ -44,7 +90,7 @@ class Merchant:
         return len(self._payments)
 
     def new_payment(self, order_id: str, order_name: str, method: Method, currency: str, total: Decimal) -> Payment:
-        """A READY payment, as the browser's window makes it."""
+        """A READY payment, as the payment window creates it."""
         payment = Payment(
             self._names.payment_key(),
             order_id,
@@ -63,19 +109,19 @@ class Merchant:
         return payment
 
     def payment(self, payment_key: str) -> Payment:
-        """The payment of a key."""
+        """The payment with this key."""
         if payment := self._payments.get(payment_key):
             return payment
         raise TossError("NOT_FOUND_PAYMENT")
 
     def payment_of_order(self, order_id: str) -> Payment:
-        """The newest attempt of an order; which one Toss answers is not documented."""
+        """The order's newest attempt; Toss does not document which one it returns."""
         if attempts := self._orders.get(order_id):
             return attempts[-1]
         raise TossError("NOT_FOUND_PAYMENT")
 
     def confirm(self, payment_key: str, order_id: str, amount: Decimal) -> Payment:
-        """The shop approves what the buyer authenticated."""
+        """The shop confirms what the buyer authenticated."""
         payment = self.payment(payment_key)
         if payment.order_id != order_id or payment.status is Status.EXPIRED:
             raise TossError("NOT_FOUND_PAYMENT_SESSION")
@@ -92,14 +138,14 @@ class Merchant:
         return self.approve(payment)
 
     def approve(self, payment: Payment) -> Payment:
-        """Approves without the checks of confirm, so that one order can be paid twice."""
+        """Approves without confirm's checks, so that one order can be paid twice."""
         payment.approve(self._transaction_key(payment))
         if payment.status is Status.DONE:
             self.ledger.approved(payment)
         return self._changed(payment)
 
     def authenticate(self, payment: Payment) -> Payment:
-        """The buyer went through the window."""
+        """The buyer completed the payment window."""
         payment.authenticate()
         self._expire_after(payment, CONFIRM_SECONDS)
         return payment
@@ -110,7 +156,7 @@ class Merchant:
         return self._changed(payment)
 
     def expire(self, payment: Payment) -> Payment:
-        """Nobody went on in time."""
+        """The time to authenticate or confirm ran out."""
         payment.expire()
         return self._changed(payment)
 
@@ -121,20 +167,20 @@ class Merchant:
         return self._changed(payment)
 
     def deposit_error(self, payment: Payment) -> Payment:
-        """The deposit is taken back."""
+        """The deposit is reverted."""
         payment.deposit_error()
-        self.ledger.taken_back(payment)
+        self.ledger.reverted(payment)
         return self._changed(payment)
 
     def pass_due_date(self, payment: Payment) -> Payment:
-        """The deposit becomes overdue, and nobody is told."""
+        """The deposit becomes overdue; Toss sends no webhook."""
         payment.pass_due_date()
         return payment
 
     def cancel(
         self, payment: Payment, reason: str, amount: Decimal | None = None, request_id: str | None = None
     ) -> Payment:
-        """Cancels all that is left, or a part; an asynchronous cancel is only begun."""
+        """Cancels the whole balance or a part; an asynchronous cancel only starts."""
         cancel = payment.cancel(self._transaction_key(payment), reason, amount, request_id)
         if cancel.status != "DONE":
             return payment
@@ -170,7 +216,7 @@ class Merchant:
         return payment
 
     def delete_billing_key(self, billing_key: str, reason: str | None = None) -> BillingKey:
-        """Removes a billing key for good."""
+        """Deletes a billing key permanently."""
         billing = self.billing_keys.usable(billing_key)
         billing.is_removed = True
         self._send([billing_deleted(billing_key, reason)])

@@ -1,4 +1,4 @@
-"""How the emulator is to behave, and the reading of its command line."""
+"""The emulator's options and command line."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ _SECURITY_KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that can be chosen. `requests_per_minute` counts for each API and test key; 0 is no limit."""
+    """All options. `requests_per_minute` is for each API and test key; 0 means no limit."""
 
     secret_keys: Sequence[str] = field(repr=False)
     security_keys: Sequence[str] = field(default=(), repr=False)
@@ -35,24 +35,24 @@ class Options:
 
 
 def check_url(text: str) -> str:
-    """A URL that webhooks can be sent to. Raises ValueError that says what is wrong."""
+    """Accepts a URL for webhooks. Raises ValueError that says what is wrong."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} should be a URL like http://{LOOPBACK}:8080/webhooks/toss")
-    if parts.port == 0:  # reading it raises ValueError for one that is no number
+    if parts.port == 0:  # reading it raises ValueError if it is not a number
         raise ValueError(f"{text!r} has no usable port")
     return text
 
 
 def read_options(arguments: Sequence[str] | None, environment: Mapping[str, str] = os.environ) -> Options:
-    """The options of a command line; wrong ones end the program with status 2 and a message, as argparse does."""
+    """Parses the command line; like argparse, exits with status 2 and a message if it is wrong."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     secret_keys = _keys(chosen.secret_key, environment.get("TOSS_SECRET_KEY", ""))
     security_keys = _keys(chosen.security_key, environment.get("TOSS_SECURITY_KEY", ""))
     if not secret_keys:
         parser.error("no secret key: give --secret-key test_sk_… or set TOSS_SECRET_KEY")
-    # The keys are not repeated in the message: they may be real ones, given by mistake.
+    # Never show the keys: they may be real ones, given by mistake.
     if not all(_SECRET_KEY.fullmatch(key) for key in secret_keys):
         parser.error("--secret-key (TOSS_SECRET_KEY) should look like test_sk_… or test_gsk_…")
     if not all(_SECURITY_KEY.fullmatch(key) for key in security_keys):
@@ -72,16 +72,17 @@ def read_options(arguments: Sequence[str] | None, environment: Mapping[str, str]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="toss_emulator.py", description="A Toss Payments on this machine: its API, its webhooks, and a story's."
+        prog="toss_emulator.py",
+        description="Emulates Toss Payments on this machine: its API and its webhooks.",
     )
     add = parser.add_argument
     add("--host", default=LOOPBACK, help=f"address to listen on (default {LOOPBACK})")
     add("--port", type=_port, default=DEFAULT_PORT, help=f"0 takes a free one (default {DEFAULT_PORT})")
     add("--secret-key", action="append", default=[], metavar="KEY", help="repeatable; default TOSS_SECRET_KEY")
     add("--security-key", action="append", default=[], metavar="HEX", help="signs payouts; default TOSS_SECURITY_KEY")
-    add("--decode-security-key", action="store_true", help="sign with the 32 bytes that the 64 hex digits stand for")
+    add("--decode-security-key", action="store_true", help="sign with the 32 bytes that the 64 hex digits encode")
     add("--webhook-url", action="append", default=[], type=_url, metavar="URL", help="where webhooks go; repeatable")
-    add("--minute-seconds", type=_seconds, default=60.0, help="length of a minute between re-sends (default 60)")
+    add("--minute-seconds", type=_seconds, default=60.0, help="length of a minute between retries (default 60)")
     add(
         "--requests-per-minute",
         type=_count,

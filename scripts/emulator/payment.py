@@ -1,4 +1,4 @@
-"""One payment and the states it can go through. Pure: no clock of its own beyond `now`, no webhooks, no HTTP."""
+"""One payment and its state machine: no webhooks and no HTTP."""
 
 import datetime as dt
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from scripts.emulator.errors import NotPossible, TossError
-from scripts.emulator.moments import now
+from scripts.emulator.formats import now
 
 DEPOSIT_WINDOW = dt.timedelta(days=7)
 
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 
 class Method(StrEnum):
-    """Means of payment, in the words of the API; the members' names are those of the browser SDK."""
+    """Payment methods as the API writes them; the members are named as in the browser SDK."""
 
     CARD = "카드"
     VIRTUAL_ACCOUNT = "가상계좌"
@@ -40,7 +40,7 @@ class Method(StrEnum):
 
     @property
     def is_partly_cancelable(self) -> bool:
-        """Whether a part can be cancelled, unless the payment says otherwise."""
+        """Whether partial cancels are possible by default."""
         return self in (Method.CARD, Method.VIRTUAL_ACCOUNT, Method.TRANSFER, Method.FOREIGN_EASY_PAY)
 
 
@@ -50,7 +50,7 @@ _UNFINISHED = (Status.READY, Status.IN_PROGRESS)
 
 @dataclass
 class Cancel:
-    """One cancel. An asynchronous one is IN_PROGRESS until its result comes."""
+    """One cancel. An asynchronous one is IN_PROGRESS until its result."""
 
     transaction_key: str
     reason: str
@@ -63,7 +63,7 @@ class Cancel:
 
 @dataclass
 class Payment:
-    """A payment. Every method is one arrow of the state diagram and raises where there is no such arrow."""
+    """A payment. Every method is one transition, and raises if it is not allowed now."""
 
     payment_key: str
     order_id: str
@@ -107,7 +107,7 @@ class Payment:
         return self.status is Status.WAITING_FOR_DEPOSIT and self.due_at is not None and self.due_at <= now()
 
     def authenticate(self) -> None:
-        """The buyer has gone through the window; ten minutes to confirm begin."""
+        """The buyer completed the payment window; ten minutes to confirm start."""
         self._require(Status.READY)
         self.status, self.has_method = Status.IN_PROGRESS, True
 
@@ -126,7 +126,7 @@ class Payment:
         self.status, self.failure_code = Status.ABORTED, code
 
     def expire(self) -> None:
-        """The window's 30 minutes or the confirmation's 10 minutes ran out."""
+        """The 30 minutes to authenticate or the 10 minutes to confirm ran out."""
         self._require(*_UNFINISHED)
         self.status = Status.EXPIRED
 
@@ -134,25 +134,25 @@ class Payment:
         """The money arrived on the virtual account."""
         self._require(Status.WAITING_FOR_DEPOSIT)
         if self.is_expired_account:
-            raise NotPossible("the deposit is overdue: the bank does not take it")
+            raise NotPossible("the deposit is overdue: the bank does not accept it")
         self.status, self.approved_at, self.last_transaction_key = Status.DONE, now(), transaction_key
 
     def deposit_error(self) -> None:
-        """The deposit is taken back (limit, network): the account waits again, under the same transaction key."""
+        """The deposit is reverted (limit, network): the account waits again, with the same transaction key."""
         self._require(Status.DONE)
         if not self.is_virtual_account or self.cancels:
-            raise NotPossible("only the deposit of a virtual account without cancels can be taken back")
+            raise NotPossible("only the deposit of a virtual account without cancels can be reverted")
         self.status, self.approved_at = Status.WAITING_FOR_DEPOSIT, None
 
     def pass_due_date(self) -> None:
-        """The deposit becomes overdue: nothing changes but `virtualAccount.expired`, and Toss says nothing."""
+        """The deposit becomes overdue: only `virtualAccount.expired` changes, and no webhook follows."""
         self._require(Status.WAITING_FOR_DEPOSIT)
         self.due_at = now() - dt.timedelta(seconds=1)
 
     def cancel(self, transaction_key: str, reason: str, amount: Decimal | None, request_id: str | None) -> Cancel:
-        """Cancels all that is left (amount None) or a part; TossError where Toss refuses.
+        """Cancels the whole balance (amount None) or a part. Raises TossError where Toss would refuse.
 
-        Only one cancel of the whole ends in CANCELED: to a balance of 0 in steps stays PARTIAL_CANCELED.
+        Only a single cancel of the full amount ends in CANCELED; in steps down to 0 it stays PARTIAL_CANCELED.
         """
         part = self._cancelable(amount)
         cancel = Cancel(transaction_key, reason, part, self.balance - part, now(), request_id)
@@ -160,7 +160,7 @@ class Payment:
             cancel.status, cancel.refundable = "IN_PROGRESS", self.balance
         self.cancels.append(cancel)
         if cancel.status == "DONE":
-            self._settle(cancel)
+            self._finish(cancel)
         return cancel
 
     def finish_cancel(self, cancel: Cancel, status: str) -> None:
@@ -170,9 +170,9 @@ class Payment:
         cancel.status, cancel.canceled_at = status, now()
         cancel.refundable = self.balance
         if status == "DONE":
-            self._settle(cancel)
+            self._finish(cancel)
 
-    def _settle(self, cancel: Cancel) -> None:
+    def _finish(self, cancel: Cancel) -> None:
         self.last_transaction_key = cancel.transaction_key
         self.status = Status.CANCELED if cancel.amount == self.total else Status.PARTIAL_CANCELED
 

@@ -1,4 +1,4 @@
-"""Bodies of the control API. An unknown field is an error, so that a typing error in a story does not pass."""
+"""Bodies of the control API. An unknown field is an error, so typos do not go unnoticed."""
 
 import datetime as dt
 import re
@@ -15,7 +15,7 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,99}")
 
 
 def _method(value: object) -> object:
-    """A means of payment by its Korean name or the one of the browser SDK."""
+    """A payment method by its Korean name or its name in the browser SDK."""
     return Method.__members__.get(value, value) if isinstance(value, str) else value
 
 
@@ -31,7 +31,7 @@ OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.=-]{6,64}$")]
 
 
 class Body(BaseModel):
-    """Camel case as at Toss; snake case is taken too."""
+    """Camel case as at Toss; snake case works, too."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", validate_by_name=True, validate_by_alias=True, frozen=True
@@ -39,18 +39,18 @@ class Body(BaseModel):
 
 
 class NoBody(Body):
-    """A request that says nothing more."""
+    """An empty body."""
 
 
 class NewWebhook(Body):
-    """A URL to register; `event_types` as the boxes of the developer centre, empty for all."""
+    """A URL to register; `event_types` like the developer centre's boxes, empty for all."""
 
     url: Annotated[str, AfterValidator(check_url)]
     event_types: frozenset[str] = frozenset()
 
 
 class NewPayment(Body):
-    """What a buyer's window makes."""
+    """What the payment window creates."""
 
     order_id: OrderId
     amount: Amount
@@ -74,13 +74,13 @@ class NewPayment(Body):
 
 
 class ApprovePayment(Body):
-    """The shop's confirmation; `force` passes over its checks, so that one order can be paid twice."""
+    """The shop's confirmation; `force` skips its checks, so that one order can be paid twice."""
 
     force: bool = False
 
 
 class CancelPayment(Body):
-    """A cancel; without an amount all that is left."""
+    """A cancel; without an amount, of the whole balance."""
 
     amount: Amount | None = None
     reason: Annotated[str, Field(min_length=1, max_length=200)] = "구매자 변심"
@@ -100,7 +100,7 @@ class AbortPayment(Body):
 
 
 class NewBillingKey(Body):
-    """A customer's card; `refuse_with` is the answer to every charge."""
+    """A customer's card; `refuse_with` is the error of every charge."""
 
     customer_key: Annotated[str, Field(min_length=2, max_length=300)]
     refuse_with: Code | None = None
@@ -113,7 +113,7 @@ class DeleteBillingKey(Body):
 
 
 class NewPayout(Body):
-    """A payout to a seller. Only COMPLETED and FAILED are told; the others are answered and nothing is sent."""
+    """A payout to a seller. Only COMPLETED and FAILED send a webhook."""
 
     amount: Amount
     destination: str
@@ -138,7 +138,7 @@ class ChangedSeller(Body):
 
 
 class RawEvent(Body):
-    """Any body as a webhook: types that have no story here, unknown ones, forged ones, or `text` that is no JSON."""
+    """Any body as a webhook: other types, unknown ones, forgeries, or `text` that is not JSON."""
 
     body: dict[str, Any] | None = None
     text: str | None = None
@@ -159,7 +159,7 @@ class NewSettlement(Body):
 
 
 class NewFault(Body):
-    """What the next calls of the API get instead of, or before, their answer."""
+    """What the next API calls get before or instead of their answer."""
 
     path_prefix: Annotated[str, Field(pattern=r"^/v1")] = "/v1"
     count: Annotated[int, Field(ge=1)] = 1
@@ -173,6 +173,6 @@ class NewFault(Body):
 
 
 class Suppress(Body):
-    """How many of the next webhooks (one for each event and URL) are never sent."""
+    """How many of the next webhooks (one for each event and URL) are dropped."""
 
     count: Annotated[int, Field(ge=0)] = 1

@@ -1,4 +1,4 @@
-"""Toss's JSON objects: Payment, Cancel, Transaction, Settlement, Billing.
+"""Toss's JSON objects: Payment, Cancel, Transaction, Settlement.
 
 Source: docs.tosspayments.com, core API reference, API version 2022-11-16.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from scripts.emulator.moments import with_offset
+from scripts.emulator.formats import with_offset
 from scripts.emulator.payment import Cancel, Method, Payment, Status
 
 VERSION = "2022-11-16"
@@ -155,7 +155,7 @@ def card_json(payment: Payment) -> dict[str, Any]:
 
 
 def _method_objects(payment: Payment) -> dict[str, Any]:
-    """The object of the means of payment, and null for each of the others."""
+    """The payment method's object, and null for all others."""
     objects: dict[str, Any] = dict.fromkeys(
         ("card", "virtualAccount", "transfer", "mobilePhone", "giftCertificate", "easyPay")
     )
@@ -198,7 +198,7 @@ def _virtual_account(payment: Payment) -> dict[str, Any]:
 
 
 def _split_tax(balance: Decimal, currency: str) -> tuple[Decimal, Decimal]:
-    """Supplied amount and VAT: ten percent are contained in an amount in won, none in a foreign one."""
+    """Supplied amount and VAT: amounts in won include 10 %, foreign ones none."""
     if currency != "KRW":
         return balance, Decimal(0)
     supplied = (balance / Decimal("1.1")).quantize(Decimal(1), ROUND_HALF_UP)

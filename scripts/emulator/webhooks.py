@@ -1,4 +1,4 @@
-"""Sends webhooks as Toss does: every event to every registered URL, with its headers and its seven re-sends.
+"""Sends webhooks as Toss does: every event to every registered URL, with its headers and seven retries.
 
 Source: docs.tosspayments.com, webhook guide and webhook event reference.
 """
@@ -9,27 +9,79 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
-from scripts.emulator.deliveries import Attempt, Delivery, Target
 from scripts.emulator.errors import NotPossible
 from scripts.emulator.events import Event
-from scripts.emulator.moments import now, with_offset
-from scripts.emulator.names import Names
+from scripts.emulator.formats import Names, now, with_offset
 from scripts.emulator.options import Options
 
+
+@dataclass(frozen=True)
+class Target:
+    """A registered URL; empty `event_types` means all, like ticking every box in the developer centre."""
+
+    url: str
+    event_types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One request. `status` is None if there was no answer in time; `error` says why."""
+
+    sent_at: str
+    headers: dict[str, str]
+    status: int | None
+    error: str | None
+    seconds: float
+
+
+@dataclass
+class Delivery:
+    """One event on its way to one URL. `state`: sending, success, failed, suppressed."""
+
+    id: str
+    target: Target
+    event: Event
+    state: str = "sending"
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The delivery with every attempt, for the control API."""
+        return {
+            "id": self.id,
+            "url": self.target.url,
+            "eventType": self.event.event_type,
+            "state": self.state,
+            "body": self.event.body.decode(),
+            "attempts": [
+                {
+                    "attempt": number,
+                    "sentAt": attempt.sent_at,
+                    "headers": attempt.headers,
+                    "status": attempt.status,
+                    "error": attempt.error,
+                    "seconds": attempt.seconds,
+                }
+                for number, attempt in enumerate(self.attempts)
+            ],
+        }
+
+
 RESEND_MINUTES = (1, 4, 16, 64, 256, 1024, 4096)
-"""Waits before the seven re-sends."""
+"""Waits before the seven retries."""
 
 MAX_IN_FLIGHT = 50
-"""More at once make httpx's pool of connections slow."""
+"""More at once make httpx's connection pool slow."""
 
 _HEADER = "tosspayments-webhook"
 
 
 class Webhooks:
-    """The registered URLs and everything that was sent to them."""
+    """The registered URLs and everything sent to them."""
 
     def __init__(self, options: Options, names: Names, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._options = options
@@ -50,11 +102,11 @@ class Webhooks:
 
     @property
     def sending_count(self) -> int:
-        """How many deliveries are under way or wait for a re-send."""
+        """How many deliveries are in progress or wait for a retry."""
         return len(self._sending)
 
     def register(self, target: Target) -> None:
-        """Adds a URL, or changes its types."""
+        """Adds a URL, or changes its event types."""
         self.targets = [*(known for known in self.targets if known.url != target.url), target]
 
     def send(self, events: Iterable[Event]) -> None:
@@ -67,7 +119,7 @@ class Webhooks:
                     self._begin(Delivery(self._names.transmission_id(), target, event))
 
     async def resend(self, delivery_id: str) -> Delivery:
-        """The button of the developer centre: cancels the scheduled re-sends and makes one new attempt."""
+        """The developer centre's Resend button: cancels the scheduled retries and tries once more."""
         delivery = self.deliveries.get(delivery_id)
         if delivery is None:
             raise NotPossible(f"there is no delivery {delivery_id}")
@@ -76,7 +128,7 @@ class Webhooks:
         return delivery
 
     def reset(self) -> None:
-        """Forgets what was sent and registered; the URLs of the command line are registered again."""
+        """Forgets everything sent and registered; the command line's URLs are registered again."""
         for task in self._sending.values():
             task.cancel()
         self._sending.clear()
@@ -85,7 +137,7 @@ class Webhooks:
         self.targets = [Target(url) for url in self._options.webhook_urls]
 
     async def close(self) -> None:
-        """Ends what is being sent."""
+        """Stops sending."""
         tasks = list(self._sending.values())
         await asyncio.gather(*(self._stop(task) for task in tasks))
         await self._client.aclose()
@@ -110,14 +162,14 @@ class Webhooks:
         delivery.state = "failed"
 
     async def _attempt(self, delivery: Delivery) -> bool:
-        async with self._in_flight:  # its wait is no part of the ten seconds
+        async with self._in_flight:  # waiting here does not count towards the ten seconds
             return await self._post(delivery)
 
     async def _post(self, delivery: Delivery) -> bool:
         headers = self._headers(delivery)
         started = time.monotonic()
         status: int | None = None
-        error: str | None = "interrupted by a manual re-send or the end of the emulator"
+        error: str | None = "interrupted by a manual resend or by shutdown"
         try:
             async with asyncio.timeout(self._options.answer_seconds):
                 response = await self._client.post(delivery.target.url, content=delivery.event.body, headers=headers)
@@ -145,7 +197,7 @@ class Webhooks:
         return headers
 
     def _signature(self, body: bytes, sent_at: str) -> str:
-        """One `v1:` value for each security key that is alive."""
+        """One `v1:` value for each active security key."""
         values = []
         for key in self._options.security_keys:
             secret = bytes.fromhex(key) if self._options.decode_security_key else key.encode()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.emulator.moments import SEOUL, without_offset
+from scripts.emulator.formats import SEOUL, without_offset
 from scripts.emulator.options import Options, read_options
 from scripts.emulator.payment import Payment
 from tests.emulator.conftest import Play, Start, until

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.emulator.moments import SEOUL, now
+from scripts.emulator.formats import SEOUL, now
 from tests.emulator.conftest import Play
 
 pytestmark = pytest.mark.anyio

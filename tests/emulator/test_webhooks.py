@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.emulator.moments import SEOUL
+from scripts.emulator.formats import SEOUL
 from scripts.emulator.webhooks import RESEND_MINUTES
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery, read_body
 from supatoss.toss.events import (

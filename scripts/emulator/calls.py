@@ -1,6 +1,6 @@
-"""What every call of the API goes through before it is done: the log, faults, keys, limits, idempotency.
+"""What happens around every API call: logging, faults, authentication, limits, idempotency keys.
 
-Source: docs.tosspayments.com, authorization and headers.
+Source: docs.tosspayments.com, authorization and headers, idempotency keys.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import base64
 import binascii
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -17,19 +17,58 @@ from starlette.responses import Response
 
 from scripts.emulator.errors import TossError
 from scripts.emulator.faults import Fault
-from scripts.emulator.idempotency import Answer, Idempotency
-from scripts.emulator.moments import from_json, now, to_json, with_offset
-from scripts.emulator.names import Names
+from scripts.emulator.formats import Names, from_json, now, to_json, with_offset
 from scripts.emulator.options import Options
 
 TEST_CODE = "tosspayments-test-code"
 _WINDOW_SECONDS = 60.0
 _MAX_CALLS_KEPT = 100_000
+_MAX_IDEMPOTENCY_KEY_LENGTH = 300
+_IDEMPOTENCY_SECONDS = 15 * 24 * 3600.0
+
+Scope = tuple[str, str, str, str]
+"""Key, API key, path and method."""
+
+Answer = tuple[int, bytes]
+
+
+@dataclass
+class _First:
+    began_at: float
+    answer: Answer | None = None
+
+
+class Idempotency:
+    """First answers by idempotency key. A repeat gets the same bytes, errors included; its body is not compared."""
+
+    def __init__(self) -> None:
+        self._first: dict[Scope, _First] = {}
+
+    async def once(self, scope: Scope, perform: Callable[[], Awaitable[Answer]]) -> tuple[Answer, bool]:
+        """The answer, and whether it is a repeat. Raises TossError while the first request is in progress."""
+        if len(scope[0]) > _MAX_IDEMPOTENCY_KEY_LENGTH:
+            raise TossError("INVALID_IDEMPOTENCY_KEY")
+        first = self._first.get(scope)
+        if first is None or time.monotonic() - first.began_at > _IDEMPOTENCY_SECONDS:
+            first = self._first[scope] = _First(time.monotonic())
+            try:
+                first.answer = await perform()
+            finally:
+                if first.answer is None:
+                    self._first.pop(scope, None)
+            return first.answer, False
+        if first.answer is None:
+            raise TossError("IDEMPOTENT_REQUEST_PROCESSING")
+        return first.answer, True
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._first.clear()
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call as the API's functions see it."""
+    """A call as the API's functions get it."""
 
     path: dict[str, str]
     query: dict[str, str]
@@ -37,11 +76,11 @@ class Call:
 
 
 Api = Callable[[Call], object]
-"""A function of the API: the answer as something JSON can say, None for an empty body. Raises TossError."""
+"""A function of the API: returns what JSON can represent, None for an empty body. Raises TossError."""
 
 
-class Gate:
-    """Answers calls, and remembers them for the teller."""
+class CallHandler:
+    """Answers calls, and logs them for the control API."""
 
     def __init__(self, options: Options, names: Names) -> None:
         self._options = options
@@ -59,7 +98,7 @@ class Gate:
         self.calls.clear()
 
     async def answer(self, request: Request, name: str, api: Api) -> Response:
-        """The answer of one call. `name` is the API's for the limit: method and path without its keys."""
+        """Answers one call. `name`, the method and path without keys, is what the limit counts."""
         raw = await request.body()
         record = self._record(request, name, raw)
         fault = self._take_fault(request.url.path)
@@ -99,7 +138,7 @@ class Gate:
         return found
 
     def _authenticate(self, header: str) -> str:
-        """The secret key of a call; the password behind the colon is empty."""
+        """The secret key of a call. Toss wants it as the user name, with an empty password."""
         scheme, _, encoded = header.partition(" ")
         if scheme.lower() != "basic":
             raise TossError("UNAUTHORIZED_KEY")
@@ -114,7 +153,7 @@ class Gate:
         raise TossError("INVALID_API_KEY" if "_ck_" in user or "_gck_" in user else "UNAUTHORIZED_KEY")
 
     def _count(self, name: str, secret_key: str) -> None:
-        """Refuses the call that is one too many in the last minute."""
+        """Refuses a call above the limit of the last minute."""
         limit = self._options.requests_per_minute
         if not limit:
             return
@@ -135,7 +174,7 @@ class Gate:
         return None
 
     def _record(self, request: Request, name: str, raw: bytes) -> dict[str, Any]:
-        """The call in the teller's list; never its key."""
+        """Logs the call, never its secret key."""
         record = {
             "at": with_offset(now()),
             "method": request.method,
@@ -175,7 +214,7 @@ def _error_body(request: Request, error: TossError) -> bytes:
 
 
 def _call(request: Request, raw: bytes) -> Call:
-    """The call, with the JSON object that a POST brings."""
+    """The call, with the JSON object of a POST."""
     body: Any = {}
     if request.method == "POST":
         try:

@@ -131,7 +131,7 @@ async def test_a_key_in_flight_is_refused(play: Play) -> None:
 async def test_each_api_has_its_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     play = start(requests_per_minute=2)
     moment = 1000.0
-    monkeypatch.setattr("scripts.emulator.gate.time.monotonic", lambda: moment)
+    monkeypatch.setattr("scripts.emulator.calls.time.monotonic", lambda: moment)
     answers = [(await play.api("GET", f"payments/key-{number}")).status_code for number in range(3)]
     other = await play.api("GET", "payments/orders/nobody")
     assert answers == [404, 404, 429]

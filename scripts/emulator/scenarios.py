@@ -1,4 +1,4 @@
-"""What can be done under /emulator/."""
+"""The scenarios that can be played under /emulator/: payments, billing keys, payouts, sellers, any webhook."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -10,11 +10,9 @@ from starlette.routing import Route
 from scripts.emulator import requests as bodies
 from scripts.emulator.billing import billing_json
 from scripts.emulator.control import Endpoint, answer, control, read
-from scripts.emulator.events import Event, entity_event
+from scripts.emulator.events import Event, entity_event, payout_json, seller_json
+from scripts.emulator.formats import Names, to_json
 from scripts.emulator.merchant import Merchant
-from scripts.emulator.moments import to_json
-from scripts.emulator.names import Names
-from scripts.emulator.payees import payout_json, seller_json
 from scripts.emulator.payment import Payment
 from scripts.emulator.shapes import payment_json
 from scripts.emulator.webhooks import Webhooks
@@ -22,8 +20,8 @@ from scripts.emulator.webhooks import Webhooks
 Model = TypeVar("Model", bound=bodies.Body)
 
 
-class Stories:
-    """The steps of a story. Each answers with what it made or changed."""
+class Scenarios:
+    """The steps of a scenario. Each returns what it created or changed."""
 
     def __init__(self, merchant: Merchant, webhooks: Webhooks, names: Names) -> None:
         self._merchant = merchant
@@ -31,7 +29,7 @@ class Stories:
         self._names = names
 
     def routes(self) -> Iterator[Route]:
-        """The routes of all steps."""
+        """One route for each step."""
         do = self._merchant
         one = "/emulator/payments/{payment_key}/"
         yield _post("/emulator/payments", self.create_payment)
@@ -58,7 +56,7 @@ class Stories:
         yield _post("/emulator/events", self.send_event)
 
     async def create_payment(self, request: Request) -> Response:
-        """A buyer's window."""
+        """A buyer opens the payment window."""
         body = await read(request, bodies.NewPayment)
         payment = self._merchant.new_payment(body.order_id, body.order_name, body.method, body.currency, body.amount)
         payment.customer_name, payment.customer_key = body.customer_name, body.customer_key
@@ -71,13 +69,13 @@ class Stories:
         return answer(payment_json(payment), 201)
 
     async def settle(self, request: Request) -> Response:
-        """Rows for GET /v1/settlements."""
+        """Adds rows to GET /v1/settlements."""
         body = await read(request, bodies.NewSettlement)
         payment = self._merchant.payment(request.path_params["payment_key"])
         return answer(self._merchant.ledger.settle(payment, body.sold_date, body.paid_out_date), 201)
 
     async def create_billing_key(self, request: Request) -> Response:
-        """A customer's card, issued without a webhook."""
+        """Issues a billing key for a customer's card; no webhook."""
         body = await read(request, bodies.NewBillingKey)
         billing = self._merchant.billing_keys.issue(body.customer_key, refuse_with=body.refuse_with)
         return answer(billing_json(billing, self._merchant.m_id), 201)
@@ -103,7 +101,7 @@ class Stories:
         return answer(seller, 201)
 
     async def send_event(self, request: Request) -> Response:
-        """Any body as a webhook."""
+        """Sends any body as a webhook."""
         raw = await read(request, bodies.RawEvent)
         event_type = str((raw.body or {}).get("eventType", "unknown"))
         content = to_json(raw.body) if raw.text is None else raw.text.encode()

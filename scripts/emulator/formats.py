@@ -1,11 +1,56 @@
-"""The keys and ids that Toss gives: payment keys, transaction keys, secrets, transmission ids."""
+"""Times, numbers, keys and ids as Toss writes them."""
 
 import base64
 import datetime as dt
 import hashlib
+import json
 import secrets
+from decimal import Decimal
+from typing import Any
 
-from scripts.emulator.moments import SEOUL, now
+SEOUL = dt.timezone(dt.timedelta(hours=9), "Asia/Seoul")
+
+
+def now() -> dt.datetime:
+    """The time in Korea."""
+    return dt.datetime.now(SEOUL)
+
+
+def with_offset(moment: dt.datetime | None) -> str | None:
+    """Seconds with an offset: requestedAt, approvedAt, canceledAt and the transmission time."""
+    return None if moment is None else moment.astimezone(SEOUL).isoformat(timespec="seconds")
+
+
+def without_offset(moment: dt.datetime) -> str:
+    """Microseconds without an offset and without trailing zeros: createdAt of payment events and deposits."""
+    text = moment.astimezone(SEOUL).replace(tzinfo=None).isoformat(timespec="microseconds")
+    return text.rstrip("0").rstrip(".")
+
+
+def read_moment(text: str) -> dt.datetime | None:
+    """A time in a query: Korean time without an offset; a date means its midnight. None if it is not a time."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=SEOUL) if moment.tzinfo is None else None
+
+
+def to_json(value: object) -> bytes:
+    """JSON as Toss sends it: compact, Korean unescaped, amounts as numbers."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number).encode()
+
+
+def from_json(raw: bytes) -> Any:
+    """Parses JSON; numbers with a fraction stay exact. Raises ValueError."""
+    return json.loads(raw, parse_float=Decimal)
+
+
+def _number(value: object) -> int | float:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+    return int(value) if value == value.to_integral_value() else float(value)
+
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -13,7 +58,7 @@ _SEEDED_START = dt.datetime(2026, 1, 1, tzinfo=SEOUL)
 
 
 class Names:
-    """Makes names. With a seed, the same seed gives the same names in the same order, whatever the clock says."""
+    """Generates keys and ids. The same seed gives the same ones in the same order, whatever the clock says."""
 
     def __init__(self, m_id: str, seed: int | None = None) -> None:
         self._m_id = m_id
@@ -22,7 +67,7 @@ class Names:
         self._count = 0
 
     def payment_key(self) -> str:
-        """Five characters of the MID, the time to the second, five more characters."""
+        """Five characters of the MID, the time in seconds, five more characters."""
         return f"{self._m_id[:5]}{self._stamp():%Y%m%d%H%M%S}{self._text(5)}"
 
     def transaction_key(self, *, is_virtual_account: bool) -> str:
@@ -58,7 +103,7 @@ class Names:
         return f"X{int.from_bytes(self._digest()[:6], 'big') % 10**13:013d}"
 
     def digits(self, count: int) -> str:
-        """A number of so many digits, as text."""
+        """A number of `count` digits, as text."""
         return f"{int.from_bytes(self._digest()[:8], 'big') % 10**count:0{count}d}"
 
     def _stamp(self) -> dt.datetime:
