@@ -1,4 +1,4 @@
-"""Build `.venv` from the locked requirements. Runs on the machine's own Python, so: standard library only.
+"""Build `.venv` from the locked requirements. Runs on the system's Python, with the standard library only.
 
 Usage: python3 scripts/build_venv.py .venv requirements-dev.txt
 """
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main(folder: Path, requirements: Path) -> int:
-    """Build the environment anew; 0, or 1 with pip's last lines on standard error."""
+    """Rebuild the environment. Exit status 0, or 1 with pip's last lines on standard error."""
     started = time.monotonic()
     total = len(re.findall(r"^[A-Za-z0-9]\S*==", requirements.read_text(encoding="utf-8"), re.MULTILINE))
     version = ".".join(map(str, sys.version_info[:3]))

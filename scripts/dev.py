@@ -1,9 +1,9 @@
-"""The whole thing on one machine: Supabase Lite, the migrations, a Toss emulator and the service. `make run` runs it.
+"""`make run`: Supabase Lite with the migrations, a Toss emulator and the service, on this machine.
 
 Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090).
-With TOSS_API_URL and TOSS_SECRET_KEY those are used and no emulator is started; OPS_PASSWORD chooses the password of
-the operators' page, which is random otherwise. Data are in `.local/`; deleting it starts afresh (STATE_DIR names
-another folder). Ctrl-C stops everything.
+If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used and no emulator is started. OPS_PASSWORD sets the password of
+the operators' page, which is random otherwise. Data are in `.local/` (or STATE_DIR); delete it to start over.
+Ctrl-C stops everything.
 """
 
 import os
@@ -23,13 +23,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from scripts.local import npm
-from scripts.local.children import POLL_SECONDS, Child, StackError, describe
-from scripts.local.keys import LocalKeys, load_keys, write_private
-from scripts.local.ports import LOOPBACK, is_taken
-from scripts.local.sample import SampleDelivery
-from scripts.local.sql_editor import provide
-from scripts.local.steps import Steps
-from scripts.local.supabase import LocalSupabase
+from scripts.local.children import LOOPBACK, POLL_SECONDS, Child, StackError, describe, is_taken
+from scripts.local.credentials import LocalKeys, load_keys, write_private
+from scripts.local.screen import SampleDelivery, Steps
+from scripts.local.supabase import LocalSupabase, provide_sql_editor
 from supatoss.urls import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
@@ -48,7 +45,7 @@ class Ports:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Ports":
-        """From PORT, SUPABASE_PORT and TOSS_PORT; StackError names the variable whose value cannot be used."""
+        """From PORT, SUPABASE_PORT and TOSS_PORT. StackError names a variable whose value is invalid."""
         ports = cls(
             _port(environment, "PORT", 8080),
             _port(environment, "SUPABASE_PORT", 54321),
@@ -56,15 +53,15 @@ class Ports:
         )
         for (name, port), (other, same) in combinations(ports.by_name(), 2):
             if port == same:
-                raise StackError(f"{name} and {other} are both {port}: they should differ")
+                raise StackError(f"{name} and {other} are both {port}: they must differ")
         return ports
 
     def by_name(self) -> tuple[tuple[str, int], ...]:
-        """Each port with the variable that chooses it."""
+        """Each port with its variable."""
         return ("PORT", self.service), ("SUPABASE_PORT", self.supabase), ("TOSS_PORT", self.emulator)
 
     def check_free(self) -> None:
-        """StackError that names the variable whose port somebody else uses."""
+        """StackError names the variable of a port that is in use."""
         for name, port in self.by_name():
             if is_taken(port):
                 raise StackError(
@@ -88,7 +85,7 @@ def main() -> int:
             return 1
         finally:
             for number in _SIGNALS:
-                signal.signal(number, signal.SIG_IGN)  # stopping is under way and takes a bounded time
+                signal.signal(number, signal.SIG_IGN)  # stopping has begun and its time is bounded
 
 
 def _run(steps: Steps, running: ExitStack) -> NoReturn:
@@ -103,11 +100,11 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
     supabase.claim()
     ports.check_free()
 
-    with steps.step("the npm part"):
+    with steps.step("npm packages"):
         npm.install(progress=steps.say)
     with steps.step("the migrations"):
         supabase.migrate()
-        provide(supabase)
+        provide_sql_editor(supabase)
     with steps.step("Supabase Lite"):
         supabase.start()
         supabase.wait_ready()
@@ -124,7 +121,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
 
 
 def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
-    """What the service needs to know, and where it is: the content of `.local/env`."""
+    """The service's settings and addresses: the content of `.local/env`."""
     toss = {
         "TOSS_API_URL": _emulator_url(ports),
         "TOSS_SECRET_KEY": keys.toss_secret_key,
@@ -149,7 +146,7 @@ def _emulator_url(ports: Ports) -> str:
 
 
 def _start_emulator(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
-    """Start the emulator, registered with the service's webhook URL, and wait until it listens."""
+    """Start the emulator with the service's webhook URL, and wait until it listens."""
     emulator = Child(
         "the Toss emulator",
         [
@@ -165,7 +162,7 @@ def _start_emulator(variables: Mapping[str, str], ports: Ports, running: ExitSta
 
 
 def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
-    """Start the service and wait until it says that it is ready; its log lines appear here."""
+    """Start the service and wait until it is ready; its log goes to our output."""
     service = Child(
         "the service",
         [sys.executable, "-m", "supatoss", "serve"],
@@ -178,7 +175,7 @@ def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStac
 
 
 def _explain(variables: Mapping[str, str], env_file: Path) -> None:
-    """Say where everything is and what to try."""
+    """Print where everything is and what to try."""
     sample = SampleDelivery.new()
     shown = env_file.relative_to(npm.ROOT) if env_file.is_relative_to(npm.ROOT) else env_file
     rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
@@ -186,7 +183,7 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     query = "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10;"
     toss = variables["TOSS_API_URL"]
     if is_loopback(urlsplit(toss).hostname or ""):
-        toss += " (emulator; /emulator/ plays stories: scripts/toss_emulator.py)"
+        toss += " (emulator; /emulator/ plays scenarios: scripts/toss_emulator.py)"
     print(
         f"""
 Webhook URL   {variables["WEBHOOK_URL"]}
@@ -195,15 +192,15 @@ Toss API      {toss}
 Operators     {variables["OPS_URL"]} (password: {variables["OPS_PASSWORD"]})
 Environment   {shown} (to use: . {shown})
 
-A signed delivery; the second time it is a duplicate:
+Send a signed delivery; sending it again is a duplicate:
 
 {sample.curl(variables["WEBHOOK_URL"], variables["TOSS_SECRET_KEY"])}
 
-What became of it:
+See its row:
 
 . {shown} && {read_back}
 
-As in the SQL Editor:
+Run a query, as in the SQL Editor:
 
 . {shown} && .venv/bin/python scripts/sql.py "{query}"
 
@@ -214,7 +211,7 @@ Ctrl-C stops everything.
 
 
 def _watch(children: list[Child]) -> NoReturn:
-    """Wait until a child ends, which it should not do by itself: StackError says which."""
+    """Wait until a child ends, which none should do by itself. StackError says which one did."""
     while True:
         for child in children:
             code = child.exit_code()
@@ -233,7 +230,7 @@ def _is_ready(url: str) -> bool:
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, "").strip() or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= HIGHEST_PORT:
-        raise StackError(f"{name} should be a port between 1 and {HIGHEST_PORT}, not {text!r}")
+        raise StackError(f"{name} must be a port between 1 and {HIGHEST_PORT}, not {text!r}")
     return int(text)
 
 

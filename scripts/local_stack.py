@@ -9,12 +9,11 @@
     with LocalPostgres() as postgres:
         ...  # postgres.dsn(); give it to LocalSupabase as database_url for Lite in front of a real server
 
-Every error is a StackError with a message for a person. No process outlives the one that started it.
+Every error is a StackError whose message says why. No process outlives the one that started it.
 """
 
-from scripts.local.children import Child, StackError
+from scripts.local.children import LOOPBACK, Child, StackError, free_port, is_taken
 from scripts.local.npm import ROOT, STATE, find_node, install
-from scripts.local.ports import LOOPBACK, free_port, is_taken
 from scripts.local.postgres import LocalPostgres
 from scripts.local.supabase import MIGRATIONS, LocalSupabase
 

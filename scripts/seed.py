@@ -1,9 +1,9 @@
-"""Fills a Supabase project with test data through the real path: events are made, read and recorded like webhooks.
+"""Fills a Supabase project with test data, through the same code path as webhooks.
 
     python scripts/seed.py --payments 200 --subscriptions 40 --seed 1
 
 SUPABASE_URL and SUPABASE_SECRET_KEY come from the environment (`make run` writes them to .local/env). The same seed
-makes the same events, so a second run finds them all recorded and changes nothing.
+creates the same events, so a second run changes nothing.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from rich.progress import Progress
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.local.project import read_project
-from scripts.seeding.stories import payment_stories, subscription_stories
+from scripts.local.credentials import read_project
+from scripts.seed_orders import payment_histories, subscription_histories
 from supatoss.errors import ConfigurationError, StoreError
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret
@@ -33,16 +33,16 @@ from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 
 BATCH = 50
-"""Events in one call: large enough to be quick, small enough to stay far below PostgREST's limits."""
+"""Events in one call: large enough to be fast, small enough for PostgREST's limits."""
 
 TIMEOUT_SECONDS = 30.0
 """For one call; a seed may wait longer than a webhook."""
 
-MAX_STORIES = 1_000_000
+MAX_HISTORIES = 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 recorded, 1 the Data API failed, 2 wrong arguments or settings."""
+    """Exit status: 0 success, 1 the Data API failed, 2 wrong arguments or settings, 130 Ctrl-C."""
     options = _parse(arguments)
     errors = Console(stderr=True, soft_wrap=True)
     try:
@@ -54,15 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         outcomes = asyncio.run(_seed(url, key, options))
     except StoreError as error:
-        errors.print(f"The Data API at {url} did not record: {error}", style="red", highlight=False, markup=False)
+        errors.print(f"The Data API at {url} failed: {error}", style="red", highlight=False, markup=False)
         return 1
     except KeyboardInterrupt:
-        errors.print("Stopped. What is recorded stays; the same command goes on from there.")
+        errors.print("Stopped. Recorded events stay; run the same command to resume.")
         return 130
     created = sum(count for (outcome, _), count in outcomes.items() if outcome == "created")
     by_status = ", ".join(f"{count} {status}" for status, count in sorted(_by_status(outcomes).items()))
     Console(soft_wrap=True).print(
-        f"{sum(outcomes.values())} events: {created} created, {sum(outcomes.values()) - created} there before"
+        f"{sum(outcomes.values())} events: {created} created, {sum(outcomes.values()) - created} existed already"
         + (f" ({by_status})" if by_status else ""),
         highlight=False,
     )
@@ -71,30 +71,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="seed.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--payments", type=_count, default=200, metavar="N", help="orders to make (default 200)")
+    parser.add_argument("--payments", type=_count, default=200, metavar="N", help="orders to create (default 200)")
     parser.add_argument(
         "--subscriptions", type=_count, default=40, metavar="N", help="customers with a billing key (default 40)"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="the same number makes the same data (default 1)"
+        "--seed", type=int, default=1, metavar="N", help="the same seed creates the same data (default 1)"
     )
     parser.add_argument(
         "--allow-remote",
         metavar="HOST",
-        help="name the host of SUPABASE_URL to seed a project that is not on this machine",
+        help="host of SUPABASE_URL, to confirm seeding a project that is not on this machine",
     )
     return parser.parse_args(arguments)
 
 
 def _count(text: str) -> int:
     number = int(text) if text.isdecimal() else -1
-    if not 0 <= number <= MAX_STORIES:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 0 to {MAX_STORIES}")
+    if not 0 <= number <= MAX_HISTORIES:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 0 to {MAX_HISTORIES}")
     return number
 
 
 def _target(allowed_host: str | None) -> tuple[str, str]:
-    """Address and key of the project. Raises ConfigurationError; a remote project has to be named."""
+    """Address and key of the project. Raises ConfigurationError; a remote project must be named."""
     url, key, host = read_project()
     if host is not None and host != allowed_host:
         raise ConfigurationError(
@@ -110,29 +110,29 @@ async def _seed(url: str, key: str, options: argparse.Namespace) -> Counter[tupl
     try:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Seeding", total=total)
-            for stories, events in _batches(options):
+            for histories, events in _batches(options):
                 for recorded in await _record(store, events):
                     outcomes[recorded.outcome, recorded.status] += 1
-                progress.advance(task, stories)
+                progress.advance(task, histories)
     finally:
         await store.close()
     return outcomes
 
 
 def _batches(options: argparse.Namespace) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Whole stories, gathered until a batch is full: the number of stories and their events."""
-    stories, events = 0, []
-    for story in (
-        *payment_stories(options.payments, options.seed),
-        *subscription_stories(options.subscriptions, options.seed),
+    """Whole histories, gathered until a batch is full: their number and their events."""
+    histories, events = 0, []
+    for history in (
+        *payment_histories(options.payments, options.seed),
+        *subscription_histories(options.subscriptions, options.seed),
     ):
-        stories += 1
-        events += story
+        histories += 1
+        events += history
         if len(events) >= BATCH:
-            yield stories, events
-            stories, events = 0, []
+            yield histories, events
+            histories, events = 0, []
     if events:
-        yield stories, events
+        yield histories, events
 
 
 async def _record(store: Store, bodies: Sequence[dict[str, Any]]) -> list[RecordedEvent]:

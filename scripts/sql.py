@@ -1,9 +1,9 @@
-"""Runs a reading statement in the database of `make run`, as Supabase's SQL Editor does in a project.
+"""Runs a query in the database of `make run`, like Supabase's SQL Editor in a project.
 
     python scripts/sql.py "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10;"
 
-Without an argument the statement comes from standard input. SUPABASE_URL and SUPABASE_SECRET_KEY come from the
-environment (`make run` writes them to .local/env). Statements that would change something are refused.
+Without an argument the query comes from standard input. SUPABASE_URL and SUPABASE_SECRET_KEY come from the
+environment (`make run` writes them to .local/env). Statements that write are refused.
 """
 
 import argparse
@@ -19,25 +19,25 @@ import httpx
 if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.local.project import read_project
-from scripts.local.sql_editor import FUNCTION
+from scripts.local.credentials import read_project
+from scripts.local.supabase import SQL_EDITOR
 from supatoss.cli.output import plain, print_table
 from supatoss.errors import ConfigurationError
 
 TIMEOUT_SECONDS = 60.0
 MAX_TABLE_COLUMNS = 9
-"""More columns do not fit beside each other: then every row is a block of lines."""
+"""More columns do not fit beside each other: each row is then a block of lines."""
 
 READING = ("SELECT", "WITH", "VALUES", "TABLE")
 
 NO_FUNCTION = "PGRST202"
-"""PostgREST's code, and Lite's, for a function that is not there."""
+"""PostgREST's code, and Lite's, for a missing function."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 shown, 1 the database refused or could not be reached, 2 wrong arguments or settings."""
+    """Exit status: 0 success, 1 the database refused or could not be reached, 2 wrong arguments or settings."""
     parser = argparse.ArgumentParser(prog="sql.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("statement", nargs="?", help="one statement that reads (default: standard input)")
+    parser.add_argument("statement", nargs="?", help="one query (default: standard input)")
     parser.add_argument("--json", action="store_true", help="write the rows as JSON")
     options = parser.parse_args(arguments)
     try:
@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(*error.problems, status=2)
     statement = (sys.stdin.read() if options.statement is None else options.statement).strip().rstrip(";")
     if not statement.upper().startswith(READING):
-        return _refuse(f"one statement that reads is expected ({', '.join(READING)}), not: {statement[:40]}", status=2)
+        return _refuse(f"expected one query ({', '.join(READING)}), not: {statement[:40]}", status=2)
     try:
         response = httpx.post(
-            f"{url}/rest/v1/rpc/{FUNCTION}",
+            f"{url}/rest/v1/rpc/{SQL_EDITOR}",
             json={"statement": statement},
             headers={"apikey": key},
             timeout=TIMEOUT_SECONDS,
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         answer = response.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return _refuse(f"no answer from {url}: {type(error).__name__}; does `make run` run?", status=1)
+        return _refuse(f"no answer from {url}: {type(error).__name__}; is `make run` running?", status=1)
     if not response.is_success:
         return _refuse(_reason(answer), status=1)
     if options.json:
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reason(answer: Any) -> str:
     problem = answer if isinstance(answer, dict) else {}
     if problem.get("code") == NO_FUNCTION:
-        return f"there is no {FUNCTION} here: it is not the one of `make run`; Supabase itself has a SQL Editor"
+        return f"there is no {SQL_EDITOR} here: only the project of `make run` has it; Supabase has its own SQL Editor"
     return f"the database says: {problem.get('message') or answer} ({problem.get('code') or 'no code'})"
 
 

@@ -1,13 +1,14 @@
-"""Child processes that never outlive the process that started them.
+"""Child processes that never outlive the process that started them, and the ports they listen on.
 
-Each child leads a session of its own, so Ctrl-C in a terminal reaches only its parent, and is ended by its id. A small
-helper (`reaper.py`) ends the children of a parent that had no time to do it: exception, SIGTERM, SIGKILL.
+Each child leads its own session, so Ctrl-C in a terminal reaches only the parent, which then ends the child by its id.
+A small helper (`reaper.py`) ends the children of a parent that could not, even after SIGKILL.
 """
 
 import atexit
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,23 +17,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-PATIENCE_SECONDS = 12.0
-"""Time between the polite signal and SIGKILL: longer than the service takes to answer what is in flight (10 s)."""
+LOOPBACK = "127.0.0.1"
+
+GRACE_SECONDS = 12.0
+"""Between the first signal and SIGKILL: longer than the service needs to finish requests in flight (10 s)."""
 
 POLL_SECONDS = 0.05
 TAIL_LINES = 20
 
-# The child announces itself on the reaper's pipe (its standard input) before it becomes the program: there is no
-# moment in which it runs and nobody knows it.
+# The child announces itself on the reaper's pipe (its standard input) before it executes the program, so it never runs
+# unknown to the reaper.
 _ANNOUNCE = 'echo "+$$ $1" >&0; shift; exec "$@" </dev/null'
 
 
 class StackError(Exception):
-    """A part of the local stack could not be prepared, started or kept running; the message is for a person."""
+    """A part of the local stack could not be prepared, started or kept running; the message says why."""
 
 
 class _Reaper:
-    """The helper of this process, started with its first child."""
+    """This process's helper, started with its first child."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
@@ -53,7 +56,7 @@ class _Reaper:
         if os.getpid() == self.owner:
             os.close(self.write_end)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE_SECONDS)
+                self._process.wait(GRACE_SECONDS)
 
 
 _lock = threading.Lock()
@@ -70,8 +73,8 @@ def _reaper() -> _Reaper:
 class Child:
     """One running program.
 
-    `log` is the file its output goes to (made readable for its owner only); None lets it write to our own output.
-    `keep_open` are file descriptors it inherits. `user` runs it as another user (name; needs root).
+    `log` is the file for its output (readable by the owner only); None writes to our own output.
+    `keep_open` are file descriptors it inherits. `user` is the name of another user to run as (needs root).
     """
 
     def __init__(
@@ -111,18 +114,18 @@ class Child:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """Exit code (negative: the signal that ended it), or None while it runs."""
+        """Exit code (negative: the signal that killed it), or None while it runs."""
         return self._process.poll()
 
     def wait(self, timeout_seconds: float) -> int:
-        """Wait for its end and return the exit code; StackError when it takes longer."""
+        """Wait for it to end and return the exit code. StackError after the time-out."""
         try:
             return self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             raise StackError(f"{self.name} did not end within {timeout_seconds:.0f} s{self.tail()}") from None
 
     def finish(self, timeout_seconds: float, problem: str) -> None:
-        """Wait for a program that ends by itself, and end it if it does not; StackError unless its exit code is 0."""
+        """Wait for a program that ends by itself, and stop it if it does not. StackError unless its exit code is 0."""
         try:
             code = self.wait(timeout_seconds)
         finally:
@@ -131,21 +134,21 @@ class Child:
             raise StackError(f"{problem}{self.tail()}")
 
     def stop(self) -> None:
-        """End it politely, then with SIGKILL after PATIENCE_SECONDS; its own children end with it. Safe to repeat."""
+        """Stop it, with SIGKILL after GRACE_SECONDS; its own children end with it. Safe to repeat."""
         self._signal(self._stop_signal)
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
         self._finish()
 
     def kill(self) -> None:
-        """End it at once with SIGKILL, as a crash would. Safe to repeat."""
+        """Kill it with SIGKILL, like a crash. Safe to repeat."""
         self._signal(signal.SIGKILL)
         self._finish()
 
     def wait_until(self, ready: Callable[[], bool], timeout_seconds: float) -> None:
-        """Poll until `ready()`; StackError with the log's tail when the child ends or the time is over."""
+        """Poll until `ready()`. StackError with the log's tail if the child ends or the time runs out."""
         deadline = time.monotonic() + timeout_seconds
         while not ready():
             code = self.exit_code()
@@ -156,7 +159,7 @@ class Child:
             time.sleep(POLL_SECONDS)
 
     def tail(self) -> str:
-        """The end of its log as lines to append to a message; empty when there is none."""
+        """The last lines of its log, to append to a message; empty without a log."""
         if self.log is None or not self.log.exists():
             return ""
         lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
@@ -168,11 +171,34 @@ class Child:
                 os.killpg(self.pid, number)
 
     def _finish(self) -> None:
-        self._process.wait(PATIENCE_SECONDS)
+        self._process.wait(GRACE_SECONDS)
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # whatever it started and did not end itself
+            os.killpg(self.pid, signal.SIGKILL)  # whatever it started and left running
         self._reaper.forget(self.pid)
         atexit.unregister(self.stop)
+
+
+def free_port() -> int:
+    """A port that is free now. Use it at once: another program may take it."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_taken(port: int) -> bool:
+    """Whether a program on this machine uses the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        if probe.connect_ex((LOOPBACK, port)) == 0:
+            return True
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
 
 
 def describe(exit_code: int) -> str:

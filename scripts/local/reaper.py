@@ -1,8 +1,8 @@
-"""Ends the children of a process that has gone, however it went.
+"""Ends the children of a process that is gone, even after SIGKILL.
 
 Started by `children.py` with the read end of a pipe as standard input. The children announce themselves on that pipe
-("+<process id> <signal that ends it>"), their parent takes them back ("-<process id>"). End of file means that the
-parent is gone, even by SIGKILL, and that no child is still on its way to announce itself.
+("+<process id> <signal that stops it>"), and the parent removes them ("-<process id>"). End of file means that the
+parent is gone and that no child is about to announce itself.
 Standard library only: it runs isolated (`python -I -S`).
 """
 
@@ -12,12 +12,12 @@ import signal
 import sys
 import time
 
-PATIENCE_SECONDS = 12.0
-"""Time between the polite signal and SIGKILL; the service drains within it."""
+GRACE_SECONDS = 12.0
+"""Between the first signal and SIGKILL; enough for the service to finish its requests."""
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Signal a process group; False when it has no process left."""
+    """Signal a process group; False if it has no processes left."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
@@ -26,7 +26,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    """Read announcements until the parent is gone, then end what is left."""
+    """Read announcements until the parent is gone, then end the remaining children."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     living: dict[int, int] = {}
@@ -39,7 +39,7 @@ def main() -> None:
                 living.pop(int(line[1:]), None)
 
     groups = {group for group, number in living.items() if _signal_group(group, number)}
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + GRACE_SECONDS
     while groups and time.monotonic() < deadline:
         time.sleep(0.05)
         groups = {group for group in groups if _signal_group(group, 0)}

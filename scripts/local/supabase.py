@@ -1,6 +1,7 @@
-"""Supabase Lite: the Data API of a Supabase project on this machine, without Docker and without an account."""
+"""Supabase Lite: a project's Data API on this machine, without Docker and without an account."""
 
 import fcntl
+import hashlib
 import os
 import secrets
 import signal
@@ -12,8 +13,7 @@ from typing import Self
 import httpx
 
 from scripts.local import npm
-from scripts.local.children import Child, StackError
-from scripts.local.ports import LOOPBACK
+from scripts.local.children import LOOPBACK, Child, StackError
 
 MIGRATIONS = npm.ROOT / "supabase" / "migrations"
 MIGRATE_TIMEOUT_SECONDS = 120.0
@@ -37,13 +37,30 @@ publishable_key = "env(SUPATOSS_PUBLISHABLE_KEY)"
 secret_key = "env(SUPATOSS_SECRET_KEY)"
 """
 
+SQL_EDITOR = "local_sql_editor"
+
+# STABLE makes PostgreSQL refuse statements that write. Text, because Lite's numbers are JavaScript's and not exact;
+# json and not jsonb, to keep the order of columns.
+_SQL_EDITOR_DEFINITION = """
+create or replace function public.local_sql_editor(statement text) returns text
+language plpgsql stable set search_path = public, pg_temp as $$
+declare
+  rows text;
+begin
+  execute 'select coalesce(json_agg(r), ''[]'')::text from (' || statement || E'\\n) r' into rows;
+  return rows;
+end
+$$;
+revoke all on function public.local_sql_editor(text) from public, anon, authenticated;
+grant execute on function public.local_sql_editor(text) to service_role;
+"""
+
 
 class LocalSupabase:
-    """One Supabase Lite in a folder of its own.
+    """One Supabase Lite in its own folder.
 
-    `database_url` None keeps the data in the folder (PGlite: PostgreSQL inside Lite's process); else Lite works in
-    front of that PostgreSQL server. `jwt_secret` signs the tokens of users (random unless given; 32 bytes or more).
-    `settings` are further environment variables of Lite.
+    `database_url` None keeps the data in the folder (PGlite: PostgreSQL inside Lite's process); else Lite runs in front
+    of that PostgreSQL server. `jwt_secret` signs the tokens of users (random unless given; 32 bytes or more).
     Use: `migrate()`, `start()`, `wait_ready()`, work, `stop()`; as a context manager it stops at the end.
     """
 
@@ -70,10 +87,10 @@ class LocalSupabase:
         self._claim: int | None = None
 
     def claim(self) -> None:
-        """Reserve the folder until the last process that uses it ends; StackError when somebody else has it.
+        """Reserve the folder until the last process that uses it ends. StackError if it is in use.
 
-        Two programs that write the same PGlite data would destroy it. Lite inherits the claim, so it holds even if
-        this process is killed and Lite lives a moment longer.
+        Two programs that write the same PGlite data would destroy it. Lite inherits the claim, so it holds even if this
+        process is killed before Lite.
         """
         if self._claim is not None:
             return
@@ -84,13 +101,13 @@ class LocalSupabase:
         except OSError:
             owner = os.read(claim, 32).decode(errors="replace").strip()
             os.close(claim)
-            raise StackError(f"the local stack is running already: process {owner or '?'} uses {self.folder}") from None
+            raise StackError(f"the local stack is already running: process {owner or '?'} uses {self.folder}") from None
         os.ftruncate(claim, 0)
         os.pwrite(claim, f"{os.getpid()}\n".encode(), 0)
         self._claim = claim
 
     def migrate(self) -> None:
-        """Apply the migrations that are not applied yet. Not while the server runs."""
+        """Apply new migrations. Not while the server runs."""
         self._run("migrations", ["migration", "up"], "the migrations could not be applied")
 
     def execute(self, statement: str) -> None:
@@ -103,9 +120,9 @@ class LocalSupabase:
             self._server = self._lite("Supabase Lite", ["start", "--no-admin"], self.log)
 
     def wait_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
-        """Wait until it answers a request with the secret key; StackError with the log's tail when it does not.
+        """Wait until it answers a request with the secret key. StackError with the log's tail if it does not.
 
-        One request at a time: the first ones after a start can fail when they come together.
+        One request at a time: concurrent first requests after a start can fail.
         """
         if self._server is None:
             raise StackError("Supabase Lite is not started")
@@ -115,16 +132,16 @@ class LocalSupabase:
             self._server.wait_until(lambda: _answers(client), timeout_seconds)
 
     def stop(self) -> None:
-        """End the server and give the folder back. Safe to repeat."""
+        """Stop the server and release the folder. Safe to repeat."""
         self._end(Child.stop)
 
     def kill(self) -> None:
-        """End the server with SIGKILL, as a crash would. Safe to repeat."""
+        """Kill the server with SIGKILL, like a crash. Safe to repeat."""
         self._end(Child.kill)
 
     @property
     def server(self) -> Child:
-        """The running server; StackError when there is none."""
+        """The running server. StackError if it is not running."""
         if self._server is None:
             raise StackError("Supabase Lite is not started")
         return self._server
@@ -147,7 +164,7 @@ class LocalSupabase:
 
     def _run(self, name: str, arguments: list[str], problem: str) -> None:
         if self._server is not None:
-            raise StackError(f"stop Supabase Lite before {name}: its data has one user at a time")
+            raise StackError(f"stop Supabase Lite before {name}: only one program may use its data")
         self._lite(name, arguments, self.folder / "migrate.log").finish(MIGRATE_TIMEOUT_SECONDS, problem)
 
     def _lite(self, name: str, arguments: list[str], log: Path) -> Child:
@@ -185,6 +202,16 @@ class LocalSupabase:
             link.unlink()
         if not link.is_symlink():
             link.symlink_to(self._migrations, target_is_directory=True)
+
+
+def provide_sql_editor(supabase: LocalSupabase) -> None:
+    """Defines the function behind scripts/sql.py, if it is new or changed. Not while the server runs."""
+    mark = supabase.folder / "sql-editor"
+    wanted = hashlib.sha256(_SQL_EDITOR_DEFINITION.encode()).hexdigest()
+    if mark.exists() and mark.read_text() == wanted:
+        return
+    supabase.execute(_SQL_EDITOR_DEFINITION)
+    mark.write_text(wanted)
 
 
 def _answers(client: httpx.Client) -> bool:

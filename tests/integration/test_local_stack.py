@@ -113,7 +113,7 @@ def check_sql(variables: dict[str, str]) -> None:
     assert (list(row), row["amount"]) == (["order_name", "amount", "n"], 9900)
     assert sql(env, "SELECT 1 FROM payments WHERE false").stdout == "no rows\n"
     for statement, message in (
-        ("DELETE FROM payments", "one statement that reads is expected (SELECT, WITH, VALUES, TABLE), not: DELETE"),
+        ("DELETE FROM payments", "expected one query (SELECT, WITH, VALUES, TABLE), not: DELETE"),
         ("WITH gone AS (DELETE FROM payments RETURNING id) SELECT * FROM gone", "data-modifying"),
         ("SELECT 1) r; DELETE FROM payments; SELECT (1", "DELETE is not allowed in a non-volatile function"),
         ("SELECT nothing", 'column "nothing" does not exist'),
@@ -132,7 +132,7 @@ def check_sql(variables: dict[str, str]) -> None:
         ({"SUPABASE_URL": "", "key": "x"}, "SUPABASE_URL is missing. `make run` writes it"),
         ({"SUPABASE_URL": "http://127.0.0.1:1", "key": ""}, "SUPABASE_SECRET_KEY is missing. `make run` writes it"),
         ({"SUPABASE_URL": "http://abc.supabase.co", "key": "x"}, "SUPABASE_URL should begin with https://"),
-        ({"SUPABASE_URL": "http://127.0.0.1:1", "key": "x"}, "does `make run` run?"),
+        ({"SUPABASE_URL": "http://127.0.0.1:1", "key": "x"}, "is `make run` running?"),
     ],
 )
 def test_sql_refuses_clearly(env: dict[str, str], message: str) -> None:
@@ -144,14 +144,14 @@ def test_sql_refuses_clearly(env: dict[str, str], message: str) -> None:
 
 def test_sql_says_when_a_database_is_not_the_local_one(supabase: LocalSupabase) -> None:
     result = sql({"SUPABASE_URL": supabase.url, "key": SUPABASE_KEY}, "SELECT 1")
-    assert (result.returncode, "it is not the one of `make run`" in result.stderr) == (1, True), result.stderr
+    assert (result.returncode, "only the project of `make run` has it" in result.stderr) == (1, True), result.stderr
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"PORT": "http"}, "PORT should be a port between 1 and 65535, not 'http'"),
-        ({"PORT": "9", "SUPABASE_PORT": "9"}, "PORT and SUPABASE_PORT are both 9: they should differ"),
+        ({"PORT": "http"}, "PORT must be a port between 1 and 65535, not 'http'"),
+        ({"PORT": "9", "SUPABASE_PORT": "9"}, "PORT and SUPABASE_PORT are both 9: they must differ"),
     ],
 )
 def test_a_wrong_port_is_one_clear_line(tmp_path: Path, variables: dict[str, str], message: str) -> None:
@@ -225,7 +225,7 @@ def test_seed_makes_every_status_and_method_once(stack: Stack, supabase: LocalSu
         ("https://abc.supabase.co", ("--allow-remote", "other.supabase.co"), "which is not this machine"),
         ("http://abc.supabase.co", (), "SUPABASE_URL should begin with https://"),
         ("", (), "SUPABASE_URL is missing"),
-        ("http://127.0.0.1:1", ("--payments", "1"), "did not record: no answer from the Data API"),
+        ("http://127.0.0.1:1", ("--payments", "1"), "failed: no answer from the Data API"),
         ("http://127.0.0.1:1", ("--payments", "-1"), "should be a number from 0"),
     ],
 )

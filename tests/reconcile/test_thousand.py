@@ -208,7 +208,7 @@ def test_ctrl_c_says_how_to_go_on(world: World, tmp_path: Path) -> None:
         assert child.wait(15) == 130
     finally:
         child.stop()
-    assert "the same command goes on from here" in log.read_text()
+    assert "run the same command to resume" in log.read_text()
     assert "Traceback" not in log.read_text()
     assert world.rows("reconciliations?status=eq.running&select=lease_token") == [{"lease_token": None}]
     assert reconcile(world, *two_days()).returncode == 0

@@ -1,4 +1,4 @@
-"""The keys of the local stack: random, made once, kept in a file that only its owner reads."""
+"""The keys of the local stack, and the address and key of the project that a script works on."""
 
 import contextlib
 import json
@@ -6,13 +6,17 @@ import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scripts.local.children import StackError
+from supatoss.errors import ConfigurationError
+from supatoss.settings import check_supabase_url
+from supatoss.urls import is_loopback
 
 
 @dataclass(frozen=True)
 class LocalKeys:
-    """Keys that open nothing but this machine's stack."""
+    """Random keys, valid for this machine's stack only."""
 
     publishable_key: str
     secret_key: str
@@ -23,21 +27,21 @@ class LocalKeys:
 
 
 def load_keys(path: Path) -> LocalKeys:
-    """The keys in the file; makes the file when there is none. StackError when it is damaged."""
+    """The keys in the file, which is created if missing. StackError if it is damaged."""
     if not path.exists():
         write_private(path, json.dumps(asdict(_new_keys()), indent=2) + "\n", replace=False)
     try:
         keys = json.loads(path.read_text())
-        if keys and "ops_password" not in keys:  # the file is older than the operators' page
+        if keys and "ops_password" not in keys:  # written before the operators' page existed
             keys["ops_password"] = _new_keys().ops_password
             write_private(path, json.dumps(keys, indent=2) + "\n")
         return LocalKeys(**keys)
     except (TypeError, ValueError):
-        raise StackError(f"{path} is damaged: delete it, and the next start makes new keys") from None
+        raise StackError(f"{path} is damaged: delete it, and the next start creates new keys") from None
 
 
 def write_private(path: Path, text: str, *, replace: bool = True) -> None:
-    """Write a file that only its owner reads, whole or not at all; without `replace`, an existing one wins."""
+    """Write a file atomically, readable by its owner only. Without `replace`, an existing file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
@@ -60,3 +64,20 @@ def _new_keys() -> LocalKeys:
         toss_security_key=secrets.token_hex(32),
         ops_password=secrets.token_urlsafe(12),
     )
+
+
+def read_project() -> tuple[str, str, str | None]:
+    """Address, secret key, and the host unless it is this machine. Raises ConfigurationError."""
+    problems = [
+        f"{name} is missing. `make run` writes it: . .local/env"
+        for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY")
+        if not os.environ.get(name, "").strip()
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    try:
+        url = check_supabase_url(os.environ["SUPABASE_URL"])
+    except ValueError as error:
+        raise ConfigurationError([f"SUPABASE_URL {error}."]) from None
+    host = urlsplit(url).hostname or ""
+    return url, os.environ["SUPABASE_SECRET_KEY"].strip(), None if is_loopback(host) else host

@@ -1,4 +1,4 @@
-"""Made-up orders and customers: each a story, told as the bodies of its webhooks in order of occurrence."""
+"""Made-up orders and customers: the history of each as webhook bodies, in order of occurrence."""
 
 import datetime as dt
 import random
@@ -8,10 +8,10 @@ from typing import Any
 from supatoss.toss.fields import SEOUL
 
 Body = dict[str, Any]
-Story = list[Body]
+History = list[Body]
 
 START = dt.datetime(2026, 1, 2, 9, 0, tzinfo=SEOUL)
-"""A fixed day, so that the same seed makes the same events on every day."""
+"""Fixed, so that the same seed creates the same events on any day."""
 
 SPAN_DAYS = 120
 METHODS = ("카드", "간편결제", "휴대폰", "계좌이체", "문화상품권", "도서문화상품권", "게임문화상품권")
@@ -40,7 +40,7 @@ class Order:
         self.random = random.Random(f"{seed}:payment:{number}")  # noqa: S311 - test data, and the same each time
         self.now = START + dt.timedelta(seconds=self.random.randrange(SPAN_DAYS * 86_400))
         self.requested_at = self.now
-        self.events: Story = []
+        self.events: History = []
         quantity = self.random.randint(1, 5)
         product = self.random.choice(PRODUCTS)
         amount = self.random.randrange(1_000, 300_000, 100)
@@ -64,12 +64,12 @@ class Order:
         }
 
     def wait(self, low_seconds: int, high_seconds: int) -> "Order":
-        """Lets some time pass."""
+        """Lets time pass."""
         self.now += dt.timedelta(seconds=self.random.randint(low_seconds, high_seconds))
         return self
 
     def report(self, status: str, **changes: Any) -> "Order":
-        """One PAYMENT_STATUS_CHANGED with the whole payment as it is now."""
+        """Adds a PAYMENT_STATUS_CHANGED with the payment as it is now."""
         self.payment = {**self.payment, **changes, "status": status}
         self.events.append(
             {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": _without_offset(self.now), "data": self.payment}
@@ -81,7 +81,7 @@ class Order:
         return self.report("DONE", approvedAt=_with_offset(self.now))
 
     def cancel(self, part: float) -> "Order":
-        """Gives back a part of what is left, 1.0 for all of it."""
+        """Refunds a part of the balance, 1.0 for all of it."""
         balance = self.payment["balanceAmount"]
         amount = balance if part >= 1 else round(balance * part, 2 if self.payment["currency"] == "USD" else None)
         left = round(balance - amount, 2)
@@ -110,7 +110,7 @@ class Order:
         return self.report("WAITING_FOR_DEPOSIT", virtualAccount=account)
 
     def settle(self) -> "Order":
-        """The seller gets the money, less a fee."""
+        """The shop gets the money, less a fee."""
         self.now += dt.timedelta(days=3)
         fee = round(self.amount * 0.03)
         data = {
@@ -164,8 +164,8 @@ def _deposit_error(order: Order) -> Order:
     return _deposited(order).wait(30, 110).report("WAITING_FOR_DEPOSIT", approvedAt=None)
 
 
-_STORIES: tuple[tuple[int, str | None, str, Callable[[Order], Order]], ...] = (
-    # weight, method, currency, story
+_HISTORIES: tuple[tuple[int, str | None, str, Callable[[Order], Order]], ...] = (
+    # weight, method, currency, history
     (38, None, "KRW", _paid),
     (12, None, "KRW", lambda order: _paid(order).settle()),
     (8, None, "KRW", _canceled),
@@ -184,12 +184,12 @@ _STORIES: tuple[tuple[int, str | None, str, Callable[[Order], Order]], ...] = (
 )
 
 
-def payment_stories(count: int, seed: int) -> Iterator[Story]:
-    """Stories of `count` orders. The first ones go through every kind in turn, so that few orders show all statuses."""
+def payment_histories(count: int, seed: int) -> Iterator[History]:
+    """Histories of `count` orders. The first ones cover every kind in turn, so that few orders show all statuses."""
     chooser = random.Random(f"{seed}:payments")  # noqa: S311 - test data
     for number in range(count):
-        choice = chooser.choices(range(len(_STORIES)), [weight for weight, *_ in _STORIES])[0]
-        _, method, currency, tell = _STORIES[number if number < len(_STORIES) else choice]
+        choice = chooser.choices(range(len(_HISTORIES)), [weight for weight, *_ in _HISTORIES])[0]
+        _, method, currency, tell = _HISTORIES[number if number < len(_HISTORIES) else choice]
         if method is None:
             method = METHODS[number % len(METHODS)]
         yield tell(Order(number, seed, method, currency)).events
@@ -203,14 +203,14 @@ _BILLING_STEPS: tuple[tuple[tuple[str, int], ...], ...] = (
 )
 
 
-def subscription_stories(count: int, seed: int) -> Iterator[Story]:
-    """Stories of `count` customers: one key, a changed card, a deleted key, and one who comes back."""
+def subscription_histories(count: int, seed: int) -> Iterator[History]:
+    """Histories of `count` customers: one key, a changed card, a deleted key, a customer who returns."""
     for number in range(count):
         chance = random.Random(f"{seed}:subscription:{number}")  # noqa: S311 - test data
         now = START + dt.timedelta(seconds=chance.randrange(SPAN_DAYS * 86_400))
         kind = number % 4 if number < 4 else chance.choices(range(4), (70, 12, 12, 6))[0]
         steps = _BILLING_STEPS[kind]
-        story = []
+        history: History = []
         for day, (action, card) in enumerate(steps):
             moment = now + dt.timedelta(days=10 * day)
             key = f"seedBillingKey-{seed}-{number:07d}-{card}="
@@ -220,11 +220,11 @@ def subscription_stories(count: int, seed: int) -> Iterator[Story]:
                     "customerKey": f"seed-customer-{seed}-{number:07d}",
                     "issuedAt": _with_offset(moment),
                 }
-                story.append({"eventType": "BILLING_KEY_ISSUED", "data": data})
+                history.append({"eventType": "BILLING_KEY_ISSUED", "data": data})
             else:
                 data = {"billingKey": key, "reason": "가맹점 요청"}
-                story.append({"eventType": "BILLING_DELETED", "createdAt": _without_offset(moment), "data": data})
-        yield story
+                history.append({"eventType": "BILLING_DELETED", "createdAt": _without_offset(moment), "data": data})
+        yield history
 
 
 def _with_offset(moment: dt.datetime) -> str:

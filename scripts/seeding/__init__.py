@@ -1,1 +1,0 @@
-"""What scripts/seed.py tells: stories of made-up orders and customers, as Toss would report them."""
