@@ -1,1 +1,1 @@
-"""Measures supatoss against what could stand in its place: `python -m benchmarks --help`, docs/performance.md."""
+"""Compares supatoss with its alternatives: `python -m benchmarks --help`, docs/performance.md."""

@@ -1,7 +1,6 @@
-"""Measures supatoss against what could stand in its place, prints tables, keeps the figures in `.local/bench/`.
+"""Compares supatoss with its alternatives, prints tables, and keeps the figures in `.local/bench/`.
 
-Exit status: 0 measured and everything right, 1 something lost, doubled, wrong or refused, 2 wrong arguments,
-130 stopped by Ctrl-C or SIGTERM.
+Exit status: 0 success, 1 something was lost, duplicated, wrong or refused, 2 wrong arguments, 130 Ctrl-C or SIGTERM.
 """
 
 import argparse
@@ -15,10 +14,8 @@ from typing import NoReturn
 
 from benchmarks import growth, memory
 from benchmarks.bulk import Size
-from benchmarks.comparison import PLANS, reference
-from benchmarks.matrix import run
-from benchmarks.report import write_report
-from benchmarks.results import keep
+from benchmarks.comparison import PLANS, reference, run
+from benchmarks.report import keep, write_report
 from benchmarks.stack import Stack
 from benchmarks.table import medians, to_markdown
 from benchmarks.workload import plan
@@ -28,13 +25,13 @@ from scripts.local_stack import StackError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # as Ctrl-C: servers are ended and their data, up to 20 GB, deleted
+    signal.signal(signal.SIGTERM, _interrupt)  # like Ctrl-C: stop the servers and delete their data, up to 20 GB
     try:
         match options.command:
             case "growth":
-                problems = growth.run(Size(options.events, options.payments), options.seconds, _tell)
+                problems = growth.run(Size(options.events, options.payments), options.seconds, _log)
             case "memory":
-                problems = memory.run(options.minutes, options.rate, _tell)
+                problems = memory.run(options.minutes, options.rate, _log)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -46,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    print(f"{problems} problems" if problems else "nothing lost, nothing doubled, nothing wrong")
+    print(f"{problems} problems" if problems else "nothing lost, duplicated or wrong")
     return 1 if problems else 0
 
 
@@ -54,7 +51,7 @@ def _compare(options: argparse.Namespace) -> int:
     chosen = PLANS[options.command]
     peers = [peer for peer in chosen.peers if not options.peer or any(part in peer.name for part in options.peer)]
     if not peers:
-        raise StackError(f"no peer has such a name; there are: {', '.join(peer.name for peer in chosen.peers)}")
+        raise StackError(f"no peer has such a name; the peers are: {', '.join(peer.name for peer in chosen.peers)}")
     wanted = replace(
         chosen,
         peers=peers,
@@ -63,7 +60,7 @@ def _compare(options: argparse.Namespace) -> int:
         seconds=options.seconds or chosen.seconds,
     )
     with Stack() as stack:
-        cells = list(run(wanted, stack, plan(wanted.deliveries), _tell))
+        cells = list(run(wanted, stack, plan(wanted.deliveries), _log))
     file = keep(options.command, [asdict(cell) for cell in cells])
     print(f"\n{to_markdown(medians(cells), reference)}\n\nfigures: {file}")
     return sum(len(cell.measurement.problems) for cell in cells)
@@ -75,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in (("quick", "the main peers, about 3 minutes"), ("full", "every peer, about 40 minutes")):
         command = commands.add_parser(name, help=what)
         command.add_argument("--peer", action="append", help="only peers whose name contains this; repeatable")
-        command.add_argument("--connections", type=int, nargs="+", help="instead of the plan's")
-        command.add_argument("--rounds", type=int, help="instead of the plan's")
-        command.add_argument("--seconds", type=float, help="of a measurement, instead of the plan's")
+        command.add_argument("--connections", type=int, nargs="+", help="override the plan's")
+        command.add_argument("--rounds", type=int, help="override the plan's")
+        command.add_argument("--seconds", type=float, help="of a measurement, override the plan's")
     command = commands.add_parser("growth", help="empty tables against large ones, about 20 minutes")
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)
@@ -85,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("memory", help="resident memory at a fixed rate")
     command.add_argument("--minutes", type=float, default=30.0)
     command.add_argument("--rate", type=float, default=200.0, help="deliveries a second")
-    command = commands.add_parser("report", help="the table and the chart of docs/")
+    command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser
 
@@ -94,7 +91,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,7 +1,7 @@
-"""Makes tables large: a few rows that the service recorded are copied inside the server under new keys.
+"""Fills tables: a few rows that the service recorded are copied inside the server under new keys.
 
-Nothing is known here about columns but how a template's keys look, so what a migration adds is copied too. Payloads are
-cut to a few fields (10 million whole ones would be 15 GB more), which changes no statement of the recording path.
+It knows no columns, only how the template's keys look, so columns of later migrations are copied, too. Payloads are cut
+to a few fields (10 million full ones would need 15 GB more); the recording path never reads the rest.
 """
 
 import os
@@ -20,7 +20,7 @@ from benchmarks.workload import four_events
 
 TEMPLATE_SEED = 9999
 TEMPLATE_MARK = f"{TEMPLATE_SEED:04d}{0:08d}"
-"""What stands in every key of the template's order; see workload."""
+"""Part of every key of the template's order; see workload."""
 
 TABLES = ("webhook_events", "payments", "payment_secrets")
 _ORDER = {"webhook_events": "occurred_at", "payments": "order_id", "payment_secrets": "order_id"}
@@ -36,14 +36,14 @@ _TRIM = (
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Rows to have."""
+    """Numbers of rows to reach."""
 
     events: int
     payments: int
 
 
-def fill(stack: Stack, dsn: str, size: Size, tell: Callable[[str], None]) -> None:
-    """Fills the tables. They must hold nothing of the template's order yet."""
+def fill(stack: Stack, dsn: str, size: Size, log: Callable[[str], None]) -> None:
+    """Fills the tables. They must not contain the template's order."""
     _record_template(stack)
     with connect(dsn) as connection:
         _set_aside(connection)
@@ -51,16 +51,16 @@ def fill(stack: Stack, dsn: str, size: Size, tell: Callable[[str], None]) -> Non
             began = time.monotonic()
             with without_indexes(connection, table):
                 _copy_all(dsn, table, count, size.payments)
-                tell(f"  {table}: {count:,} rows in {time.monotonic() - began:.0f} s")
+                log(f"  {table}: {count:,} rows in {time.monotonic() - began:.0f} s")
                 began = time.monotonic()
-            tell(f"  {table}: indexes in {time.monotonic() - began:.0f} s")
+            log(f"  {table}: indexes in {time.monotonic() - began:.0f} s")
             connection.execute(f"vacuum analyze public.{table}")
             connection.execute(f"drop table bench_{table}")
         connection.execute("checkpoint")
 
 
 def connect(dsn: str) -> psycopg.Connection:
-    """A connection that does not wait for the disk: what is copied here is not yet anybody's."""
+    """A connection that does not wait for the disk."""
     connection = psycopg.connect(dsn, autocommit=True)
     connection.execute("set synchronous_commit = off")
     connection.execute(f"set maintenance_work_mem = '{BUILD_MEMORY}'")
@@ -68,7 +68,7 @@ def connect(dsn: str) -> psycopg.Connection:
 
 
 def _set_aside(connection: psycopg.Connection) -> None:
-    """Takes the template's rows out of the tables, into one table each beside them."""
+    """Moves the template's rows into separate tables."""
     for table in TABLES:
         connection.execute(
             f"create unlogged table bench_{table} as"
@@ -124,7 +124,7 @@ def _value(name: str, kind: str) -> str:
 
 @contextmanager
 def without_indexes(connection: psycopg.Connection, table: str) -> Iterator[None]:
-    """Drops keys and indexes of a table and makes the same ones again at the end: each sorted once, not row by row."""
+    """Drops a table's keys and indexes and recreates them at the end: sorting once is faster than row by row."""
     keys: Sequence[tuple[str, str]] = connection.execute(
         "select conname, pg_get_constraintdef(oid) from pg_constraint"
         " where conrelid = %s::regclass and contype in ('p', 'u')",
@@ -145,7 +145,7 @@ def without_indexes(connection: psycopg.Connection, table: str) -> Iterator[None
 
 
 def _record_template(stack: Stack) -> None:
-    """Records the template's order through the service, as everything else."""
+    """Records the template's order through the service."""
     sendings = four_events(TEMPLATE_SEED)
     with Supatoss().start(stack, sendings) as running:
         report = running.drive(Load(1, 10.0))

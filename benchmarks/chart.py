@@ -1,11 +1,11 @@
-"""The figures of a full run as a chart: one bar a peer, answers a second at 64 connections, on a logarithmic scale."""
+"""A full run as a bar chart: answers a second of each peer at 64 connections, on a logarithmic scale."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from benchmarks.matrix import Cell
+from benchmarks.comparison import Cell
 from benchmarks.table import medians
 
 CONNECTIONS = 64
@@ -19,7 +19,7 @@ _ROW_HEIGHT = 27
 _TOP = 58
 _FONT = 'font-family="system-ui, sans-serif" font-size="13" role="img"'
 _OURS, _OTHERS, _BOUNDS = "#0064ff", "#8b95a1", "#c9ced6"
-"""Toss's blue for supatoss, grey for what could stand in its place, light grey for what only bounds it."""
+"""Toss's blue for supatoss, grey for alternatives, light grey for upper bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Bar:
 
     @property
     def colour(self) -> str:
-        """By what the peer is."""
+        """By kind of peer."""
         if self.label.startswith("supatoss"):
             return _OURS
         return _OTHERS if self.label.startswith(("the guide's", "stripe")) else _BOUNDS

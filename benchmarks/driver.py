@@ -1,8 +1,8 @@
-"""A load driver that costs little: one thread, raw sockets, epoll, requests made beforehand.
+"""A cheap load driver: one thread, raw sockets, epoll, prepared requests.
 
-Closed loop: every connection sends its next request when the last one is answered. Open loop (`--rate`): requests are
-due at fixed times whatever the answers do, and latency counts from when a request was due, so a stall shows in all the
-requests that it held up. Prints one JSON object. Exit status: 0 measured, 2 wrong arguments.
+Closed loop: every connection sends its next request after the last answer. Open loop (`--rate`): requests are due at
+fixed times, and latency counts from the due time, so that a stall shows in every request it delayed. Prints one JSON
+object. Exit status: 0 success, 2 wrong arguments.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from benchmarks.latency import NO_ANSWER, Report, summarise
 from benchmarks.requests import Requests
 
 DRAIN_SECONDS = 12.0
-"""Wait for answers after the last request: longer than Toss waits (10 s)."""
+"""To wait for answers after the last request: longer than Toss waits (10 s)."""
 
 RECEIVE_BYTES = 65536
 
@@ -36,7 +36,7 @@ _CHUNKED_END = b"0\r\n\r\n"
 class Load:
     """What to send: `targets` are host:port; connections are shared among them in turn. Bounded in count and time.
 
-    `rate` is requests a second, None for closed loop. `skip`: how many requests of the file were sent before.
+    `rate` is requests a second, None for closed loop. `skip`: how many requests of the file were sent already.
     """
 
     targets: Sequence[tuple[str, int]]
@@ -64,12 +64,12 @@ class Connection:
         return self._socket.fileno()
 
     def send(self, request: bytes) -> None:
-        """Sends a whole request: an idle connection on loopback takes a few kilobytes at once."""
+        """Sends a whole request: an idle loopback connection accepts a few kilobytes at once."""
         if self._socket.send(request) != len(request):
             raise BrokenPipeError("the connection did not take a whole request")
 
     def receive(self) -> int | None:
-        """The status of a complete answer, None while it is incomplete, NO_ANSWER when the connection broke."""
+        """The status of a complete answer, None while incomplete, NO_ANSWER if the connection broke."""
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -87,7 +87,7 @@ class Connection:
         return int(data[_STATUS])
 
     def reopen(self) -> None:
-        """A new connection in the place of a broken one."""
+        """Replaces a broken connection."""
         self.close()
         self.received = b""
         self._socket = self._connect()
@@ -104,7 +104,7 @@ class Connection:
 
 
 def is_complete(data: bytes) -> bool:
-    """Whether these bytes hold a whole answer, by its content-length or its last chunk."""
+    """Whether these bytes are a whole answer, by content-length or last chunk."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return False
@@ -115,7 +115,7 @@ def is_complete(data: bytes) -> bool:
 
 
 class Driver:
-    """Drives one load to its end. `clock` tells seconds."""
+    """Drives one load to its end. `clock` returns seconds."""
 
     def __init__(self, load: Load, requests: Requests, clock: Callable[[], float] = time.perf_counter) -> None:
         self._load = load
@@ -203,7 +203,7 @@ class Driver:
         return True
 
     def _replace(self, connection: Connection) -> None:
-        """Puts a new connection in the place of a broken one."""
+        """Replaces a broken connection."""
         del self._by_fd[connection.fileno()]
         connection.reopen()
         if connection.index >= 0:
@@ -222,10 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("requests", type=Path, help="file of requests")
     parser.add_argument("--target", action="append", required=True, metavar="HOST:PORT")
     parser.add_argument("--connections", type=int, default=1)
-    parser.add_argument("--count", type=int, default=sys.maxsize, help="requests at most")
-    parser.add_argument("--skip", type=int, default=0, help="requests of the file that are left out")
-    parser.add_argument("--seconds", type=float, default=10.0, help="time to send in, at most")
-    parser.add_argument("--rate", type=float, help="requests a second, whatever the answers do")
+    parser.add_argument("--count", type=int, default=sys.maxsize, help="maximum number of requests")
+    parser.add_argument("--skip", type=int, default=0, help="requests of the file to skip")
+    parser.add_argument("--seconds", type=float, default=10.0, help="maximum time to send")
+    parser.add_argument("--rate", type=float, help="requests a second, open loop")
     options = parser.parse_args(arguments)
     targets = [(host, int(port)) for host, _, port in (text.rpartition(":") for text in options.target)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""The plans of the recording path, as PostgreSQL ran it: auto_explain looks into our function."""
+"""The actual plans of the recording path: auto_explain shows the statements inside our function."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def explain(dsn: str, call: Call) -> list[str]:
 
 
 def scanned_tables(plans: Iterable[str]) -> list[str]:
-    """The tables of which a plan reads every row: none, where every path is by an index."""
+    """The tables that a plan reads entirely; none if every access uses an index."""
     return sorted({table for plan in plans for table in _SEQ_SCAN.findall(plan)})
 
 
@@ -46,7 +46,7 @@ def query_of(connection: psycopg.Connection, call: Call) -> str:
 
 
 def argument_types(connection: psycopg.Connection, function: str) -> dict[str, str]:
-    """The type of each argument of a function in public. StackError when there is no such function."""
+    """The type of each argument of a function in public. StackError if there is none."""
     row = connection.execute(
         "select proargnames, proargtypes::oid[]::regtype[]::text[] from pg_proc where proname = %s", [function]
     ).fetchone()

@@ -1,4 +1,4 @@
-"""The same loads on empty tables and on large ones: what a delivery costs must not grow with them."""
+"""The same loads on empty and on large tables: the cost of a delivery must not grow with them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from benchmarks.explain import explain, scanned_tables
 from benchmarks.measure import Load, Measurement
 from benchmarks.peers.capture import capture_calls
 from benchmarks.peers.supatoss import empty
-from benchmarks.results import FOLDER, keep
+from benchmarks.report import FOLDER, keep
 from benchmarks.rows import Rows, ServerRows
 from benchmarks.stack import Backend, Stack
 from benchmarks.steady import HEADER, Steady, SteadyRun, count_problems, row
@@ -28,7 +28,7 @@ def loads(seconds: float) -> list[Steady]:
     return [*steadies, Steady(1, 0.0, OPEN), Steady(2, 0.0, OPEN)]
 
 
-def run(size: Size, seconds: float, tell: Callable[[str], None]) -> int:
+def run(size: Size, seconds: float, log: Callable[[str], None]) -> int:
     """Measures on empty tables, fills them, measures again, prints a table. Returns the number of problems."""
     with Stack() as stack:
         project = stack.project(Backend.POSTGRES)
@@ -36,12 +36,12 @@ def run(size: Size, seconds: float, tell: Callable[[str], None]) -> int:
         steadies = loads(seconds)
         steady_run = SteadyRun(stack)
         empty(project)
-        before = _measure(steady_run, steadies, tell)
+        before = _measure(steady_run, steadies, log)
         empty(project)
-        tell(f"filling: {size.events:,} events, {size.payments:,} payments")
-        fill(stack, project.rows.dsn, size, tell)
+        log(f"filling: {size.events:,} events, {size.payments:,} payments")
+        fill(stack, project.rows.dsn, size, log)
         sizes = _sizes(project.rows)
-        after = _measure(steady_run, steadies, tell)
+        after = _measure(steady_run, steadies, log)
         (call,) = capture_calls(stack, plan(1, seed=9998))
         plans = explain(project.rows.dsn, call)
     print(f"\nempty tables\n\n{_table(steadies, before)}")
@@ -67,12 +67,12 @@ def run(size: Size, seconds: float, tell: Callable[[str], None]) -> int:
 
 
 def _measure(
-    steady_run: SteadyRun, steadies: Sequence[Steady], tell: Callable[[str], None]
+    steady_run: SteadyRun, steadies: Sequence[Steady], log: Callable[[str], None]
 ) -> list[tuple[Measurement, float]]:
     measured = []
     for steady in steadies:
         found = steady_run.measure(steady)
-        tell("\n".join([row(steady, *found), *(f"  WRONG: {problem}" for problem in found[0].problems)]))
+        log("\n".join([row(steady, *found), *(f"  WRONG: {problem}" for problem in found[0].problems)]))
         measured.append(found)
     return measured
 

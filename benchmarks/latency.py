@@ -1,4 +1,4 @@
-"""What a run of requests came to, in numbers."""
+"""The figures of a run of requests."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MAX_NAMED = 1000
-"""Positions of unacknowledged requests that are named; a run with more has failed anyway."""
+"""Unacknowledged requests listed; a run with more has failed anyway."""
 
 NO_ANSWER = 0
-"""Status of a request whose connection broke, or that was not answered in time."""
+"""Status of a request whose connection broke or that got no answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rate in answers a second, latencies in milliseconds, processor time of the sender itself."""
+    """Rate in answers a second, latencies in milliseconds, CPU time of the driver itself."""
 
     sent: int
     statuses: dict[str, int]
@@ -40,7 +40,7 @@ class Report:
 def summarise(
     statuses: Sequence[int], latencies_seconds: Sequence[float], seconds: float, cpu_seconds: float
 ) -> Report:
-    """`statuses` has one entry a request, in the order of the requests; `latencies_seconds` one an answer, in any."""
+    """`statuses` has one entry per request, in order; `latencies_seconds` one per answer, in any order."""
     milliseconds = sorted(latency * 1000 for latency in latencies_seconds)
     return Report(
         sent=len(statuses),
@@ -57,7 +57,7 @@ def summarise(
 
 
 def percentile(ascending: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of sorted values, 0 where there are none."""
+    """The nearest-rank percentile of sorted values, 0 if there are none."""
     if not ascending:
         return 0.0
     return round(ascending[min(len(ascending) - 1, int(share * len(ascending)))], 3)

@@ -1,6 +1,7 @@
-"""One measurement: a load against something that runs, and what it cost each group of processes."""
+"""One measurement: a load against a running peer, and what it cost each group of processes."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,18 +11,62 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.latency import Report
-from benchmarks.usage import usage
 from scripts.local_stack import ROOT, StackError
 
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU time since the processes started, and resident memory now."""
+
+    cpu_seconds: float
+    resident_bytes: int
+
+
+def usage(process_ids: Iterable[int]) -> Usage:
+    """Usage of these processes and their descendants, including children that have ended."""
+    stats = dict(_read_all())
+    wanted = set(process_ids)
+    grew = True
+    while grew:
+        below = {process_id for process_id, stat in stats.items() if stat.parent in wanted} - wanted
+        wanted |= below
+        grew = bool(below)
+    found = [stats[process_id] for process_id in wanted if process_id in stats]
+    return Usage(sum(stat.cpu_seconds for stat in found), sum(stat.resident_bytes for stat in found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    parent: int
+    cpu_seconds: float
+    resident_bytes: int
+
+
+def _read_all() -> Iterable[tuple[int, _Stat]]:
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                text = (folder / "stat").read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
+            # The name, in parentheses, may contain anything; proc(5) lists the fields.
+            fields = text.rpartition(")")[2].split()
+            ticks = sum(map(int, fields[11:15]))
+            yield int(folder.name), _Stat(int(fields[1]), ticks / _TICKS_PER_SECOND, int(fields[21]) * _PAGE_BYTES)
+
+
 DRIVER_GRACE_SECONDS = 60.0
-"""Beyond the time to send: starting the driver, waiting for the last answers."""
+"""Beyond the sending time: to start the driver and wait for the last answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How hard to push: connections, the longest time, the largest number of requests; rate None is closed loop.
+    """Connections, maximum time and maximum number of requests; rate None is closed loop.
 
-    `skip`: how many of the requests were sent before.
+    `skip`: how many of the requests were sent already.
     """
 
     connections: int
@@ -33,7 +78,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a load came to. `cores`: processor seconds a second, by group; `problems`: what the oracle found."""
+    """The result of a load. `cores`: CPU seconds a second, by group; `problems`: what the oracle found."""
 
     load: Load
     report: Report
@@ -43,7 +88,7 @@ class Measurement:
 
 
 class Running(Protocol):
-    """A peer whose processes run."""
+    """A running peer."""
 
     def reset(self) -> None:
         """Empties its tables."""
@@ -60,7 +105,7 @@ class Running(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """A peer that a program of ours drives over the network, with the requests of a file."""
+    """A peer that one of our programs drives over the network, with the requests of a file."""
 
     targets: Sequence[tuple[str, int]]
     requests: Path
@@ -88,7 +133,7 @@ class Driven:
 
 
 def drive(program: str, requests: Path, targets: Iterable[tuple[str, int]], load: Load) -> Report:
-    """Runs a driving program in a process of its own. StackError when it fails."""
+    """Runs a load driver in its own process. StackError if it fails."""
     command = [sys.executable, "-m", program, str(requests)]
     for host, port in targets:
         command += ["--target", f"{host}:{port}"]
@@ -105,7 +150,7 @@ def drive(program: str, requests: Path, targets: Iterable[tuple[str, int]], load
 
 
 def measure(running: Running, load: Load) -> Measurement:
-    """Puts a load on empty tables, and looks at what it cost and what it left."""
+    """Puts a load on empty tables, and measures its cost and checks its result."""
     running.reset()
     groups = running.groups()
     before = {name: usage(processes) for name, processes in groups.items()}

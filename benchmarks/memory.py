@@ -1,4 +1,4 @@
-"""Half an hour at a fixed rate: the resident memory of the service must be flat."""
+"""Half an hour at a fixed rate: the service's resident memory must stay flat."""
 
 import threading
 import time
@@ -6,65 +6,64 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import linear_regression
 
-from benchmarks.measure import Load, measure
+from benchmarks.measure import Load, measure, usage
 from benchmarks.peers.supatoss import Supatoss
-from benchmarks.results import keep
+from benchmarks.report import keep
 from benchmarks.stack import Stack
-from benchmarks.usage import usage
-from benchmarks.workload import Stories, plan
+from benchmarks.workload import OrderMix, plan
 
 SAMPLE_SECONDS = 5.0
 
-SETTLING_SHARE = 1 / 3
-"""Part of the run that is left out of the slope: pools, caches and the allocator reach their size in it."""
+WARM_UP_SHARE = 1 / 3
+"""Part of the run before the slope counts: pools, caches and the allocator reach their size."""
 
 MIN_JUDGED_MINUTES = 10.0
-"""In a shorter run a single page more is a steep slope: it is printed and not judged."""
+"""In a shorter run a single page is a steep slope: it is printed but not judged."""
 
 MAX_SLOPE_MIB_AN_HOUR = 6.0
-"""A service that grows so slowly stays below 150 MiB for half a day; a leak of 100 bytes a delivery is steeper."""
+"""At this rate the service stays below 150 MiB for half a day; a leak of 100 bytes a delivery is steeper."""
 
 
 @dataclass
 class Sampler:
-    """Notes the resident memory of processes every few seconds, from a thread of its own."""
+    """Samples the resident memory of processes every few seconds, in a thread."""
 
     processes: Sequence[int]
-    tell: Callable[[str], None]
+    log: Callable[[str], None]
     samples: list[tuple[float, float]] = field(default_factory=list)
     _is_over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Until `stop`: pairs of seconds since the start, and MiB."""
+        """Samples (seconds since the start, MiB) until `stop`."""
         began = time.monotonic()
         while not self._is_over.wait(SAMPLE_SECONDS):
             mebibytes = usage(self.processes).resident_bytes / 2**20
             self.samples.append((time.monotonic() - began, mebibytes))
             if len(self.samples) % 12 == 0:
-                self.tell(f"  after {self.samples[-1][0]:.0f} s: {mebibytes:.1f} MiB")
+                self.log(f"  after {self.samples[-1][0]:.0f} s: {mebibytes:.1f} MiB")
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops sampling."""
         self._is_over.set()
 
 
 def slope_mib_an_hour(samples: Sequence[tuple[float, float]]) -> float:
-    """Of the straight line through the samples after the settling; 0 when there are too few."""
+    """The slope of the samples after the warm-up by linear regression; 0 if there are too few."""
     if not samples:
         return 0.0
-    settled = [sample for sample in samples if sample[0] >= samples[-1][0] * SETTLING_SHARE]
+    settled = [sample for sample in samples if sample[0] >= samples[-1][0] * WARM_UP_SHARE]
     if len(settled) < 2:
         return 0.0
     seconds, mebibytes = zip(*settled, strict=True)
     return linear_regression(seconds, mebibytes).slope * 3600
 
 
-def run(minutes: float, rate: float, tell: Callable[[str], None]) -> int:
-    """Measures and prints. Returns the number of problems; a slope that is too steep is one."""
+def run(minutes: float, rate: float, log: Callable[[str], None]) -> int:
+    """Measures and prints. Returns the number of problems, including a slope that is too steep."""
     seconds = minutes * 60
-    sendings = plan(round(rate * seconds), 0.1, Stories.MIXED)
+    sendings = plan(round(rate * seconds), 0.1, OrderMix.MIXED)
     with Stack() as stack, Supatoss().start(stack, sendings) as running:
-        sampler = Sampler(running.groups()["service"], tell)
+        sampler = Sampler(running.groups()["service"], log)
         thread = threading.Thread(target=sampler.run, daemon=True)
         thread.start()
         try:

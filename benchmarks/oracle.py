@@ -1,7 +1,7 @@
-"""Computes from the deliveries alone what the tables must hold, and compares. It shares no code with the service.
+"""Computes the expected tables from the deliveries alone, and compares. It shares no code with the service.
 
-A run is right when every acknowledged delivery is there, none counts twice, and every order's row is what its events
-say. An unacknowledged delivery may or may not be there: Toss would send it again.
+A run is right if every acknowledged delivery is stored, none counts twice, and every order's row matches its events. An
+unacknowledged delivery may or may not be stored: Toss would send it again.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ from benchmarks.workload import Sending
 from supatoss.toss.fields import SEOUL
 
 MAX_PROBLEMS = 20
-"""Problems that are told; one is enough to fail a run."""
+"""Problems listed; one is enough to fail a run."""
 
 EVENTS = (
     "select payment_key, order_id, status, delivery_count, payload ->> 'createdAt' as created_at"
@@ -32,7 +32,7 @@ _EventId = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
-    """An event and how many deliveries carried it: those answered with 200, and all that were sent."""
+    """An event, and its numbers of acknowledged and sent deliveries."""
 
     payment_key: str
     order_id: str
@@ -42,7 +42,7 @@ class ExpectedEvent:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedPayment:
-    """What an order's row must show once all these events are recorded."""
+    """What an order's row must show when its events are recorded."""
 
     payment_key: str
     status: str
@@ -54,22 +54,22 @@ class ExpectedPayment:
 
 @dataclass
 class Problems:
-    """What is wrong, told up to MAX_PROBLEMS."""
+    """What is wrong; only the first MAX_PROBLEMS are listed."""
 
-    told: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, problem: str) -> None:
-        """One more."""
+        """Adds a problem."""
         self.count += 1
         if self.count <= MAX_PROBLEMS:
-            self.told.append(problem)
+            self.listed.append(problem)
 
 
 def verify(
     rows: Rows, sendings: Sequence[Sending], unacknowledged: Iterable[int] = (), orders: tuple[str, str] | None = None
 ) -> list[str]:
-    """What is lost, doubled or wrong in webhook_events and payments after these sendings; empty when all is right.
+    """What is lost, duplicated or wrong in webhook_events and payments after these sendings; empty if nothing is.
 
     `orders`: only orders whose id is from the first of these, up to but without the second.
     """
@@ -78,9 +78,9 @@ def verify(
     events = expected_events(sendings, set(unacknowledged))
     stored = compare_events(events, rows.query(EVENTS + only), problems)
     compare_payments(expected_payments(sendings, stored), rows.query(PAYMENTS + only), problems)
-    if problems.count > len(problems.told):
-        problems.told.append(f"and {problems.count - len(problems.told)} more")
-    return problems.told
+    if problems.count > len(problems.listed):
+        problems.listed.append(f"and {problems.count - len(problems.listed)} more")
+    return problems.listed
 
 
 def expected_events(sendings: Sequence[Sending], unacknowledged: set[int]) -> dict[_EventId, ExpectedEvent]:
@@ -182,6 +182,6 @@ def _shown(row: Row) -> ExpectedPayment:
 
 
 def _time(value: str | dt.datetime | None) -> dt.datetime | None:
-    """A time as the driver of the database or JSON tells it, as an instant."""
+    """A time from the database driver or from JSON."""
     moment = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(SEOUL) if moment else None

@@ -1,5 +1,6 @@
-"""docs/performance.md and its chart, from the newest full run: figures are written by the run, not by hand."""
+"""Figures of runs, kept in `.local/bench/`; those of a full run go into docs/performance.md and its chart."""
 
+import datetime as dt
 import json
 import os
 import platform
@@ -7,17 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chart import bars, draw
-from benchmarks.comparison import reference
+from benchmarks.comparison import Cell, reference
 from benchmarks.latency import Report
-from benchmarks.matrix import Cell
 from benchmarks.measure import Load, Measurement
-from benchmarks.results import newest
 from benchmarks.table import medians, to_markdown
-from scripts.local_stack import ROOT, StackError
+from scripts.local_stack import ROOT, STATE, StackError
 
+FOLDER = STATE / "bench"
 DOCUMENT = ROOT / "docs" / "performance.md"
 CHART = ROOT / "docs" / "performance.svg"
 BEGIN, END = "<!-- figures: make bench BENCH=report -->", "<!-- end of figures -->"
+
+
+def keep(kind: str, figures: Any) -> Path:
+    """Writes the figures of a run; returns the file."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    file = FOLDER / f"{kind}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%SZ}.json"
+    file.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return file
+
+
+def newest(kind: str) -> Path:
+    """The file of the newest run of a kind. FileNotFoundError if there is none."""
+    files = sorted(FOLDER.glob(f"{kind}-*.json"))
+    if not files:
+        raise FileNotFoundError(f"no run of {kind} in {FOLDER}: make bench BENCH={kind}")
+    return files[-1]
 
 
 def write_report(run: Path | None = None) -> Path:
@@ -31,7 +47,7 @@ def write_report(run: Path | None = None) -> Path:
 
 
 def with_figures(text: str, figures: str) -> str:
-    """The document with other figures between its marks. StackError when it has no marks."""
+    """The document with new figures between its markers. StackError if it has no markers."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -40,7 +56,7 @@ def with_figures(text: str, figures: str) -> str:
 
 
 def read_cells(file: Path) -> list[Cell]:
-    """The measurements of a run as it kept them."""
+    """The measurements of a run."""
     return [_cell(item) for item in json.loads(file.read_text(encoding="utf-8"))]
 
 
@@ -60,7 +76,7 @@ def _cell(item: dict[str, Any]) -> Cell:
 
 
 def _run(file: Path, cells: list[Cell]) -> str:
-    """When and on what it was measured."""
+    """When and on which machine it was measured."""
     rounds = max(cell.round for cell in cells)
     moment = file.stem.rpartition("-")[2]
     day = f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}"

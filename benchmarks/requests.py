@@ -1,4 +1,4 @@
-"""HTTP requests as bytes, made before anything is measured, in a file that the driver maps into its memory."""
+"""HTTP requests as bytes, prepared before measuring, in a file that the driver maps into memory."""
 
 import mmap
 import struct
@@ -15,7 +15,7 @@ _LENGTH = struct.Struct("<I")
 
 
 def render(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """One POST of JSON on a connection that stays open."""
+    """One POST of JSON over keep-alive."""
     lines = [
         f"POST {path} HTTP/1.1",
         "host: 127.0.0.1",
@@ -37,7 +37,7 @@ def toss_request(sending: Sending) -> bytes:
 
 
 def write_requests(file: Path, requests: Iterable[bytes]) -> int:
-    """Writes requests, each after its length; returns how many."""
+    """Writes length-prefixed requests; returns how many."""
     count = 0
     with file.open("wb") as out:
         for request in requests:
@@ -48,7 +48,7 @@ def write_requests(file: Path, requests: Iterable[bytes]) -> int:
 
 
 class Requests:
-    """The requests of a file, by position. The file's pages are the system's, not this process's own memory."""
+    """The requests of a file, by position. It is mapped, so it does not count as this process's own memory."""
 
     def __init__(self, file: Path) -> None:
         with file.open("rb") as opened:

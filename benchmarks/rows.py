@@ -1,4 +1,4 @@
-"""Looking at rows and emptying tables: by SQL where there is a server, through the Data API where there is PGlite."""
+"""Reads rows and empties tables: by SQL on a server, through the Data API on PGlite."""
 
 from typing import Any, Protocol, cast
 
@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 Row = dict[str, Any]
 
 ANSWER_SECONDS = 60.0
-"""PGlite answers slowly for a table of ten thousand rows."""
+"""PGlite is slow for a table of ten thousand rows."""
 
 
 class Rows(Protocol):
@@ -23,7 +23,7 @@ class Rows(Protocol):
 
 
 class ServerRows:
-    """A database of a PostgreSQL server; every call is a connection of its own, so nothing is held while it runs."""
+    """A database of a PostgreSQL server; every call has its own connection."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn

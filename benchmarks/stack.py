@@ -1,6 +1,6 @@
-"""What the peers stand on: PostgreSQL 18 that waits for its disk, Supabase Lite in front of it, and Lite on PGlite.
+"""What the peers run on: a durable PostgreSQL 18, Supabase Lite in front of it, and Lite on PGlite.
 
-Every part is started when it is first asked for, so that a run pays for what it measures only.
+Every part starts on first use.
 """
 
 import json
@@ -28,22 +28,22 @@ DURABLE = {
     "synchronous_commit": "on",
     "max_connections": "400",  # pgbench with 256 clients
     "shared_buffers": "1GB",  # a small project's server; the default of 128 MB is a laptop's
-    "max_wal_size": "8GB",  # no checkpoint is forced in the middle of a run
+    "max_wal_size": "8GB",  # no forced checkpoint during a run
 }
-"""Server settings: a commit is on the disk before it is answered. Everything else is PostgreSQL's default."""
+"""Server settings: commits are on disk before they are answered. Everything else is PostgreSQL's default."""
 
 _SQL = Path(__file__).with_name("sql")
 
 
 class Backend(StrEnum):
-    """What stands behind the Data API."""
+    """The database behind the Data API."""
 
     POSTGRES = "PostgreSQL 18"
     PGLITE = "PGlite"
 
 
 class Schema(StrEnum):
-    """Which tables a project has: ours, or the guide's as they were."""
+    """The tables of a project: ours, or the merchant guide's unchanged."""
 
     SUPATOSS = "supatoss"
     GUIDE = "guide"
@@ -73,7 +73,7 @@ class Project:
 
 
 class Stack:
-    """Starts parts on demand, ends them all at the end, and keeps logs until then."""
+    """Starts parts on demand, and stops them all at the end."""
 
     def __init__(self, warm_up_calls: int = WARM_UP_CALLS) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="supatoss-bench-"))
@@ -132,7 +132,7 @@ class Stack:
         return Project(lite, ServerRows(dsn) if dsn else DataApiRows(lite.url, SUPABASE_KEY))
 
     def _warm_up(self, lite: LocalSupabase) -> None:
-        """Node compiles what runs often: its first thousands of calls cost Lite three times as much."""
+        """Node compiles hot code: Lite's first thousands of calls cost three times as much."""
         body = json.dumps({"query": "select 1 as one"}).encode()
         call = render("/rest/v1/rpc/benchmark_query", body, {"apikey": SUPABASE_KEY})
         requests = self.folder / "warm-up.requests"
@@ -141,7 +141,7 @@ class Stack:
             drive("benchmarks.driver", requests, [(LOOPBACK, lite.port)], Load(connections, 60.0, count))
 
     def _migrations(self, schema: Schema) -> Path:
-        """A folder of migrations: those of the schema, and the benchmark's own door to the rows."""
+        """A folder with the schema's migrations, and the benchmark's own functions to read rows."""
         folder = self.folder / f"migrations-{schema.value}"
         if folder.exists():
             return folder

@@ -1,4 +1,4 @@
-"""Loads on tables that keep their rows: every measurement brings orders of its own, so nothing has to be emptied."""
+"""Loads on tables that keep their rows: every measurement uses new orders."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from benchmarks.measure import Load, Measurement, measure
 from benchmarks.oracle import verify
 from benchmarks.peers.supatoss import Supatoss
 from benchmarks.stack import Backend, Stack
-from benchmarks.workload import Stories, orders_of, plan
+from benchmarks.workload import OrderMix, orders_of, plan
 
 WARM_UP_DELIVERIES = 3000
 WARM_UP_SECONDS = 20.0
@@ -17,7 +17,7 @@ WARM_UP_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """supatoss under one load, with a share of duplicates, and orders that are cancelled now and then."""
+    """supatoss under one load with a share of duplicates and some cancelled orders."""
 
     processes: int
     duplicate_share: float
@@ -33,17 +33,17 @@ class Steady:
 
 @dataclass
 class SteadyRun:
-    """Measures loads one after the other on the tables as they are. The stack's tables are emptied once, at first."""
+    """Measures loads one after the other without emptying the tables."""
 
     stack: Stack
     backend: Backend = Backend.POSTGRES
     _seeds: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def measure(self, steady: Steady) -> tuple[Measurement, float]:
-        """The measurement, and the seconds that the slowest process took to be ready."""
+        """The measurement, and the seconds until the slowest process was ready."""
         seed = next(self._seeds)
         load = steady.load
-        sendings = plan(WARM_UP_DELIVERIES + load.count, steady.duplicate_share, Stories.MIXED, seed)
+        sendings = plan(WARM_UP_DELIVERIES + load.count, steady.duplicate_share, OrderMix.MIXED, seed)
         rows = self.stack.project(self.backend).rows
         with Supatoss(self.backend, steady.processes).start(self.stack, sendings) as running:
             running.drive(Load(1, WARM_UP_SECONDS, 20))
@@ -72,5 +72,5 @@ HEADER = "| load | answers/s | p50 / p99 / max ms | MiB a process | ready after 
 
 
 def count_problems(measurements: Sequence[Measurement]) -> int:
-    """Over all of them."""
+    """Problems of all measurements."""
     return sum(len(measurement.problems) for measurement in measurements)

@@ -1,11 +1,11 @@
-"""The figures of a run as one table: medians over the rounds."""
+"""A run as one table: medians over the rounds."""
 
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.matrix import Cell
+from benchmarks.comparison import Cell
 
 _GROUPS = ("service", "api", "postgres", "driver")
 
@@ -23,7 +23,7 @@ class Median:
 
 
 def medians(cells: Iterable[Cell]) -> dict[str, dict[int, Median]]:
-    """By peer, by connections, in the order in which they were measured."""
+    """By peer and connections, in order of measurement."""
     by_place: dict[str, dict[int, list[Cell]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
         by_place[cell.peer][cell.connections].append(cell)

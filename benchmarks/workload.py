@@ -1,4 +1,4 @@
-"""Deliveries to measure with: the same ones for the same seed, about 1.4 kB each, as Toss sends them."""
+"""Deliveries to measure with: the same for the same seed, about 1.4 kB each, like Toss's."""
 
 import datetime as dt
 import json
@@ -17,8 +17,8 @@ _CANCELED_SHARE = 0.2
 _PARTLY_CANCELED_SHARE = 0.1
 
 
-class Stories(StrEnum):
-    """What happens to an order. PAID: its one event is DONE. MIXED: some are cancelled, at once or in two parts."""
+class OrderMix(StrEnum):
+    """What happens to orders. PAID: one DONE event each. MIXED: some are cancelled, at once or in two parts."""
 
     PAID = "paid"
     MIXED = "mixed"
@@ -26,7 +26,7 @@ class Stories(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One delivery: the bytes of its body, when it was sent, and how often its event had been sent before."""
+    """One delivery: its body, when it was sent, and how often its event had been sent before."""
 
     body: bytes
     transmission_time: str
@@ -34,18 +34,18 @@ class Sending:
 
 
 def plan(
-    count: int, duplicate_share: float = 0.0, stories: Stories = Stories.PAID, seed: int = 1, *, shuffle: bool = True
+    count: int, duplicate_share: float = 0.0, mix: OrderMix = OrderMix.PAID, seed: int = 1, *, shuffle: bool = True
 ) -> tuple[Sending, ...]:
-    """So many deliveries. `duplicate_share` of them (0 to below 1) carry an event that another one carries too.
+    """`count` deliveries; `duplicate_share` of them (0 to below 1) repeat another one's event.
 
-    Shuffled: a cancel may come before its approval, a duplicate long after its original.
+    Shuffled, a cancel may come before its approval, and a duplicate long after its original.
     """
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     distinct = max(1, round(count * (1 - duplicate_share)))
     bodies: list[bytes] = []
     order = 0
     while len(bodies) < distinct:
-        bodies += [_bytes(event) for event in _events(order, stories, seed, rng)][: distinct - len(bodies)]
+        bodies += [_bytes(event) for event in _events(order, mix, seed, rng)][: distinct - len(bodies)]
         order += 1
     sent = [*bodies, *rng.choices(bodies, k=count - distinct)]
     if shuffle:
@@ -61,7 +61,7 @@ def plan(
 
 
 def orders_of(seed: int) -> tuple[str, str]:
-    """The range of order ids of a seed: the first, and what comes after the last."""
+    """The range of a seed's order ids: the first, and the end, which is not included."""
     return f"bench-{seed:04d}", f"bench-{seed + 1:04d}"
 
 
@@ -78,13 +78,13 @@ def _bytes(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _events(order: int, stories: Stories, seed: int, rng: random.Random) -> list[dict[str, Any]]:
+def _events(order: int, mix: OrderMix, seed: int, rng: random.Random) -> list[dict[str, Any]]:
     """The events of one order, oldest first."""
     amount = rng.randrange(1_000, 500_000, 100)
     approved = FIRST_APPROVAL + dt.timedelta(seconds=order)
     payment = _payment(order, amount, approved, seed, rng)
     events = [_event(payment, approved)]
-    drawn = rng.random() if stories is Stories.MIXED else 1.0
+    drawn = rng.random() if mix is OrderMix.MIXED else 1.0
     if drawn < _PARTLY_CANCELED_SHARE:
         events.append(_cancelled(payment, [amount // 2], approved, rng))
         events.append(_cancelled(payment, [amount // 2, amount - amount // 2], approved, rng))
@@ -124,7 +124,7 @@ def _cancelled(
 
 
 def _payment(order: int, amount: int, approved: dt.datetime, seed: int, rng: random.Random) -> dict[str, Any]:
-    """A whole Payment object of a card payment that is DONE."""
+    """A complete Payment object of a card payment that is DONE."""
     mark = f"{seed:04d}{order:08d}"
     payment_key = f"tbench20260314{mark}Qw7Zx"
     vat = amount // 11

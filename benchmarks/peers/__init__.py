@@ -1,1 +1,1 @@
-"""What is measured: supatoss, and what could stand in its place. One module a kind of peer."""
+"""What is measured: supatoss and its alternatives, one module for each kind of peer."""

@@ -13,7 +13,7 @@ from benchmarks.workload import SECRET_KEY, Sending
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """Verifies and stores nothing."""
+    """Verifies, but stores nothing."""
 
     name: str = "bare Starlette + HMAC, no database"
 

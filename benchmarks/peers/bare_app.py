@@ -1,4 +1,4 @@
-"""A program that only verifies: Starlette, one HMAC, and an answer. Nothing that stores can be faster."""
+"""Starlette, one HMAC and an answer: anything that stores is slower."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ _KEY = os.environ.get("TOSS_SECRET_KEY", "").encode()
 
 
 def is_genuine(request: Request, body: bytes) -> bool:
-    """Whether the guide's signature is right."""
+    """Whether the merchant guide's signature is valid."""
     time = request.headers.get("tosspayments-webhook-transmission-time", "")
     expected = hmac.digest(_KEY, body + b":" + time.encode(), hashlib.sha256).hex()
     return hmac.compare_digest(expected, request.headers.get("tosspayments-webhook-signature", ""))
@@ -33,7 +33,7 @@ async def healthz(_request: Request) -> Response:
 
 
 def run(app: Starlette) -> None:
-    """Serves an application as supatoss is served, on HOST and PORT."""
+    """Serves an application like supatoss, on HOST and PORT."""
     uvicorn.run(
         app, host=os.environ["HOST"], port=int(os.environ["PORT"]), log_config=None, access_log=False, log_level="error"
     )

@@ -1,4 +1,4 @@
-"""What the peers share: starting HTTP servers, and the checks of their tables."""
+"""What peers share: starting HTTP servers, and npm packages."""
 
 import os
 import sys
@@ -14,15 +14,15 @@ import httpx
 from benchmarks.measure import Running
 from benchmarks.stack import Stack
 from benchmarks.workload import Sending
-from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+from scripts.local_stack import LOOPBACK, ROOT, Child, free_port, install
 
 READY_SECONDS = 30.0
 QUIET = {"PATH": os.environ.get("PATH", os.defpath)}
-"""The environment of a peer: nothing of this shell's settings."""
+"""A peer's environment: none of this shell's settings."""
 
 
 class Peer(Protocol):
-    """Something that takes deliveries."""
+    """Something that receives deliveries."""
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Server:
 def servers(
     commands: Sequence[Sequence[str | Path]], environment: Mapping[str, str], stack: Stack, ready_path: str, name: str
 ) -> Iterator[list[Server]]:
-    """Starts one HTTP server a command, each with PORT in its environment, until the end of the block."""
+    """Runs one HTTP server for each command, with PORT in its environment, for the length of a block."""
     with ExitStack() as running:
         started = []
         for number, command in enumerate(commands):
@@ -79,3 +79,8 @@ def _answers(port: int, path: str) -> bool:
         return httpx.get(f"http://{LOOPBACK}:{port}{path}", trust_env=False, timeout=5.0).is_success
     except httpx.TransportError:
         return False
+
+
+def install_peers() -> Path:
+    """The node_modules with deno, supabase-js and stripe-sync-engine, installed on first use. May raise StackError."""
+    return install(progress=print, source=Path(__file__).parent, name="bench-npm")

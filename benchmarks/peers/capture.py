@@ -1,7 +1,7 @@
-"""The calls that the service makes for lone deliveries, as bytes: what a bare call has to carry to do the same work.
+"""The service's calls for single deliveries, as bytes: what a bare call must send to do the same work.
 
-The service itself makes them, against a Data API that notes each call and refuses it, so that no name, argument or
-header is written down twice.
+The service itself makes them against a Data API that records and refuses each call, so that no name, argument or header
+is written twice.
 """
 
 import json
@@ -41,25 +41,25 @@ class Call:
 
     @property
     def request(self) -> bytes:
-        """As an HTTP request on a connection that stays open."""
+        """As an HTTP request over keep-alive."""
         return render(self.path, self.body, self.headers)
 
 
 def capture_calls(stack: Stack, sendings: Sequence[Sending]) -> list[Call]:
-    """One recording call a delivery, in their order. StackError when the service makes other calls than that."""
+    """One recording call for each delivery, in order. StackError if the service makes any other number of calls."""
     requests = stack.folder / "capture.requests"
     write_requests(requests, map(toss_request, sendings))
-    with _noting_server() as (calls, port):
+    with _recording_server() as (calls, port):
         environment = {**settings(f"http://{LOOPBACK}:{port}"), "WORKER": "off", "LOG_LEVEL": "ERROR"}
         with servers([python("supatoss", "serve")], environment, stack, "/healthz", "capture") as (server,):
             drive("benchmarks.driver", requests, [server.address], Load(connections=1, seconds=120.0))
     if len(calls) != len(sendings):
-        raise StackError(f"the service made {len(calls)} recording calls for {len(sendings)} lone deliveries")
+        raise StackError(f"the service made {len(calls)} recording calls for {len(sendings)} single deliveries")
     return calls
 
 
 @contextmanager
-def _noting_server() -> Iterator[tuple[list[Call], int]]:
+def _recording_server() -> Iterator[tuple[list[Call], int]]:
     calls: list[Call] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -67,12 +67,12 @@ def _noting_server() -> Iterator[tuple[list[Call], int]]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            """Notes a call and refuses it for good: the service does not try again."""
+            """Records a call and refuses it permanently, so that the service does not retry."""
             body = self.rfile.read(int(self.headers["content-length"]))
             if RECORDING.fullmatch(self.path):
                 kept = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_COPIED}
                 calls.append(Call(self.path, kept, body))
-            answer = json.dumps({"code": "22000", "message": "noted", "details": None, "hint": None}).encode()
+            answer = json.dumps({"code": "22000", "message": "recorded", "details": None, "hint": None}).encode()
             self.send_response(400)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(answer)))
@@ -80,7 +80,7 @@ def _noting_server() -> Iterator[tuple[list[Call], int]]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

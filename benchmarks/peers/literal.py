@@ -1,7 +1,7 @@
-"""The webhook function of the guide, word for word: verify, insert the event, look the payment up, upsert it.
+"""The merchant guide's webhook function, literally: verify, insert the event, look up the payment, upsert it.
 
-Three calls of the Data API an event, on the guide's own tables. Once in Python on the same client as supatoss, once as
-an edge function for Deno on supabase-js.
+It makes three Data API calls for each event, on the guide's own tables: in Python with the same client as supatoss, and
+as an edge function for Deno with supabase-js.
 """
 
 import shutil
@@ -13,8 +13,7 @@ from pathlib import Path
 
 from benchmarks.latency import Report
 from benchmarks.measure import Driven, Running
-from benchmarks.peers.base import python, servers
-from benchmarks.peers.packages import install_peers
+from benchmarks.peers.base import install_peers, python, servers
 from benchmarks.requests import toss_request, write_requests
 from benchmarks.rows import Rows
 from benchmarks.stack import SUPABASE_KEY, Backend, Schema, Stack
@@ -69,7 +68,7 @@ class Literal:
 
 
 def verify_counts(rows: Rows, sendings: Sequence[Sending], report: Report) -> list[str]:
-    """Right when each acknowledged delivery has its row, and each event its payment: more is not promised here."""
+    """Checks only what the function promises: a row for each acknowledged delivery, a payment for each event."""
     (found,) = rows.query(
         "select (select count(*) from public.webhook_events) as events,"
         " (select count(*) from public.payments where payment_status = 'DONE') as payments"

@@ -1,4 +1,4 @@
-"""The guide's function as a program of its own, on Starlette and the asynchronous Supabase client as it comes."""
+"""The guide's function on Starlette, with the asynchronous Supabase client and its defaults."""
 
 import json
 import os
@@ -22,7 +22,7 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 async def webhook(request: Request) -> Response:
-    """Verify, insert the event, look the payment up, upsert it."""
+    """Verify, insert the event, look up the payment, upsert it."""
     body = await request.body()
     if not is_genuine(request, body):
         return PlainTextResponse("Invalid signature", 401)

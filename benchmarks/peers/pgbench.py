@@ -1,4 +1,4 @@
-"""PostgreSQL alone, driven by pgbench with one transaction an event: what the same server can do without HTTP."""
+"""PostgreSQL alone, driven by pgbench with one transaction for each event: what the server can do without HTTP."""
 
 import json
 import os
@@ -31,7 +31,7 @@ _MICROSECONDS = 1_000_000
 _COUNTER = "\\set n :n + 1\n\\set mark :client_id * 10000000 + :n\n"
 _MARK = f"lpad((:mark)::text, {MARK_DIGITS}, '0')"
 _EVENT_KEY = re.compile(r"\b[0-9a-f]{64}\b")
-"""An event key, however deep it stands in a call: 64 hexadecimal digits."""
+"""An event key anywhere in a call: 64 hexadecimal digits."""
 
 MINIMAL = """\
 with event as (
@@ -50,7 +50,7 @@ on conflict (payment_key) do update set payment_status = excluded.payment_status
 
 
 class Statement(StrEnum):
-    """What a transaction is."""
+    """What one transaction does."""
 
     RECORDING = "our recording function"
     MINIMAL = "insert event + upsert payment"
@@ -69,7 +69,7 @@ class PgBench:
 
     @contextmanager
     def start(self, stack: Stack, sendings: Sequence[Sending]) -> Iterator[Running]:
-        """Runs nothing yet; every load is a pgbench of its own."""
+        """Prepares the script; every load runs its own pgbench."""
         if shutil.which("pgbench") is None:
             raise StackError("pgbench is not on PATH (on Debian: postgresql-contrib)")
         script = stack.folder / f"pgbench-{self.statement.name.lower()}.sql"
@@ -99,7 +99,7 @@ class RunningPgBench:
         self.rows.execute("truncate public.webhook_events, public.payments")
 
     def drive(self, load: Load) -> Report:
-        """Runs pgbench for the time of the load, or for its count of transactions a client."""
+        """Runs pgbench for the load's time, or for its count of transactions per client."""
         folder = self.stack.folder / "pgbench"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

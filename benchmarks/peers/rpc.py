@@ -13,12 +13,12 @@ from benchmarks.stack import Backend, Stack
 from benchmarks.workload import Sending
 
 MAX_CALLS = 3000
-"""Calls are slow to capture, and a call an event is slow to drive: more are not needed in a run."""
+"""Capturing and driving single calls is slow, and a run needs no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class BareCalls:
-    """Calls through supabase-py, or as bytes on connections that stay open."""
+    """Calls through supabase-py, or raw over keep-alive."""
 
     is_through_client: bool
     backend: Backend = Backend.POSTGRES

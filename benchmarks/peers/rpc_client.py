@@ -1,4 +1,4 @@
-"""Makes calls through supabase-py, closed loop, one event a call; takes the driver's arguments, prints its report."""
+"""Like driver.py (same arguments, same report), but through supabase-py: closed loop, one event for each call."""
 
 import argparse
 import asyncio
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 12.0
 
 
 async def run(options: argparse.Namespace) -> Report:
-    """Calls until the requests or the time are over."""
+    """Calls until the requests or the time run out."""
     requests = Requests(options.requests)
     count = min(options.count, len(requests) - options.skip)
     calls = [read_call(requests[options.skip + index]) for index in range(count)]
@@ -39,7 +39,7 @@ async def run(options: argparse.Namespace) -> Report:
             try:
                 await client.rpc(function, arguments).execute()
             except (APIError, httpx.HTTPError):
-                continue  # it counts as not answered
+                continue  # counts as unanswered
             latencies.append(time.perf_counter() - sent)
             statuses[index] = 200
 

@@ -1,4 +1,4 @@
-"""@supabase/stripe-sync-engine behind a thin Node server, straight to PostgreSQL: one upsert an event, no event log."""
+"""@supabase/stripe-sync-engine behind a Node server, without a Data API: one upsert per event, no event log."""
 
 import hashlib
 import hmac
@@ -13,8 +13,7 @@ from typing import Any
 
 from benchmarks.latency import Report
 from benchmarks.measure import Driven, Running
-from benchmarks.peers.base import servers
-from benchmarks.peers.packages import install_peers
+from benchmarks.peers.base import install_peers, servers
 from benchmarks.requests import WEBHOOK_PATH, render, write_requests
 from benchmarks.rows import Rows, ServerRows
 from benchmarks.stack import Stack
@@ -24,14 +23,14 @@ from scripts.local_stack import StackError, find_node
 DATABASE = "bench_stripe"
 SECRET = "whsec_made_up_for_benchmarks"  # noqa: S105 - opens nothing
 SIGNED_AT = 4102444800
-"""2100-01-01: stripe's library refuses signatures that are older than five minutes, and never those of the future."""
+"""2100-01-01: Stripe's library refuses signatures older than five minutes, but accepts future ones."""
 
 MIGRATION_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class StripeSync:
-    """Takes as many payment_intent.succeeded events of the same size as supatoss takes events of Toss."""
+    """Receives payment_intent.succeeded events, as many and as large as supatoss's."""
 
     name: str = "stripe-sync-engine, Node (PostgreSQL 18, no Data API)"
 
@@ -55,7 +54,7 @@ class StripeSync:
 
 
 def stripe_request(sending: Sending) -> bytes:
-    """The same payment as Stripe would tell it, signed."""
+    """The same payment as a signed Stripe event."""
     body = json.dumps(_event(json.loads(sending.body)["data"]), ensure_ascii=False, separators=(",", ":")).encode()
     signature = hmac.digest(SECRET.encode(), f"{SIGNED_AT}.".encode() + body, hashlib.sha256).hex()
     return render(WEBHOOK_PATH, body, {"stripe-signature": f"t={SIGNED_AT},v1={signature}"})
@@ -114,7 +113,7 @@ def _event(payment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _database(stack: Stack, modules: Path) -> str:
-    """A database with the engine's own schema, made once a stack."""
+    """A database with the engine's schema, created once for each stack."""
     dsn = stack.postgres.dsn(DATABASE)
     marker = stack.folder / DATABASE
     if not marker.exists():
@@ -128,7 +127,7 @@ def _database(stack: Stack, modules: Path) -> str:
 
 
 def _program(modules: Path, name: str) -> Path:
-    """A program of ours beside the packages that it imports."""
+    """Copies a program of ours beside the packages it imports."""
     program = modules.parent / name
     shutil.copyfile(Path(__file__).with_name(name), program)
     return program

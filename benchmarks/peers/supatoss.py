@@ -14,7 +14,7 @@ from scripts.local_stack import LOOPBACK, free_port
 
 
 def settings(project_url: str) -> Mapping[str, str]:
-    """The service's settings: those of production but for the addresses. Nobody answers at Toss's."""
+    """The service's settings: like production, except the addresses. Nothing listens at Toss's."""
     return {
         "SUPABASE_URL": project_url,
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
@@ -30,7 +30,7 @@ def empty(project: Project) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Supatoss:
-    """supatoss on a backend. Connections are shared among the processes in turn, as Fly's proxy does with machines."""
+    """supatoss on a backend. Connections are distributed round-robin, as Fly's proxy does with machines."""
 
     backend: Backend = Backend.POSTGRES
     processes: int = 1

@@ -6,9 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.chart import bars, draw
-from benchmarks.comparison import reference
+from benchmarks.comparison import Cell, reference
 from benchmarks.latency import percentile, summarise
-from benchmarks.matrix import Cell
 from benchmarks.measure import Load, Measurement
 from benchmarks.memory import slope_mib_an_hour
 from benchmarks.report import BEGIN, DOCUMENT, END, read_cells, with_figures

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.oracle import verify
 from benchmarks.rows import Row
-from benchmarks.workload import Sending, Stories, plan
+from benchmarks.workload import OrderMix, Sending, plan
 
-SENDINGS = plan(60, 0.5, Stories.MIXED, seed=3)
+SENDINGS = plan(60, 0.5, OrderMix.MIXED, seed=3)
 
 
 class Tables:

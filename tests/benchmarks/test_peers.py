@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.bulk import Size, fill
+from benchmarks.comparison import Plan, run
 from benchmarks.explain import explain, scanned_tables
-from benchmarks.matrix import Plan, run
 from benchmarks.measure import Load
 from benchmarks.oracle import verify
 from benchmarks.peers.capture import RECORDING, capture_calls
@@ -15,9 +15,9 @@ from benchmarks.peers.pgbench import PgBench, Statement
 from benchmarks.peers.supatoss import Supatoss, empty
 from benchmarks.rows import ServerRows
 from benchmarks.stack import Backend, Stack
-from benchmarks.workload import Stories, orders_of, plan
+from benchmarks.workload import OrderMix, orders_of, plan
 
-SENDINGS = plan(60, 0.5, Stories.MIXED, seed=5)
+SENDINGS = plan(60, 0.5, OrderMix.MIXED, seed=5)
 INDEXES = (
     "select tablename, indexname, indexdef from pg_indexes"
     " where schemaname = 'public' order by tablename, indexname collate \"C\""

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from benchmarks.requests import Requests, toss_request, write_requests
-from benchmarks.workload import SECRET_KEY, Stories, orders_of, plan
+from benchmarks.workload import SECRET_KEY, OrderMix, orders_of, plan
 from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 
 
 def test_the_same_seed_makes_the_same_deliveries_and_another_one_others() -> None:
-    assert plan(200, 0.5, Stories.MIXED, seed=7) == plan(200, 0.5, Stories.MIXED, seed=7)
+    assert plan(200, 0.5, OrderMix.MIXED, seed=7) == plan(200, 0.5, OrderMix.MIXED, seed=7)
     keys = [{json.loads(one.body)["data"]["orderId"] for one in plan(50, seed=seed)} for seed in (7, 8)]
     assert not keys[0] & keys[1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 def test_duplicates_have_their_share(share: float) -> None:
-    sendings = plan(1000, share, Stories.MIXED)
+    sendings = plan(1000, share, OrderMix.MIXED)
 
     times = Counter(one.body for one in sendings)
 
@@ -29,7 +29,7 @@ def test_duplicates_have_their_share(share: float) -> None:
 
 
 def test_bodies_are_as_long_as_those_of_toss_and_korean() -> None:
-    sendings = plan(300, 0.0, Stories.MIXED)
+    sendings = plan(300, 0.0, OrderMix.MIXED)
 
     mean = sum(len(one.body) for one in sendings) / len(sendings)
 
@@ -38,7 +38,7 @@ def test_bodies_are_as_long_as_those_of_toss_and_korean() -> None:
 
 
 def test_mixed_orders_are_cancelled_to_the_last_won_and_arrive_in_any_order() -> None:
-    events = [json.loads(one.body) for one in plan(2000, 0.0, Stories.MIXED)]
+    events = [json.loads(one.body) for one in plan(2000, 0.0, OrderMix.MIXED)]
 
     statuses = Counter(event["data"]["status"] for event in events)
     arrived = [event["createdAt"] for event in events]

@@ -54,7 +54,7 @@ def test_a_stack_that_works_has_no_failure(world: World) -> None:
     assert found["anon calls functions"]["message"] == f"all {len(ARGUMENTS)} refused"
     assert found["clock, Data API"]["message"] == found["clock, Toss"]["message"] == "within 5 s"
     assert found["public webhook"]["message"].endswith("refuses unsigned and wrongly signed deliveries")
-    assert all(verdict["mend"] for verdict in found.values() if verdict["level"] != "ok")
+    assert all(verdict["fix"] for verdict in found.values() if verdict["level"] != "ok")
 
 
 def test_it_stores_nothing(world: World) -> None:
@@ -96,7 +96,7 @@ def test_what_is_broken_is_named(world: World, changes: dict[str, str | None], c
     assert json.loads(result.stdout)["ok"] is False
     verdict = verdicts(result)[check]
     assert (verdict["level"], verdict["message"].startswith(message)) == ("failed", True), verdict
-    assert verdict["mend"]
+    assert verdict["fix"]
 
 
 def test_another_service_at_the_public_address_is_seen(world: World) -> None:

@@ -77,7 +77,7 @@ def test_rows_that_the_public_key_reads_are_a_failure_and_not_shown() -> None:
 
     verdict = by_name(run(check_access, answer))["anon reads payment_secrets"]
     assert verdict.level is Level.FAILED
-    assert "enable row level security" in (verdict.mend or "")
+    assert "enable row level security" in (verdict.fix or "")
     assert "ps_1" not in repr(verdict)
 
 
@@ -116,7 +116,7 @@ def test_a_legacy_key_works_until_the_end_of_2026(setting: str) -> None:
     (verdict,) = asyncio.run(check_settings(SETTINGS.model_copy(update={setting: SecretStr("eyJh.eyJy.x")})))
     assert verdict.level is Level.WARNING
     assert re.fullmatch(rf"{setting.upper()} is a legacy \w+ key; .* by the end of 2026", verdict.message)
-    assert "Project Settings > API Keys" in (verdict.mend or "")
+    assert "Project Settings > API Keys" in (verdict.fix or "")
     assert asyncio.run(check_settings(SETTINGS))[0].level is Level.OK
 
 

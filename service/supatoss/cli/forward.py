@@ -82,8 +82,8 @@ class _Run:
             answer = await self._deliver(event)
             self._show(event, answer, None)
             if answer.status is None:
-                mend = f"to resume: --since {event.created_at.isoformat()}"
-                typer.echo(f"supatoss: {plain(answer)}; {mend}", err=True)
+                hint = f"to resume: --since {event.created_at.isoformat()}"
+                typer.echo(f"supatoss: {plain(answer)}; {hint}", err=True)
                 return ExitStatus.UNREACHABLE
             counts["delivered" if answer.exit_status is ExitStatus.OK else "refused"] += 1
         if not self.is_json:

@@ -24,12 +24,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line of the report: what was checked, the result, and how to fix it (mend)."""
+    """One line of the report: what was checked, the result, and the fix."""
 
     check: str
     level: Level
     message: str
-    mend: str | None = None
+    fix: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON."""
@@ -41,14 +41,14 @@ def ok(check: str, message: str) -> Verdict:
     return Verdict(check, Level.OK, message)
 
 
-def warning(check: str, message: str, mend: str) -> Verdict:
+def warning(check: str, message: str, fix: str) -> Verdict:
     """Works or could not be checked, but needs a look."""
-    return Verdict(check, Level.WARNING, message, mend)
+    return Verdict(check, Level.WARNING, message, fix)
 
 
-def failed(check: str, message: str, mend: str) -> Verdict:
+def failed(check: str, message: str, fix: str) -> Verdict:
     """Must be fixed."""
-    return Verdict(check, Level.FAILED, message, mend)
+    return Verdict(check, Level.FAILED, message, fix)
 
 
 MIGRATE = "run the migrations: npx supabase@3.1.0 db push --remote"
@@ -86,8 +86,8 @@ async def _examine(*, sends_alert: bool) -> list["Verdict"]:
     try:
         settings = Settings.load()
     except ConfigurationError as error:
-        mend = "set it where the service runs; .env.example describes every setting"
-        return [failed("settings", problem, mend) for problem in error.problems]
+        fix = "set it where the service runs; .env.example describes every setting"
+        return [failed("settings", problem, fix) for problem in error.problems]
     return [verdict for verdicts in await _run(settings, sends_alert=sends_alert) for verdict in verdicts]
 
 
@@ -125,5 +125,5 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 def _show(verdict: "Verdict") -> None:
     level = typer.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level], bold=verdict.level != "ok")
     typer.echo(f"{level} {verdict.check}: {plain(verdict.message)}")
-    if verdict.mend:
-        typer.echo(f"{'':<8} → {plain(verdict.mend)}")
+    if verdict.fix:
+        typer.echo(f"{'':<8} → {plain(verdict.fix)}")

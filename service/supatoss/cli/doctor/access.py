@@ -141,8 +141,8 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
         elif answer.status_code not in _REFUSED:
             callable_ones.append(function)
     if callable_ones:
-        mend = "in the SQL Editor: select supatoss.close_functions();"
-        return failed(check, f"it can call {', '.join(callable_ones)}", mend)
+        fix = "in the SQL Editor: select supatoss.close_functions();"
+        return failed(check, f"it can call {', '.join(callable_ones)}", fix)
     if missing:
         return warning(check, f"missing, or hidden from it: {', '.join(missing)}", MIGRATE)
     return ok(check, f"all {len(ARGUMENTS)} refused")
@@ -154,8 +154,8 @@ def _told(check: str, answer: httpx.Response) -> Verdict:
     code = content.get("code") if isinstance(content, dict) else None
     if code == "42501":
         return ok(check, "refused")
-    mend = "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
-    return warning(check, f"the key itself is refused: HTTP {answer.status_code}", mend)
+    fix = "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
+    return warning(check, f"the key itself is refused: HTTP {answer.status_code}", fix)
 
 
 def _json(answer: httpx.Response) -> Any:

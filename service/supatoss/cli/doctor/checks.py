@@ -131,10 +131,10 @@ async def check_database(settings: Settings, store: Store) -> list[Verdict]:
     except StoreKeyRefused as error:
         return [failed(DATA_API, str(error), _KEY)]
     except StoreUnavailable as error:
-        mend = (
+        fix = (
             f"check that SUPABASE_URL ({settings.supabase_url}) is the project's address and the project is not paused"
         )
-        return [failed(DATA_API, str(error), mend)]
+        return [failed(DATA_API, str(error), fix)]
     except StoreError as error:
         if _NO_FUNCTION in str(error):
             return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "supatoss's migrations are missing", MIGRATE)]
@@ -168,10 +168,8 @@ async def _check_key(api_url: str, key: str, check: str) -> Verdict:
             return warning(check, "accepted, but neither test_ nor live_", "check which environment it belongs to")
         return ok(check, f"{kind} key, accepted")
     except TossMisconfigured as error:
-        mend = (
-            "copy the secret key again from developers.tosspayments.com > API keys, and check that it is still active"
-        )
-        return failed(check, f"{kind} key, not accepted: {error.code}", mend)
+        fix = "copy the secret key again from developers.tosspayments.com > API keys, and check that it is still active"
+        return failed(check, f"{kind} key, not accepted: {error.code}", fix)
     except TossUnavailable as error:
         return failed(check, f"{kind} key, can't reach Toss: {error}", f"check that this machine can reach {api_url}")
     except TossError as error:
@@ -188,17 +186,17 @@ async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bo
     """Whether there is a target; with `sends`, whether it accepts a message. Its URL is a secret and never shown."""
     target = settings.alert_webhook_url
     if target is None:
-        mend = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
-        return [warning(ALERTS, "nobody is alerted: ALERT_WEBHOOK_URL is not set", mend)]
+        fix = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
+        return [warning(ALERTS, "nobody is alerted: ALERT_WEBHOOK_URL is not set", fix)]
     if not sends:
         return [ok(ALERTS, "a target is set; to test it: --send-test-alert")]
-    mend = "create a new incoming webhook and set ALERT_WEBHOOK_URL to its address"
+    fix = "create a new incoming webhook and set ALERT_WEBHOOK_URL to its address"
     try:
         answer = await http.post(target.get_secret_value(), json={"text": _TEST_ALERT, "content": _TEST_ALERT})
     except httpx.HTTPError as error:
-        return [failed(ALERTS, f"the target cannot be reached: {type(error).__name__}", mend)]
+        return [failed(ALERTS, f"the target cannot be reached: {type(error).__name__}", fix)]
     if not answer.is_success:
-        return [failed(ALERTS, f"the target answers HTTP {answer.status_code}", mend)]
+        return [failed(ALERTS, f"the target answers HTTP {answer.status_code}", fix)]
     return [ok(ALERTS, "the target accepted a test message")]
 
 
@@ -214,8 +212,8 @@ _TUNNEL = "Toss needs a public https address: deploy, or register a tunnel's URL
 async def check_endpoint(settings: Settings, http: httpx.AsyncClient) -> list[Verdict]:
     """Whether Toss can reach it, whether it is ready, and whether it refuses forgeries."""
     if not settings.public_url:
-        mend = "set PUBLIC_URL to the service's public address, https://<app>.fly.dev"
-        return [warning(ADDRESS, "not checked: PUBLIC_URL is not set", mend)]
+        fix = "set PUBLIC_URL to the service's public address, https://<app>.fly.dev"
+        return [warning(ADDRESS, "not checked: PUBLIC_URL is not set", fix)]
     return [
         await _check_address(settings.public_url),
         await _check_ready(http, settings.public_url),
@@ -238,17 +236,17 @@ async def _check_address(url: str) -> Verdict:
 
 
 async def _check_ready(http: httpx.AsyncClient, url: str) -> Verdict:
-    mend = "check that PUBLIC_URL is the service's address and that the service runs (see its logs)"
+    fix = "check that PUBLIC_URL is the service's address and that the service runs (see its logs)"
     try:
         answer = await http.get(f"{url}/readyz")
     except httpx.HTTPError as error:
-        return failed(READY, f"no answer: {type(error).__name__}", mend)
+        return failed(READY, f"no answer: {type(error).__name__}", fix)
     content = _object(answer)
     if answer.is_success and content.get("status") == "ready":
         return ok(READY, f"ready, schema version {content.get('schema_version')}")
     if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "problem" in content:
         return failed(READY, f"not ready: {content['problem']}", "fix that; the verdicts above may say how")
-    return failed(READY, f"HTTP {answer.status_code}, but not from supatoss", mend)
+    return failed(READY, f"HTTP {answer.status_code}, but not from supatoss", fix)
 
 
 async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
@@ -268,8 +266,8 @@ async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
                 WEBHOOK, f"accepts a delivery that is {what}", "check what is running there; it is not supatoss"
             )
         if answer.status_code != httpx.codes.UNAUTHORIZED:
-            mend = "check that the proxy passes POST requests with a body to the service"
-            return failed(WEBHOOK, f"answers HTTP {answer.status_code} to a delivery that is {what}, not 401", mend)
+            fix = "check that the proxy passes POST requests with a body to the service"
+            return failed(WEBHOOK, f"answers HTTP {answer.status_code} to a delivery that is {what}, not 401", fix)
     return ok(WEBHOOK, f"{url} refuses unsigned and wrongly signed deliveries")
 
 
