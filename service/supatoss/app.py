@@ -23,7 +23,7 @@ from supatoss.inbox.verify import Lookups, Verifier
 from supatoss.inbox.worker import Worker
 from supatoss.ops import operators_page
 from supatoss.reconcile.run import Reconciliation
-from supatoss.reconcile.schedule import Retention, Timetable
+from supatoss.reconcile.schedule import Retention, Schedule
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.telemetry import TOSS_CALLS, configure_logging, log_output
@@ -58,7 +58,7 @@ def create_app(
     worker = worker or Worker(store, toss)
     loops: list[Loop] = [make_watch(settings, store)]
     if settings.worker == "in-process":
-        loops += [worker, make_timetable(settings, store, toss)]
+        loops += [worker, make_schedule(settings, store, toss)]
     webhook = WebhookEndpoint(
         Verifier(
             store,
@@ -121,10 +121,10 @@ def open_toss(settings: Settings) -> TossClient:
     )
 
 
-def make_timetable(settings: Settings, store: Store, toss: TossClient) -> Timetable:
+def make_schedule(settings: Settings, store: Store, toss: TossClient) -> Schedule:
     """What is done by the clock, as the settings say."""
     days = settings.payload_retention_days
-    return Timetable(Reconciliation(store, toss), settings.reconcile_at, Retention(store, days) if days else None)
+    return Schedule(Reconciliation(store, toss), settings.reconcile_at, Retention(store, days) if days else None)
 
 
 def make_watch(settings: Settings, store: Store) -> Watch:

@@ -13,12 +13,11 @@ from scripts.emulator.options import Options
 from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret
-from supatoss.reconcile.asking import Asking
-from supatoss.reconcile.days import Days, today
+from supatoss.reconcile.records import Days, TossRecords, today
 from supatoss.reconcile.run import Reconciliation, Report
 from supatoss.store import Store
 from supatoss.store.findings import Finding
-from supatoss.store.reconciliation import Subjects
+from supatoss.store.reconciliation import Scope
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
@@ -159,14 +158,12 @@ class Play:
             await self.project.hear(payment)
         return payment
 
-    async def reconcile(
-        self, *, applies: bool = False, subjects: Subjects = Subjects.PAYMENTS
-    ) -> tuple[Report, list[Finding]]:
+    async def reconcile(self, *, applies: bool = False, scope: Scope = Scope.PAYMENTS) -> tuple[Report, list[Finding]]:
         """Today, and yesterday for tests that run over midnight in Korea."""
         now = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
         day = today(now)
         days = Days(day - dt.timedelta(days=1), day)
-        return await reconcile(self.project, self.toss, days, now, applies=applies, subjects=subjects)
+        return await reconcile(self.project, self.toss, days, now, applies=applies, scope=scope)
 
 
 async def reconcile(
@@ -176,11 +173,11 @@ async def reconcile(
     now: dt.datetime,
     *,
     applies: bool = False,
-    subjects: Subjects = Subjects.PAYMENTS,
+    scope: Scope = Scope.PAYMENTS,
     page_size: int = 1000,
 ) -> tuple[Report, list[Finding]]:
-    reconciliation = Reconciliation(project.store, toss, asking=Asking(toss, no_sleep), page_size=page_size)
-    report = await reconciliation.reconcile(subjects, days, now, applies=applies)
+    reconciliation = Reconciliation(project.store, toss, records=TossRecords(toss, no_sleep, page_size))
+    report = await reconciliation.reconcile(scope, days, now, applies=applies)
     return report, [finding async for finding in reconciliation.findings(report.run)]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supatoss.store.findings import Cause, Finding, Kind, Outcome
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from tests.reconcile.conftest import Play, Project
 
 pytestmark = [
@@ -15,11 +15,11 @@ pytestmark = [
 ]
 
 
-def kinds(findings: list[Finding]) -> dict[str | None, Kind]:
+def kinds(findings: list[Finding]) -> dict[str | None, FindingKind]:
     return {finding.order_id: finding.kind for finding in findings}
 
 
-async def check_repair(play: Play, expected: dict[str, Kind]) -> None:
+async def check_repair(play: Play, expected: dict[str, FindingKind]) -> None:
     """Dry: exactly these are found and nothing changes. Applied: all are repaired. Again: nothing is found."""
     before = await play.project.rows("payments?order=order_id")
     report, findings = await play.reconcile()
@@ -27,7 +27,9 @@ async def check_repair(play: Play, expected: dict[str, Kind]) -> None:
     assert report.left == len(expected)
     assert await play.project.rows("payments?order=order_id") == before
     report, findings = await play.reconcile(applies=True)
-    assert [(finding.outcome, finding.reason) for finding in findings] == [(Outcome.REPAIRED, None)] * len(expected)
+    assert [(finding.outcome, finding.reason) for finding in findings] == [(FindingOutcome.REPAIRED, None)] * len(
+        expected
+    )
     assert (report.left, report.repaired) == (0, len(expected))
     report, findings = await play.reconcile()
     assert (report.left, findings) == (0, [])
@@ -82,13 +84,13 @@ async def test_lost_webhooks_of_every_kind_are_repaired(play: Play) -> None:
     await check_repair(
         play,
         {
-            "order-lost": Kind.MISSING,
-            "order-unknown": Kind.MISSING,
-            "order-canceled": Kind.STATUS,
-            "order-part": Kind.STATUS,
-            "order-second-part": Kind.STATUS,
-            "order-deposited": Kind.STATUS,
-            "order-taken-back": Kind.EXTRA,
+            "order-lost": FindingKind.MISSING,
+            "order-unknown": FindingKind.MISSING,
+            "order-canceled": FindingKind.STATUS,
+            "order-part": FindingKind.STATUS,
+            "order-second-part": FindingKind.STATUS,
+            "order-deposited": FindingKind.STATUS,
+            "order-taken-back": FindingKind.EXTRA,
         },
     )
     row = await play.project.payment("order-second-part")
@@ -98,23 +100,23 @@ async def test_lost_webhooks_of_every_kind_are_repaired(play: Play) -> None:
     assert {(event["proof"], event["status"]) for event in events} == {("toss_api", "processed")}
 
 
-TAMPERED: list[tuple[dict[str, Any], Kind]] = [
-    ({"payment_status": "PENDING"}, Kind.STATUS),
-    ({"payment_status": "CANCELED", "canceled_at": "2026-01-01T00:00:00+00:00"}, Kind.STATUS),
-    ({"amount": 1}, Kind.AMOUNT),
-    ({"currency": "USD"}, Kind.AMOUNT),
-    ({"balance_amount": 1}, Kind.AMOUNT),
-    ({"approved_at": "2026-01-01T00:00:00+00:00"}, Kind.TIME),
-    ({"approved_at": None}, Kind.TIME),
-    ({"cancels": [{"transactionKey": "made-up", "cancelAmount": 1}]}, Kind.STATUS),
-    ({"payment_status": "PENDING", "approved_at": None, "amount": 5, "order_name": "다른 이름"}, Kind.AMOUNT),
+TAMPERED: list[tuple[dict[str, Any], FindingKind]] = [
+    ({"payment_status": "PENDING"}, FindingKind.STATUS),
+    ({"payment_status": "CANCELED", "canceled_at": "2026-01-01T00:00:00+00:00"}, FindingKind.STATUS),
+    ({"amount": 1}, FindingKind.AMOUNT),
+    ({"currency": "USD"}, FindingKind.AMOUNT),
+    ({"balance_amount": 1}, FindingKind.AMOUNT),
+    ({"approved_at": "2026-01-01T00:00:00+00:00"}, FindingKind.TIME),
+    ({"approved_at": None}, FindingKind.TIME),
+    ({"cancels": [{"transactionKey": "made-up", "cancelAmount": 1}]}, FindingKind.STATUS),
+    ({"payment_status": "PENDING", "approved_at": None, "amount": 5, "order_name": "다른 이름"}, FindingKind.AMOUNT),
 ]
 
 
 @pytest.mark.parametrize(("columns", "kind"), TAMPERED)
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_a_tampered_row_is_what_toss_says_again(
-    play: Play, columns: dict[str, Any], kind: Kind, *, is_known: bool
+    play: Play, columns: dict[str, Any], kind: FindingKind, *, is_known: bool
 ) -> None:
     if is_known:
         await play.project.order("order-tampered")
@@ -135,7 +137,7 @@ async def test_a_tampered_status_that_an_event_has_folded_in_is_repaired(play: P
     await play.project.update("payments?order_id=eq.order-folded", payment_status="CANCELED", canceled_at=str(now()))
     await play.project.hear({"paymentKey": key, "orderId": "order-folded", "status": "IN_PROGRESS"})
     assert (await play.project.payment("order-folded"))["payment_status"] == "CANCELED"
-    await check_repair(play, {"order-folded": Kind.STATUS})
+    await check_repair(play, {"order-folded": FindingKind.STATUS})
     row = await play.project.payment("order-folded")
     assert (row["payment_status"], row["canceled_at"]) == ("DONE", None)
 
@@ -144,7 +146,10 @@ async def test_a_payment_key_that_was_tampered_with_is_found_from_both_sides(pla
     key = await play.pay("order-key")
     await play.project.update("payments?order_id=eq.order-key", payment_key="made-up")
     _, findings = await play.reconcile()
-    assert {(item.payment_key, item.kind) for item in findings} == {(key, Kind.STATUS), ("made-up", Kind.EXTRA)}
+    assert {(item.payment_key, item.kind) for item in findings} == {
+        (key, FindingKind.STATUS),
+        ("made-up", FindingKind.EXTRA),
+    }
     report, _ = await play.reconcile(applies=True)
     assert (report.left, report.repaired) == (0, 2)
     assert (await play.project.payment("order-key"))["payment_key"] == key
@@ -156,7 +161,7 @@ async def test_an_amount_that_the_application_stored_otherwise_needs_a_person(pl
     await play.pay("order-cheap", heard=False)
     for _ in range(2):
         report, (finding,) = await play.reconcile(applies=True)
-        assert (finding.outcome, finding.reason) == (Outcome.NEEDS_PERSON, Cause.AMOUNT_MISMATCH)
+        assert (finding.outcome, finding.reason) == (FindingOutcome.NEEDS_PERSON, FindingReason.AMOUNT_MISMATCH)
         assert report.left == 1
         row = await play.project.payment("order-cheap")
         assert (row["payment_status"], row["amount"], row["approved_at"]) == ("PENDING", 9_000, None)
@@ -178,7 +183,7 @@ async def test_an_amount_changed_before_the_webhook_came_is_not_taken_for_accept
     await play.project.update("payments?order_id=eq.order-early", amount=7_000)
     await play.step(key, "approve", heard=False)
     report, (finding,) = await play.reconcile(applies=True)
-    assert (finding.outcome, finding.reason) == (Outcome.NEEDS_PERSON, Cause.AMOUNT_MISMATCH)
+    assert (finding.outcome, finding.reason) == (FindingOutcome.NEEDS_PERSON, FindingReason.AMOUNT_MISMATCH)
     assert report.left == 1
     row = await play.project.payment("order-early")
     assert (row["payment_status"], row["amount"]) == ("IN_PROGRESS", 7_000)
@@ -188,12 +193,12 @@ async def test_a_double_charge_needs_a_person(play: Play) -> None:
     await play.pay("order-twice")
     await play.pay("order-twice", heard=False)
     _, (finding,) = await play.reconcile()
-    assert finding.kind is Kind.MISSING
+    assert finding.kind is FindingKind.MISSING
     for _ in range(2):
         report, (finding,) = await play.reconcile(applies=True)
-        assert (finding.outcome, finding.reason) == (Outcome.NEEDS_PERSON, Cause.DOUBLE_CHARGE)
+        assert (finding.outcome, finding.reason) == (FindingOutcome.NEEDS_PERSON, FindingReason.DOUBLE_CHARGE)
         assert report.left == 1
-    assert finding.kind is Kind.DOUBLE_CHARGE
+    assert finding.kind is FindingKind.DOUBLE_CHARGE
     # The person refunds the second payment.
     await play.step(finding.payment_key or "", "cancel")
     assert (await play.reconcile())[1] == []
@@ -207,18 +212,18 @@ async def test_money_that_toss_knows_nothing_of_is_reported_and_never_deleted(pl
     outcomes = []
     for applies in (False, True):
         report, findings = await play.reconcile(applies=applies)
-        assert kinds(findings) == {"order-made-up": Kind.EXTRA, "order-no-time": Kind.EXTRA}
-        assert {finding.reason for finding in findings} == {Cause.UNKNOWN_TO_TOSS}
+        assert kinds(findings) == {"order-made-up": FindingKind.EXTRA, "order-no-time": FindingKind.EXTRA}
+        assert {finding.reason for finding in findings} == {FindingReason.UNKNOWN_TO_TOSS}
         assert report.left == 2
         outcomes.append({finding.outcome for finding in findings})
-    assert outcomes == [{Outcome.FOUND}, {Outcome.NEEDS_PERSON}]
+    assert outcomes == [{FindingOutcome.FOUND}, {FindingOutcome.NEEDS_PERSON}]
     assert await play.project.rows("payments?order=order_id") == before
 
 
 async def test_a_row_that_says_paid_for_a_payment_that_was_not_is_what_toss_says(play: Play) -> None:
     key = str((await play.do("payments", orderId="order-unpaid", amount=10_000))["paymentKey"])
     await play.project.order("order-unpaid", payment_key=key, payment_status="DONE", approved_at=str(now()))
-    await check_repair(play, {"order-unpaid": Kind.EXTRA})
+    await check_repair(play, {"order-unpaid": FindingKind.EXTRA})
     row = await play.project.payment("order-unpaid")
     assert (row["payment_status"], row["approved_at"], row["amount"]) == ("IN_PROGRESS", None, 10_000)
 
@@ -228,7 +233,7 @@ async def test_a_row_that_the_application_marked_paid_under_its_placeholder(play
     await play.project.update("payments?order_id=eq.order-own", payment_status="DONE", approved_at=str(now()))
     key = await play.pay("order-own", heard=False)
     _, findings = await play.reconcile()
-    assert {finding.kind for finding in findings} == {Kind.MISSING, Kind.EXTRA}
+    assert {finding.kind for finding in findings} == {FindingKind.MISSING, FindingKind.EXTRA}
     report, _ = await play.reconcile(applies=True)
     assert report.left == 0
     row = await play.project.payment("order-own")

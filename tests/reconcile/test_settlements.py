@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from supatoss.reconcile.days import Days
+from supatoss.reconcile.records import Days
 from supatoss.reconcile.run import Report
-from supatoss.store.findings import Cause, Finding, Kind, Outcome
-from supatoss.store.reconciliation import Subjects
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.store.reconciliation import Scope
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 
@@ -36,7 +36,7 @@ def settled(number: int, amount: int = 10_000, **more: Any) -> dict[str, Any]:
 async def run(project: Project, book: Book, **options: Any) -> tuple[Report, list[Finding]]:
     async with open_book(book) as toss:
         days = Days(DAY, DAY + dt.timedelta(days=1))
-        return await reconcile(project, toss, days, LATER, subjects=Subjects.SETTLEMENTS, **options)
+        return await reconcile(project, toss, days, LATER, scope=Scope.SETTLEMENTS, **options)
 
 
 async def test_missing_and_different_settlements_are_found_and_repaired(project: Project) -> None:
@@ -44,7 +44,7 @@ async def test_missing_and_different_settlements_are_found_and_repaired(project:
     await project.hear({"paymentKey": "pay-1", "orderId": "order-1", "status": "DONE", "totalAmount": 10_000})
     _, findings = await run(project, book)
     assert {(item.transaction_key, item.kind) for item in findings} == {
-        (f"tx-{number}", Kind.MISSING) for number in (1, 2, 3)
+        (f"tx-{number}", FindingKind.MISSING) for number in (1, 2, 3)
     }
     assert await project.rows("settlements") == []
     report, _ = await run(project, book, applies=True)
@@ -57,7 +57,7 @@ async def test_missing_and_different_settlements_are_found_and_repaired(project:
     for _ in range(2):  # the second time its event is a duplicate
         await project.update("settlements?transaction_key=eq.tx-2", amount=1, pay_out_amount=1)
         _, (finding,) = await run(project, book)
-        assert (finding.kind, finding.ours["amount"], finding.theirs["amount"]) == (Kind.AMOUNT, "1", "-4000")
+        assert (finding.kind, finding.ours["amount"], finding.theirs["amount"]) == (FindingKind.AMOUNT, "1", "-4000")
         report, _ = await run(project, book, applies=True)
         assert (report.left, report.repaired) == (0, 1)
         assert (await project.row("settlements?transaction_key=eq.tx-2"))["amount"] == -4_000
@@ -86,4 +86,8 @@ async def test_a_settlement_keeps_the_key_that_its_webhook_gave_it(project: Proj
 async def test_a_settlement_that_names_nothing_needs_a_person(project: Project) -> None:
     book = Book(settlements=[settled(1, transactionKey=None, paymentKey=None, orderId=None)])
     report, (finding,) = await run(project, book, applies=True)
-    assert (finding.outcome, finding.reason, report.left) == (Outcome.NEEDS_PERSON, Cause.NO_PAYMENT_NAMED, 1)
+    assert (finding.outcome, finding.reason, report.left) == (
+        FindingOutcome.NEEDS_PERSON,
+        FindingReason.NO_PAYMENT_NAMED,
+        1,
+    )

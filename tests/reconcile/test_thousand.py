@@ -230,4 +230,4 @@ def test_toss_or_the_database_away_is_said_in_one_line(world: World) -> None:
     ).raise_for_status()
     result = reconcile(world)
     assert result.returncode == 3
-    assert "is running already" in result.stderr
+    assert "is already running" in result.stderr

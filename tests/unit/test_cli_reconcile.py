@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from supatoss.cli.reconcile import _days
-from supatoss.reconcile.days import Days
+from supatoss.reconcile.records import Days
 
 NOW = dt.datetime(2026, 11, 16, 15, 0, tzinfo=dt.UTC)  # midnight of the 17th in Korea
 TODAY = dt.date(2026, 11, 17)

@@ -66,7 +66,7 @@ async def _work(settings: "Settings") -> None:
     import structlog
 
     from supatoss import __version__
-    from supatoss.app import make_timetable, make_watch, open_store, open_toss, running
+    from supatoss.app import make_schedule, make_watch, open_store, open_toss, running
     from supatoss.inbox.worker import Worker
 
     async with open_store(settings) as store, open_toss(settings) as toss:
@@ -77,6 +77,6 @@ async def _work(settings: "Settings") -> None:
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
         # A claimed event is finished before it stops; the process manager's kill timeout is the limit.
-        async with running(make_timetable(settings, store, toss), make_watch(settings, store)):
+        async with running(make_schedule(settings, store, toss), make_watch(settings, store)):
             await worker.run()
         log.info("worker stopped")

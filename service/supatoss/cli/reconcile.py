@@ -10,10 +10,10 @@ import typer
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, plain, print_json, print_problem, print_table
 
 if TYPE_CHECKING:
-    from supatoss.reconcile.days import Days
+    from supatoss.reconcile.records import Days
     from supatoss.reconcile.run import Report
     from supatoss.store.findings import Finding
-    from supatoss.store.reconciliation import Run, Subjects
+    from supatoss.store.reconciliation import Run, Scope
 
 MAX_DAYS = 366
 """A longer range is more likely a typo."""
@@ -52,7 +52,7 @@ def reconcile(
 
 
 def _days(day: DayOption, first: DayOption, last: DayOption, now: dt.datetime) -> "Days":
-    from supatoss.reconcile.days import Days, today
+    from supatoss.reconcile.records import Days, today
 
     this_day = today(now)
     if day and (first or last):
@@ -77,19 +77,19 @@ async def _reconcile(
     from supatoss.app import open_toss
     from supatoss.cli.session import open_session
     from supatoss.reconcile.run import Reconciliation
-    from supatoss.store.reconciliation import Busy, LeaseLost, Subjects
+    from supatoss.store.reconciliation import AlreadyRunning, LeaseLost, Scope
 
-    subjects = Subjects.SETTLEMENTS if settlements else Subjects.PAYMENTS
+    scope = Scope.SETTLEMENTS if settlements else Scope.PAYMENTS
     async with open_session() as (settings, store), open_toss(settings) as toss:
         with _Progress(days, is_shown=mode is OutputMode.TEXT and sys.stderr.isatty()) as progress:
             reconciliation = Reconciliation(store, toss, on_step=progress)
             try:
-                report = await reconciliation.reconcile(subjects, days, now, applies=applies)
-            except (Busy, LeaseLost) as error:
+                report = await reconciliation.reconcile(scope, days, now, applies=applies)
+            except (AlreadyRunning, LeaseLost) as error:
                 print_problem(error)
                 return ExitStatus.UNREACHABLE
         findings = [finding async for finding in reconciliation.findings(report.run)]
-    _print(mode, subjects, days, report, findings, applies=applies)
+    _print(mode, scope, days, report, findings, applies=applies)
     return ExitStatus.FOUND if report.left else ExitStatus.OK
 
 
@@ -130,24 +130,24 @@ class _Progress:
 
 def _print(
     mode: OutputMode,
-    subjects: "Subjects",
+    scope: "Scope",
     days: "Days",
     report: "Report",
     findings: "list[Finding]",
     *,
     applies: bool,
 ) -> None:
-    from supatoss.store.findings import by_kind
+    from supatoss.store.findings import remaining_by_kind
 
     summary = {
         "reconciliation": report.run.id,
-        "subjects": subjects.value,
+        "subjects": scope.value,
         "from": days.first.isoformat(),
         "to": days.last.isoformat(),
         "closed_at": report.run.closes_at.isoformat(),
         "applied": applies,
         "compared": report.run.compared,
-        "differences": {kind.value: count for kind, count in by_kind(report.counts).items()},
+        "differences": {kind.value: count for kind, count in remaining_by_kind(report.counts).items()},
         "repaired": report.repaired,
         "left": report.left,
     }
@@ -160,9 +160,7 @@ def _print(
     if len(findings) > TABLE_FINDINGS:
         typer.echo(f"… and {len(findings) - TABLE_FINDINGS} more; --json shows all of them")
     span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
-    typer.echo(
-        f"{subjects.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}"
-    )
+    typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}")
 
 
 def _row(finding: "Finding") -> list[object]:

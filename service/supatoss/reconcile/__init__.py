@@ -1,1 +1,1 @@
-"""Toss's records against ours, for days that are over: what differs, shown first, and repaired when told to."""
+"""Reconciliation: compares Toss's records with ours, shows the differences, and repairs them on request."""

@@ -1,4 +1,4 @@
-"""What runs by the clock: the daily reconciliation, and the retention of payloads."""
+"""Scheduled jobs: the daily reconciliation and the retention of payloads."""
 
 import asyncio
 import contextlib
@@ -9,23 +9,32 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from supatoss.errors import SupatossError
-from supatoss.reconcile.days import Days, today
+from supatoss.reconcile.records import Days, today
 from supatoss.reconcile.run import Reconciliation, Report
 from supatoss.store import Store
-from supatoss.store.findings import by_kind
-from supatoss.store.reconciliation import Busy, StartedBy, Subjects
+from supatoss.store.findings import remaining_by_kind
+from supatoss.store.reconciliation import AlreadyRunning, Scope, StartedBy
 from supatoss.telemetry import PAYLOADS_EMPTIED, RECONCILED_AT, RECONCILIATION_DIFFERENCES, describe
 from supatoss.toss.fields import SEOUL
 
 BATCH_EVENTS = 500
-"""In one transaction: some tens of milliseconds, in which a late duplicate of one of them would wait."""
+"""Per transaction: some tens of milliseconds, during which a late duplicate of one of them waits."""
 
 PAUSE_SECONDS = 0.2
-"""Between batches, so that a first run over millions of rows leaves the database to the deliveries."""
+"""Between batches, so that a first run over millions of rows doesn't crowd out deliveries."""
+
+
+TICK_SECONDS = 60.0
+"""Between checks of the clock; also the wait after Toss or the database could not be reached."""
+
+RETENTION_SECONDS = 3600.0
+"""Between runs of the retention."""
+
+_log = structlog.get_logger("supatoss.schedule")
 
 
 class Retention:
-    """Empties what is older than so many days. Any number of processes may do it at once."""
+    """Empties payloads older than a number of days. Any number of processes may run it at once."""
 
     def __init__(
         self, store: Store, older_than_days: int, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -35,7 +44,7 @@ class Retention:
         self._sleep = sleep
 
     async def empty(self) -> int:
-        """Empties all that is due, in batches: how many. Raises StoreUnavailable or StoreRefused."""
+        """Empties all due payloads in batches and returns how many. Raises StoreUnavailable or StoreRefused."""
         total = 0
         while True:
             emptied = await self._store.empty_payloads(self._older_than_days, BATCH_EVENTS)
@@ -49,23 +58,14 @@ class Retention:
         return total
 
 
-LOOK_SECONDS = 60.0
-"""Between looks at the clock; also the wait after Toss or the database could not be reached."""
-
-RETENTION_SECONDS = 3600.0
-"""Between looks for old payloads."""
-
-_log = structlog.get_logger("supatoss.schedule")
-
-
 def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-class Timetable:
-    """A loop that looks at the clock. `run` ends after `stop`; a reconciliation in hand is left for others to go on.
+class Schedule:
+    """Runs jobs when they are due, until `stop`; an interrupted reconciliation is resumed by the next process.
 
-    reconcile_at: time of day in Korea, None for never; once a day, whatever the number of processes that run this.
+    reconcile_at: time of day in Korea, None for never. Once a day, however many processes run this.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class Timetable:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Works until `stop`. Errors are logged, and what failed is due again at the next look."""
+        """Works until `stop`. Errors are logged; a failed job is due again at the next tick."""
         while not self._stopped.is_set():
-            work = asyncio.create_task(self.look())
+            work = asyncio.create_task(self.tick())
             stopping = asyncio.create_task(self._stopped.wait())
             try:
                 await asyncio.wait((work, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -99,33 +99,33 @@ class Timetable:
                 stopping.cancel()
                 await asyncio.gather(work, stopping, return_exceptions=True)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(TICK_SECONDS):
                     await self._stopped.wait()
 
-    async def look(self) -> None:
-        """Does what is due."""
-        for name, chore in (("reconciliation", self.reconcile_yesterday), ("retention", self.empty_payloads)):
+    async def tick(self) -> None:
+        """Runs the jobs that are due."""
+        for name, job in (("reconciliation", self.reconcile_yesterday), ("retention", self.empty_payloads)):
             try:
-                await chore()
-            except Busy:
-                pass  # Another process is at it.
+                await job()
+            except AlreadyRunning:
+                pass  # Another process runs it.
             except SupatossError as error:
-                _log.warning("chore waits", chore=name, error=str(error))
-            except Exception as error:  # noqa: BLE001 - a defect in one chore must not end the other
-                _log.error("chore failed", chore=name, **describe(error))
+                _log.warning("job postponed", job=name, error=str(error))
+            except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the other
+                _log.error("job failed", job=name, **describe(error))
 
     async def reconcile_yesterday(self) -> Report | None:
-        """Compares yesterday's payments, if it is time and nobody has yet. Changes nothing."""
+        """Compares yesterday's payments if that is due and not done yet. Changes nothing."""
         now = self._now()
         yesterday = today(now) - dt.timedelta(days=1)
         is_due = self._reconcile_at is not None and now.astimezone(SEOUL).time() >= self._reconcile_at
         if not is_due or self._reconciled == yesterday:
             return None
         report = await self._reconciliation.reconcile(
-            Subjects.PAYMENTS, Days(yesterday, yesterday), now, started_by=StartedBy.SCHEDULE
+            Scope.PAYMENTS, Days(yesterday, yesterday), now, started_by=StartedBy.SCHEDULE
         )
         self._reconciled = yesterday
-        self._tell(yesterday, report)
+        self._report(yesterday, report)
         return report
 
     async def empty_payloads(self) -> None:
@@ -135,8 +135,8 @@ class Timetable:
         await self._retention.empty()
         self._emptied_at = time.monotonic()
 
-    def _tell(self, day: dt.date, report: Report) -> None:
-        differences = by_kind(report.counts)
+    def _report(self, day: dt.date, report: Report) -> None:
+        differences = remaining_by_kind(report.counts)
         for kind, count in differences.items():
             RECONCILIATION_DIFFERENCES.labels(kind.value).set(count)
         finished_at = report.run.finished_at or self._now()

@@ -1,4 +1,4 @@
-"""Settlements: what Toss pays out for the sales of a day against our rows. Test keys get none."""
+"""Settlements: compares Toss's settlements for a day of sales with our rows. Test keys get none."""
 
 import datetime as dt
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from supatoss.inbox.event import Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.store import Store
-from supatoss.store.findings import Cause, Finding, Kind, Outcome
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
@@ -21,7 +21,7 @@ EVENT_TYPE = "supatoss.settlement_reconciled"
 _COMPARED = ("amount", "pay_out_amount")
 
 
-class SettlementComparison:
+class SettlementReconciler:
     """The steps of a run over settlements."""
 
     def __init__(self, store: Store, toss: TossClient) -> None:
@@ -29,44 +29,44 @@ class SettlementComparison:
         self._toss = toss
 
     async def pages(self, day: dt.date) -> AsyncIterator[tuple[int, list[Finding]]]:
-        """Of each page of a day's sales: how many rows it has, and what differs among them."""
+        """For each page of a day's sales: its number of rows, and the differences."""
         async for page in self._toss.settlements(day, day):
             yield len(page), await self._compare(page, day)
 
     async def repair(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Records what Toss said of each, and says what became of each finding."""
+        """Records what Toss listed, and returns the findings with their outcomes."""
         return [await self._repair(finding) for finding in findings]
 
     async def _compare(self, page: Sequence[SettlementRow], day: dt.date) -> list[Finding]:
         changes = [change for row in page if (change := _meaning(row).change)]
-        held = await self._store.read_settlements(
+        stored = await self._store.read_settlements(
             [{name: change.get(name) for name in ("transaction_key", "settlement_key")} for change in changes]
         )
-        by_key = {row["settlement_key"]: row for row in held} | {
-            row["transaction_key"]: row for row in held if row["transaction_key"]
+        by_key = {row["settlement_key"]: row for row in stored} | {
+            row["transaction_key"]: row for row in stored if row["transaction_key"]
         }
-        findings = [_missing_names(row, day) for row in page if _meaning(row).change is None]
+        findings = [_unnamed(row, day) for row in page if _meaning(row).change is None]
         for change in changes:
             ours = by_key.get(change.get("transaction_key") or "") or by_key.get(change["settlement_key"])
             if ours is None:
-                findings.append(_finding(change, day, Kind.MISSING, {}))
+                findings.append(_finding(change, day, FindingKind.MISSING, {}))
             elif _differ(ours, change):
-                # The row that we have keeps its key, whoever named it.
+                # Our row keeps its key, whoever chose it.
                 named = {**change, "settlement_key": ours["settlement_key"]}
-                findings.append(_finding(named, day, Kind.AMOUNT, ours))
+                findings.append(_finding(named, day, FindingKind.AMOUNT, ours))
         return findings
 
     async def _repair(self, finding: Finding) -> Finding:
         if not finding.theirs:
-            return finding.ended(Outcome.NEEDS_PERSON, Cause.NO_PAYMENT_NAMED)
+            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.NO_PAYMENT_NAMED)
         repaired = await self._store.repair_settlement({"event": _event(finding.theirs).to_record()})
         if repaired.status == "processed":
-            return finding.ended(Outcome.REPAIRED, event_id=repaired.event_id)
-        return finding.ended(Outcome.NEEDS_PERSON, Cause.REFUSED_BY_DATABASE, repaired.event_id)
+            return finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
+        return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.REFUSED_BY_DATABASE, repaired.event_id)
 
 
 def _meaning(row: SettlementRow) -> Meaning:
-    """What the row means, by the same reading as a SETTLEMENT_COMPLETED."""
+    """What the row means, read like a SETTLEMENT_COMPLETED event."""
     fields = {
         "transaction_key": row.transaction_key,
         "payment_key": row.payment_key,
@@ -92,7 +92,7 @@ def _fee(row: SettlementRow) -> Decimal | None:
 
 
 def _event(change: Mapping[str, Any]) -> NewEvent:
-    """An event of our own, the same one for each look at the same settlement."""
+    """An event of our own. The same settlement always makes the same event."""
     now = dt.datetime.now(dt.UTC)
     body = {"eventType": EVENT_TYPE, "data": dict(change)}
     read = read_body(json.dumps(body, ensure_ascii=False).encode())
@@ -107,7 +107,7 @@ def _differ(ours: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
     ) or (change.get("currency") is not None and ours["currency"] not in (None, change["currency"]))
 
 
-def _finding(change: Mapping[str, Any], day: dt.date, kind: Kind, ours: Mapping[str, Any]) -> Finding:
+def _finding(change: Mapping[str, Any], day: dt.date, kind: FindingKind, ours: Mapping[str, Any]) -> Finding:
     return Finding(
         subject=change["settlement_key"],
         kind=kind,
@@ -120,6 +120,6 @@ def _finding(change: Mapping[str, Any], day: dt.date, kind: Kind, ours: Mapping[
     )
 
 
-def _missing_names(row: SettlementRow, day: dt.date) -> Finding:
+def _unnamed(row: SettlementRow, day: dt.date) -> Finding:
     subject = f"unnamed:{row.sold_date}:{row.amount}:{row.pay_out_amount}"
-    return Finding(subject, Kind.MISSING, day, None, None, reason=Cause.NO_PAYMENT_NAMED)
+    return Finding(subject, FindingKind.MISSING, day, None, None, reason=FindingReason.NO_PAYMENT_NAMED)

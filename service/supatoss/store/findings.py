@@ -1,4 +1,4 @@
-"""What a reconciliation found, and what we hold about the payment it is about."""
+"""Findings of a reconciliation, and our rows about the payments it compares."""
 
 import datetime as dt
 from collections import Counter
@@ -11,33 +11,33 @@ from typing import Any
 from supatoss.toss.fields import PaymentStatus, parse_time
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """How Toss's record and ours differ."""
 
     MISSING = "missing"
-    """Toss moved money, and nothing of ours says so."""
+    """Toss moved money; our rows don't show it."""
     EXTRA = "extra"
-    """Our row says that money moved, and Toss does not."""
+    """Our row says that money moved; Toss doesn't."""
     AMOUNT = "amount"
-    """Amount, currency or what is left after cancels."""
+    """Amount, currency or the balance after cancels."""
     STATUS = "status"
-    """The row does not show what Toss did: its status, a cancel, or which of the order's payments counts."""
+    """The row's status, its cancels, or which of the order's payments counts."""
     TIME = "time"
-    """When it was approved or cancelled."""
+    """The time of approval or cancellation."""
     DOUBLE_CHARGE = "double_charge"
     """Two payments hold the money of one order."""
 
 
-class Outcome(StrEnum):
-    """What became of a finding. FOUND: nothing was done, or not yet."""
+class FindingOutcome(StrEnum):
+    """What was done about a finding. FOUND: nothing, or nothing yet."""
 
     FOUND = "found"
     REPAIRED = "repaired"
     NEEDS_PERSON = "needs_person"
 
 
-class Cause(StrEnum):
-    """Why a finding needs a person, or could not be checked."""
+class FindingReason(StrEnum):
+    """Why a finding needs manual review, or could not be checked."""
 
     AMOUNT_MISMATCH = "amount_mismatch"
     DOUBLE_CHARGE = "double_charge"
@@ -52,26 +52,28 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference: of a payment or a settlement. ours and theirs hold what is compared, never a secret."""
+    """One difference of a payment or a settlement. `ours` and `theirs` hold the compared fields, never a secret."""
 
     subject: str
-    kind: Kind
+    kind: FindingKind
     day: dt.date
     payment_key: str | None
     order_id: str | None
     transaction_key: str | None = None
     ours: Mapping[str, Any] = field(default_factory=dict)
     theirs: Mapping[str, Any] = field(default_factory=dict)
-    outcome: Outcome = Outcome.FOUND
-    reason: Cause | None = None
+    outcome: FindingOutcome = FindingOutcome.FOUND
+    reason: FindingReason | None = None
     event_id: str | None = None
 
-    def ended(self, outcome: Outcome, reason: Cause | None = None, event_id: str | None = None) -> "Finding":
-        """The same finding after something was done about it."""
+    def with_outcome(
+        self, outcome: FindingOutcome, reason: FindingReason | None = None, event_id: str | None = None
+    ) -> "Finding":
+        """The same finding after a repair was tried."""
         return replace(self, outcome=outcome, reason=reason, event_id=event_id or self.event_id)
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and shown."""
+        """As stored and printed."""
         return {
             "subject": self.subject,
             "kind": self.kind.value,
@@ -88,38 +90,38 @@ class Finding:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "Finding":
-        """A stored finding. Raises KeyError, TypeError or ValueError."""
+        """Reads a stored finding. Raises KeyError, TypeError or ValueError."""
         return cls(
             subject=row["subject"],
-            kind=Kind(row["kind"]),
+            kind=FindingKind(row["kind"]),
             day=dt.date.fromisoformat(row["day"]),
             payment_key=row["payment_key"],
             order_id=row["order_id"],
             transaction_key=row["transaction_key"],
             ours=row["ours"],
             theirs=row["theirs"],
-            outcome=Outcome(row["outcome"]),
-            reason=Cause(row["reason"]) if row["reason"] else None,
+            outcome=FindingOutcome(row["outcome"]),
+            reason=FindingReason(row["reason"]) if row["reason"] else None,
             event_id=row["event_id"],
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """How many findings of a kind ended in an outcome."""
+class FindingCount:
+    """Number of findings of one kind and outcome."""
 
-    kind: Kind
-    outcome: Outcome
+    kind: FindingKind
+    outcome: FindingOutcome
     count: int
 
 
-def by_kind(counts: Sequence[Count]) -> dict[Kind, int]:
-    """Differences that are left, by kind, those with none included."""
-    left: Counter[Kind] = Counter()
+def remaining_by_kind(counts: Sequence[FindingCount]) -> dict[FindingKind, int]:
+    """Remaining differences of every kind."""
+    left: Counter[FindingKind] = Counter()
     for item in counts:
-        if item.outcome is not Outcome.REPAIRED:
+        if item.outcome is not FindingOutcome.REPAIRED:
             left[item.kind] += item.count
-    return {kind: left[kind] for kind in Kind}
+    return {kind: left[kind] for kind in FindingKind}
 
 
 MOVED = frozenset({PaymentStatus.DONE, PaymentStatus.PARTIAL_CANCELED, PaymentStatus.CANCELED})
@@ -130,8 +132,8 @@ _NOT_MOVED = frozenset(PaymentStatus) - MOVED
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A payments row. cancels: finished ones by transaction key, with their amounts and times."""
+class StoredPayment:
+    """A payments row. cancels: finished cancels by transaction key."""
 
     order_id: str
     payment_key: str
@@ -141,7 +143,7 @@ class Held:
     balance: Decimal | None
     approved_at: dt.datetime | None
     canceled_at: dt.datetime | None
-    cancels: Mapping[str, "HeldCancel"]
+    cancels: Mapping[str, "StoredCancel"]
 
     @property
     def is_moved(self) -> bool:
@@ -150,11 +152,11 @@ class Held:
 
     @property
     def holds_money(self) -> bool:
-        """Whether it says that the order is paid, all or in part."""
+        """Whether it says that the order is paid, in full or in part."""
         return holds_money(self.status, self.balance)
 
     def to_json(self) -> dict[str, Any]:
-        """What of it is compared."""
+        """The compared fields."""
         return {
             "payment_key": self.payment_key,
             "status": self.status,
@@ -168,7 +170,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldCancel:
+class StoredCancel:
     """A finished cancel in a row."""
 
     amount: Decimal | None
@@ -176,36 +178,36 @@ class HeldCancel:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What the inbox knows of a payment that its order's row does not show. reasons: of its failed events."""
+class PaymentAttempt:
+    """A payment that its order's row doesn't show, as the inbox knows it. reasons: those of its failed events."""
 
     is_moved: bool
     is_canceled: bool
     reasons: frozenset[str]
-    cancels: Mapping[str, HeldCancel]
+    cancels: Mapping[str, StoredCancel]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The row that shows a payment, or that of its order; and the attempt, where the row shows another payment."""
+    """The row of a payment or of its order; and the attempt, if the row shows another payment."""
 
-    row: Held | None = None
-    attempt: Attempt | None = None
+    row: StoredPayment | None = None
+    attempt: PaymentAttempt | None = None
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "Standing":
         """Reads an answer. Raises KeyError, TypeError, ValueError or ArithmeticError."""
         row, attempt = answer["row"], answer["attempt"]
-        return cls(_held(row) if row else None, _attempt(attempt) if attempt else None)
+        return cls(_stored_payment(row) if row else None, _attempt(attempt) if attempt else None)
 
-    def shown(self, payment_key: str | None) -> Held | None:
+    def shown(self, payment_key: str | None) -> StoredPayment | None:
         """The row, if it shows this payment."""
         return self.row if self.row is not None and self.row.payment_key == payment_key else None
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A row of Toss's list: an approval or a cancel."""
+class ListedTransaction:
+    """A transaction in Toss's list: an approval or a cancel."""
 
     transaction_key: str
     status: str | None
@@ -215,7 +217,7 @@ class Listed:
 
     @property
     def is_cancel(self) -> bool:
-        """Whether it gave money back."""
+        """Whether it returned money."""
         return self.status in _CANCELED or (self.amount is not None and self.amount < 0)
 
     @property
@@ -225,13 +227,13 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A payment, what Toss lists of it for a day, and what we hold about it."""
+class ComparedPayment:
+    """A payment, its transactions on one day, and our rows about it."""
 
     name: str
     payment_key: str | None
     order_id: str | None
-    listed: Sequence[Listed]
+    listed: Sequence[ListedTransaction]
     standing: Standing
 
 
@@ -242,18 +244,20 @@ def holds_money(status: str | None, balance: Decimal | None) -> bool:
     return status == PaymentStatus.DONE
 
 
-def cancels_of(items: object) -> dict[str, HeldCancel]:
+def cancels_of(items: object) -> dict[str, StoredCancel]:
     """Finished cancels among Toss's Cancel objects, by transaction key."""
     found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     return {
-        str(item["transactionKey"]): HeldCancel(_decimal(item.get("cancelAmount")), parse_time(item.get("canceledAt")))
+        str(item["transactionKey"]): StoredCancel(
+            _decimal(item.get("cancelAmount")), parse_time(item.get("canceledAt"))
+        )
         for item in found
         if item.get("transactionKey") and item.get("cancelStatus", PaymentStatus.DONE) in (None, PaymentStatus.DONE)
     }
 
 
-def _held(row: Mapping[str, Any]) -> Held:
-    return Held(
+def _stored_payment(row: Mapping[str, Any]) -> StoredPayment:
+    return StoredPayment(
         order_id=row["order_id"],
         payment_key=row["payment_key"],
         status=row["status"],
@@ -266,9 +270,11 @@ def _held(row: Mapping[str, Any]) -> Held:
     )
 
 
-def _attempt(row: Mapping[str, Any]) -> Attempt:
+def _attempt(row: Mapping[str, Any]) -> PaymentAttempt:
     cancels = [item for items in row["cancels"] for item in items]
-    return Attempt(bool(row["is_moved"]), bool(row["is_canceled"]), frozenset(row["reasons"]), cancels_of(cancels))
+    return PaymentAttempt(
+        bool(row["is_moved"]), bool(row["is_canceled"]), frozenset(row["reasons"]), cancels_of(cancels)
+    )
 
 
 def _decimal(value: Any) -> Decimal | None:

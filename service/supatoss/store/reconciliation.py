@@ -1,4 +1,4 @@
-"""Runs of the reconciliation as the database keeps them, and the calls about them."""
+"""Reconciliation runs as the database stores them, and the calls about them."""
 
 import datetime as dt
 import json
@@ -10,17 +10,25 @@ from typing import Any
 
 from supatoss.errors import SupatossError
 from supatoss.store.client import Connection, Function
-from supatoss.store.findings import Count, Finding, Kind, Listed, Outcome, Standing, Subject
+from supatoss.store.findings import (
+    ComparedPayment,
+    Finding,
+    FindingCount,
+    FindingKind,
+    FindingOutcome,
+    ListedTransaction,
+    Standing,
+)
 from supatoss.toss.fields import parse_time
 
 LEASE_SECONDS = 300
-"""Longer than any step: a page of Toss may take 130 s, the looking up of a page's suspects as long again."""
+"""Longer than any step: a page of Toss may take 130 s, and the look-ups of its suspects as long again."""
 
 RESUME_SECONDS = 24 * 3600
-"""A run that broke off longer ago is not gone on with: what it had listed is old."""
+"""A run interrupted longer ago is not resumed: its list is out of date."""
 
 
-class Subjects(StrEnum):
+class Scope(StrEnum):
     """What is compared."""
 
     PAYMENTS = "payments"
@@ -28,31 +36,31 @@ class Subjects(StrEnum):
 
 
 class StartedBy(StrEnum):
-    """Who runs it. A scheduled run is there once a day."""
+    """Who starts a run. There is one scheduled run a day."""
 
     OPERATOR = "operator"
     SCHEDULE = "schedule"
 
 
 class Phase(StrEnum):
-    """Where a run is: listing Toss's transactions of a day, comparing them, or repairing what the days showed."""
+    """Step of a run: list a day's transactions, compare them, or repair the findings."""
 
     LIST = "list"
     COMPARE = "compare"
     REPAIR = "repair"
 
 
-class Busy(SupatossError):
-    """Somebody else is at this run; its lease ends by itself within minutes of its process."""
+class AlreadyRunning(SupatossError):
+    """Another process works on this run; if that process dies, its lease expires within minutes."""
 
 
 class LeaseLost(SupatossError):
-    """The run is somebody else's by now: this one was too slow."""
+    """Another process has taken the run over because this one was too slow."""
 
 
 @dataclass(slots=True)
 class Run:
-    """A run and where it is. `lease` is None where it is not ours to go on with. Counts are those of the whole run."""
+    """A run and its position. `lease` is None if this process must not continue it. Counts are of the whole run."""
 
     id: str
     outcome: str
@@ -67,8 +75,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
-    """What the database made of a repair: the event's status and reason, and the standing afterwards."""
+class RepairResult:
+    """Result of a repair: the event's status and reason, and the standing afterwards."""
 
     event_id: str | None
     status: str
@@ -81,7 +89,7 @@ class ReconciliationCalls(Connection):
 
     async def open_reconciliation(
         self,
-        subjects: Subjects,
+        scope: Scope,
         first_day: dt.date,
         last_day: dt.date,
         closes_at: dt.datetime,
@@ -89,9 +97,9 @@ class ReconciliationCalls(Connection):
         applies: bool,
         started_by: StartedBy,
     ) -> Run:
-        """Begins a run, or resumes the one that broke off. Its `outcome`: opened, resumed, busy or done."""
+        """Starts a run, or resumes an interrupted one. Its `outcome`: opened, resumed, busy or done."""
         request = {
-            "kind": subjects.value,
+            "kind": scope.value,
             "started_by": started_by.value,
             "first_day": first_day.isoformat(),
             "last_day": last_day.isoformat(),
@@ -100,7 +108,7 @@ class ReconciliationCalls(Connection):
             "lease_seconds": LEASE_SECONDS,
             "resume_seconds": RESUME_SECONDS,
         }
-        # One try: a run that was opened while its answer got lost would look busy to the second.
+        # One try: if the answer gets lost after the run was opened, a second try would find it busy.
         return await self.call(Function.OPEN_RECONCILIATION, {"request": _text(request)}, _run, tries=1)
 
     async def advance_reconciliation(
@@ -112,7 +120,7 @@ class ReconciliationCalls(Connection):
         ends_day: bool = False,
         is_finished: bool = False,
     ) -> None:
-        """Keeps a step and where the run is now, in one transaction. Raises LeaseLost."""
+        """Stores a step and the run's position in one transaction. Raises LeaseLost."""
         step = {
             "id": run.id,
             "lease": run.lease,
@@ -130,19 +138,19 @@ class ReconciliationCalls(Connection):
             "findings": [finding.to_json() for finding in findings],
         }
         is_ours = await self.call(Function.ADVANCE_RECONCILIATION, arguments, bool)
-        # A finished run takes no step, so a second try whose first one was kept is not a loss.
+        # A finished run takes no more steps, so a retry of its last step is refused although the first try was stored.
         if not is_ours and not is_finished:
-            raise LeaseLost("somebody else has taken the reconciliation over")
+            raise LeaseLost("another process has taken over this reconciliation")
 
     async def release_reconciliation(self, run: Run) -> None:
-        """Lets others go on with the run at once."""
+        """Releases the lease, so that others can resume the run at once."""
         arguments = {"reconciliation": run.id, "lease": run.lease}
         await self.call(Function.RELEASE_RECONCILIATION, arguments, lambda _answer: None)
 
     async def read_reconciliation_page(
         self, run: Run, day_start: dt.datetime, day_end: dt.datetime, max_subjects: int
-    ) -> list[Subject]:
-        """The next payments after the run's position, by name; what they moved from day_start to before day_end."""
+    ) -> list[ComparedPayment]:
+        """The next payments after the run's position, by name, with their transactions between the two times."""
         arguments = {
             "reconciliation": run.id,
             "day_start": day_start.isoformat(),
@@ -151,34 +159,34 @@ class ReconciliationCalls(Connection):
             "max_subjects": max_subjects,
         }
         return await self.call(
-            Function.READ_RECONCILIATION_PAGE, arguments, lambda rows: [_subject(row) for row in rows]
+            Function.READ_RECONCILIATION_PAGE, arguments, lambda rows: [_compared_payment(row) for row in rows]
         )
 
     async def read_standing(self, payment_key: str | None, order_id: str | None) -> Standing:
-        """What we hold about a payment."""
+        """Our rows about a payment."""
         arguments = {"payment_key": payment_key, "order_id": order_id}
         return await self.call(Function.READ_PAYMENT_STANDING, arguments, Standing.of)
 
-    async def repair_payment(self, repair: Mapping[str, Any]) -> Repaired:
-        """Records what Toss says of a payment and makes its order's row that. Doing it twice is harmless."""
+    async def repair_payment(self, repair: Mapping[str, Any]) -> RepairResult:
+        """Records Toss's state of a payment and updates its order's row. Idempotent."""
         return await self.call(Function.REPAIR_PAYMENT, {"repair": _text(repair)}, _repaired)
 
     async def read_settlements(self, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Settlements of these transaction keys or settlement keys."""
+        """Settlements with these transaction keys or settlement keys."""
         return await self.call(
             Function.READ_SETTLEMENTS, {"keys": _text(list(keys))}, lambda rows: [dict(row) for row in rows]
         )
 
-    async def repair_settlement(self, repair: Mapping[str, Any]) -> Repaired:
-        """Records what Toss says of a settlement. Doing it twice is harmless."""
+    async def repair_settlement(self, repair: Mapping[str, Any]) -> RepairResult:
+        """Records Toss's state of a settlement. Idempotent."""
         return await self.call(
             Function.REPAIR_SETTLEMENT, {"repair": _text(repair)}, lambda row: _repaired({**row, "standing": None})
         )
 
     async def read_findings(
-        self, run: Run, after: str | None = None, outcome: Outcome | None = None, max_findings: int = 1000
+        self, run: Run, after: str | None = None, outcome: FindingOutcome | None = None, max_findings: int = 1000
     ) -> list[Finding]:
-        """Findings of a run after a subject, by subject."""
+        """Findings of a run after a subject, ordered by subject."""
         arguments = {
             "reconciliation": run.id,
             "after_subject": after,
@@ -187,12 +195,15 @@ class ReconciliationCalls(Connection):
         }
         return await self.call(Function.READ_FINDINGS, arguments, lambda rows: [Finding.of(row) for row in rows])
 
-    async def count_findings(self, run: Run) -> list[Count]:
-        """How many findings a run has, by kind and outcome."""
+    async def count_findings(self, run: Run) -> list[FindingCount]:
+        """Numbers of findings of a run, by kind and outcome."""
         return await self.call(
             Function.COUNT_FINDINGS,
             {"reconciliation": run.id},
-            lambda rows: [Count(Kind(row["kind"]), Outcome(row["outcome"]), int(row["count"])) for row in rows],
+            lambda rows: [
+                FindingCount(FindingKind(row["kind"]), FindingOutcome(row["outcome"]), int(row["count"]))
+                for row in rows
+            ],
         )
 
 
@@ -218,13 +229,13 @@ def _run(row: Mapping[str, Any]) -> Run:
     )
 
 
-def _subject(row: Mapping[str, Any]) -> Subject:
-    return Subject(
+def _compared_payment(row: Mapping[str, Any]) -> ComparedPayment:
+    return ComparedPayment(
         name=row["subject"],
         payment_key=row["payment_key"],
         order_id=row["order_id"],
         listed=tuple(
-            Listed(
+            ListedTransaction(
                 item["transaction_key"],
                 item["status"],
                 None if item["amount"] is None else Decimal(item["amount"]),
@@ -237,6 +248,6 @@ def _subject(row: Mapping[str, Any]) -> Subject:
     )
 
 
-def _repaired(row: Mapping[str, Any]) -> Repaired:
+def _repaired(row: Mapping[str, Any]) -> RepairResult:
     standing = row["standing"]
-    return Repaired(row["event"], row["status"], row["reason"], Standing.of(standing) if standing else None)
+    return RepairResult(row["event"], row["status"], row["reason"], Standing.of(standing) if standing else None)

@@ -10,9 +10,9 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from supatoss.errors import TossUnavailable
-from supatoss.reconcile.asking import Asking
+from supatoss.reconcile.records import TossRecords
 from supatoss.reconcile.run import Reconciliation
-from supatoss.reconcile.schedule import Retention, Timetable
+from supatoss.reconcile.schedule import Retention, Schedule
 from supatoss.telemetry import RECONCILIATION_DIFFERENCES
 from supatoss.toss.client import TossClient
 from tests.reconcile.book import Book, open_book
@@ -37,9 +37,9 @@ class Clock:
         return self.now
 
 
-def make(project: Project, toss: TossClient, clock: Clock, at: dt.time | None = HALF_PAST_FOUR) -> Timetable:
-    reconciliation = Reconciliation(project.store, toss, asking=Asking(toss, no_sleep))
-    return Timetable(reconciliation, at, None, clock)
+def make(project: Project, toss: TossClient, clock: Clock, at: dt.time | None = HALF_PAST_FOUR) -> Schedule:
+    reconciliation = Reconciliation(project.store, toss, records=TossRecords(toss, no_sleep))
+    return Schedule(reconciliation, at, None, clock)
 
 
 def metric(name: str, **labels: str) -> float | None:
@@ -52,16 +52,16 @@ async def test_yesterday_is_reconciled_once_it_is_time_and_changes_nothing(proje
     book.paid("order-today", "2026-11-17T00:00:00")
     clock = Clock("2026-11-17T04:29:59")
     async with open_book(book) as toss:
-        timetable = make(project, toss, clock)
-        assert await timetable.reconcile_yesterday() is None
+        schedule = make(project, toss, clock)
+        assert await schedule.reconcile_yesterday() is None
         assert book.requests == []
         clock.set("2026-11-17T04:30:00")
         with capture_logs() as lines:
-            report = await timetable.reconcile_yesterday()
+            report = await schedule.reconcile_yesterday()
         assert report is not None
         assert report.left == 1
         asked = len(book.requests)
-        assert await timetable.reconcile_yesterday() is None
+        assert await schedule.reconcile_yesterday() is None
         assert len(book.requests) == asked
     (line,) = [line for line in lines if line["event"] == "reconciled"]
     assert (line["log_level"], line["day"], line["differences"], line["missing"]) == ("error", "2026-11-16", 1, 1)
@@ -89,34 +89,34 @@ async def test_of_two_processes_one_reconciles_and_both_know_the_result(project:
     async with open_book(book) as toss:
         first, second = make(project, toss, clock), make(project, toss, clock)
         with capture_logs() as lines:
-            await asyncio.gather(first.look(), second.look())
-            await first.look()
-            await second.look()
+            await asyncio.gather(first.tick(), second.tick())
+            await first.tick()
+            await second.tick()
     assert len(book.listings()) == 1
     assert [line["event"] for line in lines] == ["reconciled"]
     assert len(await project.rows("reconciliations")) == 1
     RECONCILIATION_DIFFERENCES.clear()  # as in a process that has just started
     async with open_book(book) as toss:
-        await make(project, toss, clock).look()
+        await make(project, toss, clock).tick()
     assert metric(DIFFERENCES, kind="missing") == 1
 
 
-async def test_what_failed_is_due_again_and_goes_on(project: Project) -> None:
+async def test_a_failed_job_is_due_again_and_resumes(project: Project) -> None:
     book = Book(trouble=lambda _request: httpx.Response(500, json={"code": "COMMON_ERROR"}))
     clock = Clock("2026-11-17T05:00:00")
     async with open_book(book) as toss:
-        timetable = make(project, toss, clock)
+        schedule = make(project, toss, clock)
         with pytest.raises(TossUnavailable):
-            await timetable.reconcile_yesterday()
+            await schedule.reconcile_yesterday()
         with capture_logs() as lines:
-            await timetable.look()
-        assert [line["event"] for line in lines] == ["chore waits"]
+            await schedule.tick()
+        assert [line["event"] for line in lines] == ["job postponed"]
         book.trouble = lambda _request: None
-        report = await timetable.reconcile_yesterday()
+        report = await schedule.reconcile_yesterday()
         assert report is not None
         assert report.run.outcome == "resumed"
         clock.set("2026-11-18T05:00:00")
-        assert await timetable.reconcile_yesterday() is not None
+        assert await schedule.reconcile_yesterday() is not None
     assert len(await project.rows("reconciliations")) == 2
 
 
@@ -136,10 +136,10 @@ async def test_the_loop_ends_when_told_to_even_while_toss_is_silent(project: Pro
             raise AssertionError
 
     async with open_book(Silent()) as toss:
-        timetable = make(project, toss, Clock("2026-11-17T05:00:00"))
-        loop = asyncio.create_task(timetable.run())
+        schedule = make(project, toss, Clock("2026-11-17T05:00:00"))
+        loop = asyncio.create_task(schedule.run())
         await asked.wait()
-        timetable.stop()
+        schedule.stop()
         await loop
     (stored,) = await project.rows("reconciliations")
     assert (stored["status"], stored["lease_token"]) == ("running", None)
@@ -157,9 +157,9 @@ async def test_payloads_are_emptied_once_an_hour_in_batches(project: Project, mo
 
     async with open_book(Book()) as toss:
         reconciliation = Reconciliation(project.store, toss)
-        timetable = Timetable(reconciliation, None, Retention(project.store, 365, sleep))
-        await timetable.look()
-        await timetable.look()
+        schedule = Schedule(reconciliation, None, Retention(project.store, 365, sleep))
+        await schedule.tick()
+        await schedule.tick()
     rows = await project.rows("webhook_events?order=order_id")
     emptied: list[Any] = [row["payload"] == {} for row in rows]
     assert emptied == [True, True, True, True, False]

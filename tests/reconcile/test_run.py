@@ -1,4 +1,4 @@
-"""Days in Korea, ends of ranges, pages, and going on after an interruption."""
+"""Runs: days in Korea, ends of ranges, pages, and resuming after an interruption."""
 
 import asyncio
 import datetime as dt
@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from supatoss.errors import TossMisconfigured, TossUnavailable
-from supatoss.reconcile.days import Days
+from supatoss.reconcile.records import Days
 from supatoss.reconcile.run import Report
 from supatoss.store import Store
-from supatoss.store.findings import Cause, Finding, Kind, Outcome
-from supatoss.store.reconciliation import Busy, LeaseLost, Run, StartedBy, Subjects
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.store.reconciliation import AlreadyRunning, LeaseLost, Run, Scope, StartedBy
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 
@@ -41,7 +41,7 @@ async def test_a_day_is_one_in_korea_and_its_midnights_belong_to_one_day_each(pr
         book.paid(order, at)
     _, findings = await run(project, book, MONDAY, MONDAY)
     assert {item.order_id for item in findings} == {"order-midnight", "order-morning", "order-last"}
-    assert {(item.kind, item.day) for item in findings} == {(Kind.MISSING, MONDAY)}
+    assert {(item.kind, item.day) for item in findings} == {(FindingKind.MISSING, MONDAY)}
     report, findings = await run(project, book, TUESDAY, TUESDAY)
     assert [item.order_id for item in findings] == ["order-next"]
     report, findings = await run(project, book, MONDAY, TUESDAY)
@@ -64,9 +64,9 @@ async def test_money_of_ours_is_looked_for_by_the_same_midnights(project: Projec
     for order, at in (("order-monday", "2026-11-16T23:59:59.9+09:00"), ("order-tuesday", "2026-11-17T00:00:00+09:00")):
         await project.order(order, payment_key=order, payment_status="DONE", approved_at=at)
     _, findings = await run(project, Book(), MONDAY, MONDAY)
-    assert [(item.order_id, item.kind) for item in findings] == [("order-monday", Kind.EXTRA)]
+    assert [(item.order_id, item.kind) for item in findings] == [("order-monday", FindingKind.EXTRA)]
     _, findings = await run(project, Book(), TUESDAY, TUESDAY)
-    assert [(item.order_id, item.kind) for item in findings] == [("order-tuesday", Kind.EXTRA)]
+    assert [(item.order_id, item.kind) for item in findings] == [("order-tuesday", FindingKind.EXTRA)]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -84,7 +84,7 @@ async def test_a_payment_cancelled_on_another_day(project: Project, sign: int) -
     await project.hear(part)
     assert (await run(project, book, MONDAY, MONDAY))[1] == []
     _, findings = await run(project, book, TUESDAY, TUESDAY)
-    assert [(item.order_id, item.kind) for item in findings] == [("order-lost", Kind.STATUS)]
+    assert [(item.order_id, item.kind) for item in findings] == [("order-lost", FindingKind.STATUS)]
     report, _ = await run(project, book, MONDAY, TUESDAY, applies=True)
     assert (report.left, report.repaired) == (0, 1)
     assert (await run(project, book, MONDAY, WEDNESDAY))[1] == []
@@ -116,7 +116,7 @@ async def test_pages_are_counted_once_and_nothing_is_left_of_them(project: Proje
 
 
 @pytest.mark.parametrize("page", [2, 3])
-async def test_a_run_that_broke_off_goes_on_where_it_was(project: Project, page: int) -> None:
+async def test_an_interrupted_run_resumes_where_it_was(project: Project, page: int) -> None:
     book = Book()
     for day in (16, 17):
         for number in range(10):
@@ -144,7 +144,7 @@ async def test_a_run_that_broke_off_goes_on_where_it_was(project: Project, page:
     assert {query["startDate"] for query in again} == {"2026-11-17T00:00:00"}
 
 
-async def test_a_repair_that_broke_off_goes_on_and_reports_all(project: Project) -> None:
+async def test_an_interrupted_repair_resumes_and_reports_all(project: Project) -> None:
     book = Book()
     for number in range(20):
         book.paid(f"order-{number:02d}", f"2026-11-16T10:00:{number:02d}")
@@ -160,7 +160,7 @@ async def test_a_repair_that_broke_off_goes_on_and_reports_all(project: Project)
     book.trouble = lambda _request: None
     report, findings = await run(project, book, MONDAY, MONDAY, applies=True)
     assert (report.left, report.repaired) == (0, 20)
-    assert {finding.outcome for finding in findings} == {Outcome.REPAIRED}
+    assert {finding.outcome for finding in findings} == {FindingOutcome.REPAIRED}
     assert len(await project.rows("payments")) == 20
     assert (await run(project, book, MONDAY, MONDAY))[1] == []
 
@@ -181,7 +181,7 @@ async def test_ctrl_c_gives_the_run_back(project: Project) -> None:
 
     task = asyncio.create_task(run(project, Hanging(), MONDAY, MONDAY))
     await asked.wait()
-    with pytest.raises(Busy):
+    with pytest.raises(AlreadyRunning):
         await run(project, book, MONDAY, MONDAY)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -192,7 +192,7 @@ async def test_ctrl_c_gives_the_run_back(project: Project) -> None:
 
 async def open_run(store: Store) -> Run:
     return await store.open_reconciliation(
-        Subjects.PAYMENTS, MONDAY, MONDAY, LATER, applies=False, started_by=StartedBy.OPERATOR
+        Scope.PAYMENTS, MONDAY, MONDAY, LATER, applies=False, started_by=StartedBy.OPERATOR
     )
 
 
@@ -233,9 +233,9 @@ async def test_one_payment_that_toss_never_answers_about_does_not_hold_the_other
     )
     report, findings = await run(project, book, MONDAY, MONDAY, applies=True)
     assert {item.order_id: (item.outcome, item.reason) for item in findings} == {
-        "order-a": (Outcome.REPAIRED, None),
-        "order-b": (Outcome.NEEDS_PERSON, Cause.NOT_ANSWERED),
-        "order-c": (Outcome.REPAIRED, None),
+        "order-a": (FindingOutcome.REPAIRED, None),
+        "order-b": (FindingOutcome.NEEDS_PERSON, FindingReason.NOT_ANSWERED),
+        "order-c": (FindingOutcome.REPAIRED, None),
     }
     assert report.left == 1
 
@@ -248,7 +248,7 @@ async def test_toss_is_asked_again_when_it_is_busy(project: Project) -> None:
     busy = [httpx.Response(500, json={"code": "COMMON_ERROR"}), httpx.Response(400, json={"code": "PROVIDER_ERROR"})]
     book.trouble = lambda request: busy.pop(0) if busy and request.url.path.startswith("/v1/payments/") else None
     _, findings = await run(project, book, MONDAY, MONDAY)
-    assert [(item.kind, item.reason) for item in findings] == [(Kind.STATUS, None)]
+    assert [(item.kind, item.reason) for item in findings] == [(FindingKind.STATUS, None)]
 
 
 async def test_a_key_that_toss_does_not_accept_ends_the_run_and_says_nothing_of_payments(project: Project) -> None:
@@ -264,9 +264,9 @@ async def test_a_transaction_that_names_nothing_needs_a_person(project: Project)
     book.paid("order-a", "2026-11-16T10:00:00", paymentKey=None, orderId=None)
     _, (finding,) = await run(project, book, MONDAY, MONDAY, applies=True)
     assert (finding.kind, finding.outcome, finding.reason) == (
-        Kind.MISSING,
-        Outcome.NEEDS_PERSON,
-        Cause.NO_PAYMENT_NAMED,
+        FindingKind.MISSING,
+        FindingOutcome.NEEDS_PERSON,
+        FindingReason.NO_PAYMENT_NAMED,
     )
     assert finding.transaction_key == "tx-order-a"
 
@@ -280,5 +280,5 @@ async def test_dollars_and_their_cents(project: Project) -> None:
     assert report.repaired == 1
     await project.update("payments?order_id=eq.order-usd", amount=12.35)
     _, (finding,) = await run(project, book, MONDAY, MONDAY, applies=True)
-    assert (finding.kind, finding.outcome) == (Kind.AMOUNT, Outcome.REPAIRED)
+    assert (finding.kind, finding.outcome) == (FindingKind.AMOUNT, FindingOutcome.REPAIRED)
     assert (await run(project, book, MONDAY, MONDAY))[1] == []
