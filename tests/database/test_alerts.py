@@ -1,4 +1,4 @@
-"""Alerts on a real PostgreSQL: facts, one start and one end whoever looks, leases, stale looks, plans."""
+"""Alerts on a real PostgreSQL: facts, one start and one end whoever checks, leases, stale checks, plans."""
 
 import asyncio
 import datetime as dt
@@ -64,10 +64,10 @@ def second(database: Database) -> Iterator[Database]:
         yield Database(connection, database.dsn)
 
 
-def look(database: Database, url: str | None = None, observer: str = "a:1") -> None:
-    """One look of a process that has just started."""
+def check(database: Database, url: str | None = None, observer: str = "a:1") -> None:
+    """One check by a process that has just started."""
     target = ChatWebhook(url) if url else None
-    asyncio.run(Watch(DatabaseStore(database), Limits(10), target, 60, observer).look())
+    asyncio.run(Watch(DatabaseStore(database), Limits(10), target, 60, observer).check())
 
 
 def read_facts(database: Database, max_items: int = 20) -> AlertFacts:
@@ -100,7 +100,7 @@ def mend(database: Database) -> None:
 def test_no_facts_are_no_alerts(database: Database, receiver: Receiver) -> None:
     facts = read_facts(database)
     assert facts == AlertFacts(facts.read_at)
-    look(database, receiver.url)
+    check(database, receiver.url)
     assert alerts(database) == []
     assert receiver.texts == []
 
@@ -155,7 +155,7 @@ def test_an_old_event_that_is_replayed_is_no_old_backlog(database: Database) -> 
 def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Database, receiver: Receiver) -> None:
     mismatch(database)
     for observer in ("a:1", "b:2", "a:1", "a:3"):  # two processes, and one that was started anew
-        look(database, receiver.url, observer)
+        check(database, receiver.url, observer)
     (started,) = receiver.texts
     assert started.startswith("🚨 amount_mismatch: ")
     assert "Toss reports 10000 KRW" in started
@@ -163,16 +163,16 @@ def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Datab
     assert "supatoss events show" in started
     mend(database)
     for observer in ("b:2", "a:3", "b:2"):
-        look(database, receiver.url, observer)
+        check(database, receiver.url, observer)
     assert [text.split(" ")[0] for text in receiver.texts] == ["🚨", "✅"]
     assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": True, "start_told": True, "end_told": True}]
     database.connection.execute("update payments set amount = 9900")
     database.record(payment_event("PARTIAL_CANCELED", 20))
-    look(database, receiver.url)
+    check(database, receiver.url)
     assert len(receiver.texts) == 3
 
 
-def test_two_processes_that_look_at_once_tell_once(database: Database, second: Database, receiver: Receiver) -> None:
+def test_two_processes_that_check_at_once_send_once(database: Database, second: Database, receiver: Receiver) -> None:
     for number in range(5):
         mismatch(database, number)
     start = threading.Barrier(2)
@@ -180,7 +180,7 @@ def test_two_processes_that_look_at_once_tell_once(database: Database, second: D
     def run(own: Database, observer: str) -> None:
         start.wait(20)
         for _ in range(5):
-            look(own, receiver.url, observer)
+            check(own, receiver.url, observer)
 
     threads = [threading.Thread(target=run, args=item) for item in ((database, "a:1"), (second, "b:2"))]
     for thread in threads:
@@ -196,24 +196,24 @@ def test_what_could_not_be_sent_is_sent_later_and_not_by_others_meanwhile(
 ) -> None:
     mismatch(database)
     receiver.statuses = [500]
-    look(database, receiver.url)
-    look(database, receiver.url, "b:2")
+    check(database, receiver.url)
+    check(database, receiver.url, "b:2")
     assert (receiver.texts, receiver.statuses) == ([], [])
     assert [row["start_told"] for row in alerts(database)] == [False]
     database.connection.execute("update alerts set telling_until = now()")  # a minute later
-    look(database, receiver.url, "b:2")
+    check(database, receiver.url, "b:2")
     assert len(receiver.texts) == 1
 
 
-def test_an_alert_that_ended_before_it_could_be_sent_is_told_of_with_its_end(
+def test_an_alert_that_ended_before_it_could_be_sent_is_sent_with_its_end(
     database: Database, receiver: Receiver
 ) -> None:
     mismatch(database)
     receiver.statuses = [500]
-    look(database, receiver.url)
+    check(database, receiver.url)
     mend(database)
     database.connection.execute("update alerts set telling_until = now()")
-    look(database, receiver.url)
+    check(database, receiver.url)
     assert [text.split(" ")[0] for text in receiver.texts] == ["🚨", "✅"]
 
 
@@ -227,9 +227,9 @@ def test_a_process_that_dies_after_claiming_leaves_the_alert_to_others(database:
     assert (again.phase, again.attempts) == ("start", 2)
 
 
-def test_without_a_target_alerts_are_kept_and_counted_as_told(database: Database) -> None:
+def test_without_a_target_alerts_are_kept_and_counted_as_sent(database: Database) -> None:
     mismatch(database)
-    look(database)
+    check(database)
     assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": False, "start_told": True, "end_told": False}]
 
 

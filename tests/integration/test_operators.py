@@ -94,7 +94,7 @@ def test_an_alert_starts_and_ends(stack: Stack) -> None:
     event = stack.row("webhook_events?order_id=eq.alerted-1")
 
     async def look(store: Store) -> None:
-        await Watch(store, Limits(10), None, 60, "tests:1").look()
+        await Watch(store, Limits(10), None, 60, "tests:1").check()
 
     with_store(stack, look)
     alert = stack.row(f"alerts?subject=eq.{event['id']}")

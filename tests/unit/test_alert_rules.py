@@ -1,4 +1,4 @@
-"""The rules and the words of alerts."""
+"""The rules and the messages of alerts."""
 
 import datetime as dt
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
-from supatoss.alerts.rules import Deliveries, Limits, Rule, evaluate
-from supatoss.store.alerts import AlertFacts, FailedEvent, Overcancelled, UntoldAlert
+from supatoss.alerts.rules import DeliveryCounts, Limits, Rule, evaluate
+from supatoss.store.alerts import AlertFacts, FailedEvent, Overcancelled, UnsentAlert
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)
 
 
-def found(deliveries: Deliveries | None = None, limits: Limits = LIMITS, **facts: Any) -> list[tuple[str, str]]:
-    findings = evaluate(AlertFacts(READ_AT, **facts), deliveries or Deliveries(), limits, "machine:1")
-    return [(finding.rule.value, finding.subject) for finding in findings]
+def found(deliveries: DeliveryCounts | None = None, limits: Limits = LIMITS, **facts: Any) -> list[tuple[str, str]]:
+    violations = evaluate(AlertFacts(READ_AT, **facts), deliveries or DeliveryCounts(), limits, "machine:1")
+    return [(violation.rule.value, violation.subject) for violation in violations]
 
 
 def test_nothing_is_wrong_with_nothing() -> None:
@@ -51,7 +51,7 @@ def test_backlog(seconds: float | None, is_alert: bool) -> None:
 )
 def test_rejected_share_needs_a_number_and_belongs_to_its_process(accepted: int, rejected: int, is_alert: bool) -> None:
     expected = [("rejected_share", "machine:1")] if is_alert else []
-    assert found(Deliveries(accepted, rejected)) == expected
+    assert found(DeliveryCounts(accepted, rejected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_rows_that_cannot_be() -> None:
     ]
 
 
-def untold(rule: str, subject: str = "s", phase: str = "start", **details: Any) -> UntoldAlert:
-    return UntoldAlert("i", f"token-{subject}", rule, subject, phase, "t", None, 1, details)
+def unsent(rule: str, subject: str = "s", phase: str = "start", **details: Any) -> UnsentAlert:
+    return UnsentAlert("i", f"token-{subject}", rule, subject, phase, "t", None, 1, details)
 
 
 @pytest.mark.parametrize("rule", Rule)
 @pytest.mark.parametrize("phase", ["start", "end"])
-def test_each_rule_has_words_in_both_languages(rule: Rule, phase: str) -> None:
-    text = describe_alert(untold(rule, "the-subject", phase, reason="r", order_id="주문-1", minutes=11, hours=7))
+def test_each_rule_has_a_message_in_both_languages(rule: Rule, phase: str) -> None:
+    text = describe_alert(unsent(rule, "the-subject", phase, reason="r", order_id="주문-1", minutes=11, hours=7))
     assert rule.value in text
     assert any("가" <= letter <= "힣" for letter in text)
     assert text.startswith("🚨" if phase == "start" else "✅")
@@ -86,24 +86,24 @@ def test_each_rule_has_words_in_both_languages(rule: Rule, phase: str) -> None:
     assert "{" not in text
 
 
-def test_an_alert_of_a_newer_release_is_told_too() -> None:
-    assert "something_new: order-1" in describe_alert(untold("something_new", "order-1"))
+def test_an_alert_of_a_newer_release_is_sent_too() -> None:
+    assert "something_new: order-1" in describe_alert(unsent("something_new", "order-1"))
 
 
 def test_what_comes_from_outside_steers_nothing() -> None:
-    text = describe_alert(untold(Rule.DONE_WITHOUT_APPROVAL, "<!channel> @everyone `x`\n*b*\x1b[31m\u202e{subject}"))
+    text = describe_alert(unsent(Rule.DONE_WITHOUT_APPROVAL, "<!channel> @everyone `x`\n*b*\x1b[31m\u202e{subject}"))
     first = text.splitlines()[0]
     for steering in ("<", ">", "@", "`", "*", "\x1b", "\u202e"):
         assert steering not in text
     assert "channel" in first
 
 
-def test_messages_are_few_and_short_enough_and_tell_of_every_alert() -> None:
-    alerts = [untold(Rule.EVENT_FAILED, f"event-{number}", reason="r" * 500) for number in range(40)]
+def test_messages_are_few_and_short_enough_and_name_every_alert() -> None:
+    alerts = [unsent(Rule.EVENT_FAILED, f"event-{number}", reason="r" * 500) for number in range(40)]
     messages = list(compose(alerts))
     assert all(len(text) <= MAX_CHARACTERS for text, _ in messages)
-    assert [alert for _, told in messages for alert in told] == alerts
-    for text, told in messages:
-        assert all(alert.subject in text for alert in told)
+    assert [alert for _, sent in messages for alert in sent] == alerts
+    for text, sent in messages:
+        assert all(alert.subject in text for alert in sent)
     assert len(messages) < 20
     assert list(compose([])) == []

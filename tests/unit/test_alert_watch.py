@@ -1,15 +1,15 @@
-"""The loop around the looks: failures, the window of deliveries, the end."""
+"""The loop around the checks: failures, the window of deliveries, the end."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from supatoss.alerts.messages import ChatWebhook, NotTold
-from supatoss.alerts.rules import Deliveries, Limits
+from supatoss.alerts.messages import AlertNotSent, ChatWebhook
+from supatoss.alerts.rules import DeliveryCounts, Limits
 from supatoss.alerts.watch import WINDOW_SECONDS, DeliveryWindow, Watch
 from supatoss.errors import StoreUnavailable
-from supatoss.store.alerts import AlertFacts, UntoldAlert
+from supatoss.store.alerts import AlertFacts, UnsentAlert
 from supatoss.telemetry import DELIVERIES
 from tests.unit.fakes import LogLines, MemoryStore
 
@@ -17,37 +17,37 @@ pytestmark = pytest.mark.anyio
 
 
 class Silent(MemoryStore):
-    """Its looks fail in turn; the last one stops the watch."""
+    """Its checks fail in turn; the last one stops the watch."""
 
     def __init__(self, *failures: Exception) -> None:
         super().__init__()
         self.failures = list(failures)
         self.watch: Watch | None = None
-        self.looks = 0
-        self.looked = asyncio.Event()
+        self.checks = 0
+        self.checked = asyncio.Event()
 
     async def read_alert_facts(self, max_items: int) -> AlertFacts:
-        self.looks += 1
-        self.looked.set()
+        self.checks += 1
+        self.checked.set()
         if len(self.failures) == 1 and self.watch:
             self.watch.stop()
         raise self.failures.pop(0)
 
-    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UntoldAlert]:
+    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:
         raise AssertionError
 
 
-async def test_a_look_that_fails_does_not_end_the_watch_and_shows_no_secret() -> None:
+async def test_a_check_that_fails_does_not_end_the_watch_and_shows_no_secret() -> None:
     lines = LogLines()
     store = Silent(StoreUnavailable("away"), ValueError("hidden"), StoreUnavailable("away"))
     store.watch = Watch(store, Limits(10), None, 0.001, "a:1")
     await store.watch.run()
-    assert store.looks == 3
+    assert store.checks == 3
     logged = lines()
     assert [line["event"] for line in logged] == [
-        "alerts not looked at",
-        "look at alerts failed",
-        "alerts not looked at",
+        "alert check postponed",
+        "alert check failed",
+        "alert check postponed",
     ]
     assert "hidden" not in str(logged)
 
@@ -57,7 +57,7 @@ async def test_a_watch_that_is_told_to_stop_ends_at_once() -> None:
     watch = Watch(store, Limits(10), None, 3600, "a:1")
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(20):
-        await store.looked.wait()
+        await store.checked.wait()
         watch.stop()
         await task
 
@@ -69,17 +69,17 @@ def test_the_window_forgets_what_is_older() -> None:
     DELIVERIES.labels("created", "").inc(2)
     DELIVERIES.labels("failed", "deadline").inc(9)
     now = 60.0
-    assert window.read() == Deliveries(2, 5)
+    assert window.read() == DeliveryCounts(2, 5)
     DELIVERIES.labels("duplicate", "").inc()
     now = WINDOW_SECONDS + 60.0
-    assert window.read() == Deliveries(1, 0)
+    assert window.read() == DeliveryCounts(1, 0)
     now *= 3
-    assert window.read() == Deliveries(0, 0)
+    assert window.read() == DeliveryCounts(0, 0)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/services/hidden", "http://[::1", "http://127.0.0.1:1\x00/hidden"])
 async def test_a_target_that_cannot_be_reached_is_not_named(url: str) -> None:
-    with pytest.raises(NotTold) as caught:
+    with pytest.raises(AlertNotSent) as caught:
         await ChatWebhook(url).send("text")
     shown: Any = str(caught.value)
     assert "hidden" not in shown

@@ -1,1 +1,1 @@
-"""Alerts: invariants that are looked at every minute, and telling operators when one begins or ceases not to hold."""
+"""Alerts: rules are checked every minute; operators get one message when a rule fails and one when it recovers."""

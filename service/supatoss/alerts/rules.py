@@ -1,4 +1,4 @@
-"""The invariants, as small named rules over facts. Pure."""
+"""Alert rules: small named invariants over facts from the database. Pure."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from typing import Any
 from supatoss.store.alerts import AlertFacts, FailedEvent
 
 MAX_SUBJECTS = 20
-"""Alerts a rule: more than a person works on at once. The oldest come first, so that none ends because others came."""
+"""Alerts per rule: more than a person works on at once. The oldest come first, so that new ones end none of them."""
 
 MIN_DELIVERIES = 20
-"""Deliveries of one window below which their share says nothing: two probes of a scanner are no alarm."""
+"""Fewer deliveries in a window say nothing: a scanner's two probes are no reason for an alert."""
 
 MAX_REJECTED_SHARE = 0.5
-"""Wrong keys reject all deliveries of Toss; strangers' attempts stay below half of a project's traffic."""
+"""A wrong key rejects every delivery of Toss; strangers' attempts stay below half of a project's traffic."""
 
 REGULAR_EVENTS = 20
-"""Events in the week before the last one from which a project counts as one that regularly has them."""
+"""A project with fewer events in the week before its newest one has no regular traffic to miss."""
 
 
 class Rule(StrEnum):
@@ -35,7 +35,7 @@ class Rule(StrEnum):
 
 
 OWN_RULES = (Rule.REJECTED_SHARE,)
-"""Rules about one process: it alone sees its deliveries, and it alone ends their alerts."""
+"""Rules about one process: only that process sees its deliveries and ends their alerts."""
 
 _RULE_OF_REASON = {
     "amount_mismatch": Rule.AMOUNT_MISMATCH,
@@ -46,23 +46,23 @@ _RULE_OF_REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the settings say. silence_hours 0 means that silence is no alert."""
+    """Limits from the settings. silence_hours 0 turns the silence rule off."""
 
     backlog_minutes: float
     silence_hours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Deliveries:
-    """What this process was sent in one window of time."""
+class DeliveryCounts:
+    """Deliveries that this process received in one window of time."""
 
     accepted: int = 0
     rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """An invariant that does not hold for a subject: an event, an order, a process, or all ("")."""
+class Violation:
+    """A rule that fails for a subject: an event, an order, a process, or everything ("")."""
 
     rule: Rule
     subject: str = ""
@@ -73,17 +73,17 @@ class Finding:
         return {"rule": self.rule.value, "subject": self.subject, "details": self.details}
 
 
-def evaluate(facts: AlertFacts, deliveries: Deliveries, limits: Limits, observer: str) -> list[Finding]:
-    """Every invariant that does not hold."""
+def evaluate(facts: AlertFacts, deliveries: DeliveryCounts, limits: Limits, observer: str) -> list[Violation]:
+    """Every violation of a rule."""
     return [
         *(_failed(event) for event in facts.failed),
         *_more_failed(facts),
         *_backlog(facts, limits),
         *_rejected(deliveries, observer),
         *_silence(facts, limits),
-        *(Finding(Rule.DONE_WITHOUT_APPROVAL, order) for order in facts.unapproved),
+        *(Violation(Rule.DONE_WITHOUT_APPROVAL, order) for order in facts.unapproved),
         *(
-            Finding(
+            Violation(
                 Rule.CANCELS_ABOVE_TOTAL, payment.order_id, {"amount": payment.amount, "canceled": payment.canceled}
             )
             for payment in facts.overcancelled
@@ -91,32 +91,32 @@ def evaluate(facts: AlertFacts, deliveries: Deliveries, limits: Limits, observer
     ]
 
 
-def _failed(event: FailedEvent) -> Finding:
+def _failed(event: FailedEvent) -> Violation:
     rule = _RULE_OF_REASON.get(event.reason or "", Rule.EVENT_FAILED)
-    return Finding(rule, event.id, {"reason": event.reason, "order_id": event.order_id, "error": event.error})
+    return Violation(rule, event.id, {"reason": event.reason, "order_id": event.order_id, "error": event.error})
 
 
-def _more_failed(facts: AlertFacts) -> Iterator[Finding]:
+def _more_failed(facts: AlertFacts) -> Iterator[Violation]:
     if facts.has_more_failed:
-        yield Finding(Rule.EVENT_FAILED, "more", {"shown": MAX_SUBJECTS})
+        yield Violation(Rule.EVENT_FAILED, "more", {"shown": MAX_SUBJECTS})
 
 
-def _backlog(facts: AlertFacts, limits: Limits) -> Iterator[Finding]:
+def _backlog(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:
     waited = facts.oldest_waiting_seconds
     if waited is not None and waited > limits.backlog_minutes * 60:
-        yield Finding(Rule.BACKLOG, "", {"minutes": int(waited // 60), "limit_minutes": limits.backlog_minutes})
+        yield Violation(Rule.BACKLOG, "", {"minutes": int(waited // 60), "limit_minutes": limits.backlog_minutes})
 
 
-def _rejected(deliveries: Deliveries, observer: str) -> Iterator[Finding]:
+def _rejected(deliveries: DeliveryCounts, observer: str) -> Iterator[Violation]:
     total = deliveries.accepted + deliveries.rejected
     if total >= MIN_DELIVERIES and deliveries.rejected > total * MAX_REJECTED_SHARE:
-        yield Finding(Rule.REJECTED_SHARE, observer, {"rejected": deliveries.rejected, "deliveries": total})
+        yield Violation(Rule.REJECTED_SHARE, observer, {"rejected": deliveries.rejected, "deliveries": total})
 
 
-def _silence(facts: AlertFacts, limits: Limits) -> Iterator[Finding]:
+def _silence(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:
     newest = facts.newest_event_at
     if not limits.silence_hours or newest is None or facts.recent_events < REGULAR_EVENTS:
         return
     silent = facts.read_at - newest
     if silent > dt.timedelta(hours=limits.silence_hours):
-        yield Finding(Rule.SILENCE, "", {"hours": int(silent.total_seconds() // 3600), "newest": newest.isoformat()})
+        yield Violation(Rule.SILENCE, "", {"hours": int(silent.total_seconds() // 3600), "newest": newest.isoformat()})

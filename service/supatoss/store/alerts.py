@@ -1,4 +1,4 @@
-"""Alerts as the database keeps them, and the calls about them."""
+"""Alerts as the database stores them, and the calls about them."""
 
 import datetime as dt
 import json
@@ -11,7 +11,7 @@ from supatoss.store.client import Connection, Function
 
 @dataclass(frozen=True, slots=True)
 class FailedEvent:
-    """An event that needs a person. error: only where its words are ours."""
+    """An event that needs manual review. error: only if the text is ours, never the database's."""
 
     id: str
     reason: str | None
@@ -21,7 +21,7 @@ class FailedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Overcancelled:
-    """A payment of which more was cancelled than it cost. Amounts are decimal text."""
+    """A payment whose cancels exceed its amount. Amounts are decimal text."""
 
     order_id: str
     amount: str
@@ -30,7 +30,7 @@ class Overcancelled:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """One look. recent_events: events of the seven days before the newest one, counted to 20."""
+    """What the rules evaluate. recent_events: of the seven days before the newest event, counted up to 20."""
 
     read_at: dt.datetime
     oldest_waiting_seconds: float | None = None
@@ -57,8 +57,8 @@ class AlertFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class UntoldAlert:
-    """An alert whose start or end (phase) operators have not been told of; ours to tell until its lease ends."""
+class UnsentAlert:
+    """An alert whose start or end (phase) has not been sent yet; ours to send until the lease ends."""
 
     id: str
     token: str
@@ -75,34 +75,34 @@ class AlertCalls(Connection):
     """Each call raises StoreUnavailable or StoreRefused."""
 
     async def oldest_waiting_seconds(self) -> float | None:
-        """Age of the event that waits longest for Toss; None when none waits."""
+        """Age of the oldest pending event; None if there is none."""
         return await self.call(
             Function.OLDEST_WAITING_SECONDS, {}, lambda value: None if value is None else float(value), tries=1
         )
 
     async def read_alert_facts(self, max_items: int) -> AlertFacts:
-        """What the rules look at; lists hold at most max_items, oldest first."""
+        """The facts for the rules; lists hold at most max_items, oldest first."""
         return await self.call(Function.READ_ALERT_FACTS, {"max_items": max_items}, AlertFacts.from_row)
 
     async def note_alerts(
-        self, read_at: dt.datetime, observer: str, findings: Sequence[Mapping[str, Any]], own_rules: Sequence[str]
+        self, read_at: dt.datetime, observer: str, violations: Sequence[Mapping[str, Any]], own_rules: Sequence[str]
     ) -> dict[str, int]:
-        """Starts and ends alerts by what one look found; noting twice is harmless. The open ones by rule."""
+        """Starts and ends alerts by the violations of one check; returns the open ones by rule. Idempotent."""
         look = {
             "read_at": read_at.isoformat(),
             "observer": observer,
-            "findings": list(findings),
+            "findings": list(violations),
             "own_rules": list(own_rules),
         }
         return await self.call(Function.NOTE_ALERTS, {"look": json.dumps(look, ensure_ascii=False)}, dict)
 
-    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UntoldAlert]:
-        """Alerts that operators are to be told of, ours until the lease ends."""
+    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:
+        """Alerts to send, ours until the lease ends."""
         arguments = {"max_alerts": max_alerts, "lease_seconds": lease_seconds}
         return await self.call(
-            Function.CLAIM_ALERTS, arguments, lambda rows: [UntoldAlert(**row) for row in rows], tries=1
+            Function.CLAIM_ALERTS, arguments, lambda rows: [UnsentAlert(**row) for row in rows], tries=1
         )
 
     async def confirm_alerts(self, tokens: Sequence[str]) -> int:
-        """Operators have been told of these; confirming twice is harmless."""
+        """Records that these were sent. Idempotent."""
         return await self.call(Function.CONFIRM_ALERTS, {"tokens": json.dumps(list(tokens))}, int)
