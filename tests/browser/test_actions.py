@@ -18,14 +18,14 @@ def test_a_replay_repairs_what_was_corrected(operator: Operator, shop: Shop) -> 
     event = _mismatch(shop, "order-repair-0001")
     page = operator.go(f"/ops/events/{event}")
 
-    page.get_by_role("button", name="Try first").click()
-    expect(page.locator("[data-focus]")).to_contain_text("Nothing was changed")
-    expect(page.locator("[data-focus]")).to_contain_text("Status: Failed. Amount differs")
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.locator("[data-focus]")).to_contain_text("Dry run: nothing was changed")
+    expect(page.locator("[data-focus]")).to_contain_text("Status: Failed. Amount mismatch")
     expect(page.locator("[data-focus]")).to_be_focused()
     assert shop.row(f"webhook_events?id=eq.{event}")["status"] == "failed"
 
     shop.api("PATCH", "payments?order_id=eq.order-repair-0001", json={"amount": 990})
-    page.get_by_role("button", name="Try first").click()
+    page.get_by_role("button", name="Dry run").click()
     expect(page.locator("[data-focus]")).to_contain_text("Status: Processed.")
     assert shop.row("payments?order_id=eq.order-repair-0001")["payment_status"] == "PENDING"
 
@@ -41,13 +41,13 @@ def test_a_replay_repairs_what_was_corrected(operator: Operator, shop: Shop) -> 
 def test_ignoring_needs_a_reason_and_keeps_it(operator: Operator, shop: Shop) -> None:
     event = _mismatch(shop, "order-ignore-0001")
     page = operator.go(f"/ops/events/{event}")
-    page.get_by_label("Why nothing is to be done").fill("   ")
+    page.get_by_label("Reason for ignoring").fill("   ")
     page.get_by_role("button", name="Ignore").click()
-    expect(page.get_by_role("alert")).to_have_text("A reason of 1 to 500 characters is needed.")
+    expect(page.get_by_role("alert")).to_have_text("Enter a reason of 1 to 500 characters.")
     assert shop.row(f"webhook_events?id=eq.{event}")["status"] == "failed"
 
     reason = "테스트 주문이라 조치하지 않음 <b>굵게</b>"
-    page.get_by_label("Why nothing is to be done").fill(reason)
+    page.get_by_label("Reason for ignoring").fill(reason)
     page.get_by_role("button", name="Ignore").click()
     expect(page.locator("[data-focus]")).to_contain_text("Ignored")
     expect(page.locator("aside .timeline")).to_contain_text(reason)
@@ -61,8 +61,8 @@ def test_both_work_without_javascript(operator_with: MakeOperator, shop: Shop) -
     operator = operator_with(java_script_enabled=False)
     page = operator.go(f"/ops/events/{event}")
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_role("status").filter(has_text="Replayed")).to_contain_text("Status: Failed. Amount differs")
-    page.get_by_label("Why nothing is to be done").fill("a test order")
+    expect(page.get_by_role("status").filter(has_text="Replayed")).to_contain_text("Status: Failed. Amount mismatch")
+    page.get_by_label("Reason for ignoring").fill("a test order")
     page.get_by_role("button", name="Ignore").click()
     expect(page.get_by_role("status").filter(has_text="Ignored")).to_be_visible()
     assert shop.row(f"webhook_events?id=eq.{event}")["status"] == "ignored"
@@ -89,10 +89,10 @@ def test_two_operators_at_once_do_it_once(operator_with: MakeOperator, shop: Sho
     one, two = operator_with(), operator_with()
     one.go(f"/ops/events/{event}")
     two.go(f"/ops/events/{event}")
-    one.page.get_by_label("Why nothing is to be done").fill("the first of us")
+    one.page.get_by_label("Reason for ignoring").fill("the first of us")
     one.page.get_by_role("button", name="Ignore").click()
     expect(one.page.locator("[data-focus]")).to_contain_text("Ignored")
-    two.page.get_by_label("Why nothing is to be done").fill("the second of us")
+    two.page.get_by_label("Reason for ignoring").fill("the second of us")
     two.page.get_by_role("button", name="Ignore").click()
-    expect(two.page.locator("[data-focus]")).to_contain_text("its effect stands already")
+    expect(two.page.locator("[data-focus]")).to_contain_text("already applied")
     assert shop.row(f"operator_actions?event_id=eq.{event}")["reason"] == "the first of us"

@@ -1,18 +1,18 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import MakeOperator, Operator
 from tests.browser.scene import Shop
 
 
-def test_the_overview_shows_what_needs_a_person(operator: Operator) -> None:
+def test_the_overview_shows_what_needs_review(operator: Operator) -> None:
     page = operator.go("/ops/")
-    tile = page.locator(".tile", has_text="Need a person")
+    tile = page.locator(".tile", has_text="Needs review")
     expect(tile.get_by_role("link")).to_have_text(re.compile(r"\d+"))
-    expect(page.locator(".tile", has_text="Waiting")).to_contain_text("Oldest: ")
-    expect(page.get_by_role("img", name=re.compile("Bars, one an hour"))).to_be_visible()
+    expect(page.locator(".tile", has_text="Pending")).to_contain_text("Oldest: ")
+    expect(page.get_by_role("img", name=re.compile("Bar chart by hour"))).to_be_visible()
     expect(page.locator(".chart canvas")).to_be_visible()
     tile.get_by_role("link").click()
     page.wait_for_url("**/ops/events?status=failed")
@@ -23,7 +23,7 @@ def test_the_chart_says_an_hours_numbers(operator: Operator) -> None:
     page = operator.go("/ops/")
     page.locator(".chart .u-over").hover(position={"x": 600, "y": 60})
     expect(page.locator("#readout")).to_have_text(re.compile(r"\d\d-\d\d \d\d:00\s+·\s+Processed \d+"))
-    page.get_by_text("Show the numbers").click()
+    page.get_by_text("Show numbers").click()
     expect(page.locator("#hours tbody tr")).to_have_count(24)
 
 
@@ -41,7 +41,9 @@ def test_the_overview_stays_fresh_without_loading_the_page(operator: Operator, s
     before = _number(page, "Events")
     shop.deliver(shop.payment("order-fresh-0001", "DONE", 1))
     page.evaluate("htmx.trigger('#figures', 'refresh')")
-    expect(page.locator(".tile", has_text="Events").locator("dd").first).to_have_text(str(before + 1))
+    expect(page.locator(".tile", has=page.get_by_text("Events", exact=True)).locator("dd").first).to_have_text(
+        str(before + 1)
+    )
     expect(page.locator(".chart canvas")).to_be_visible()
 
 
@@ -56,7 +58,7 @@ def test_events_are_filtered_without_loading_the_page_and_the_address_says_how(o
     page = operator.go("/ops/events")
     page.evaluate("window.isSamePage = true")
     page.get_by_label("Status").select_option("failed")
-    page.get_by_text("More conditions").click()
+    page.get_by_text("More filters").click()
     page.get_by_label("Reason").select_option("double_charge")
     page.get_by_role("button", name="Filter").click()
     expect(page.locator("#results tbody tr")).to_have_count(1)
@@ -106,25 +108,25 @@ def test_an_order_is_found_by_its_id_and_by_its_payment_key(operator: Operator, 
     expect(page.locator("#results")).not_to_contain_text("order-twice")
 
 
-def test_a_filter_that_cannot_be_read_is_told(operator: Operator) -> None:
+def test_an_invalid_filter_is_explained(operator: Operator) -> None:
     page = operator.go("/ops/events")
-    page.get_by_text("More conditions").click()
+    page.get_by_text("More filters").click()
     page.get_by_label("Received from (KST)").fill("2026-11-25T10:00")
     page.get_by_label("Received before (KST)").fill("2026-11-25T09:00")
     page.get_by_role("button", name="Filter").click()
-    expect(page.get_by_role("alert")).to_contain_text("The end of the period should be later")
+    expect(page.get_by_role("alert")).to_contain_text("The end of the period must be after its start")
 
 
 def test_an_event_shows_what_it_did_and_hides_what_is_secret(operator: Operator, shop: Shop) -> None:
     event = shop.row("webhook_events?order_id=eq.order-amount-0001")
     page = operator.go(f"/ops/events/{event['id']}")
     operator.shot("event", is_whole=True)
-    expect(page.get_by_role("heading", name="Amount differs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Amount mismatch")).to_be_visible()
     expect(page.locator("main")).to_contain_text("the application stored 99000 KRW")
     expect(page.locator(".payload")).to_contain_text("[masked]")
     assert "ps_order-amount-0001" not in page.content()
-    expect(page.locator("section", has_text="As they are now")).to_contain_text("₩99,000")
-    page.locator(".crumbs").get_by_role("link", name="The story of this order").click()
+    expect(page.locator("section", has_text="Current values")).to_contain_text("₩99,000")
+    page.locator(".crumbs").get_by_role("link", name="Timeline of this order").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("order-amount-0001")
 
 
@@ -133,10 +135,10 @@ def test_a_payment_tells_its_story(operator: Operator) -> None:
     operator.shot("payment", is_whole=True)
     steps = page.locator(".timeline > li")
     expect(steps).to_have_count(5)
-    expect(steps.nth(0)).to_contain_text("Waiting for the deposit")
+    expect(steps.nth(0)).to_contain_text("Waiting for deposit")
     expect(steps.nth(1)).to_contain_text("Paid")
     expect(steps.nth(2)).to_contain_text("Cancelled: ₩30,000 · 1개 반품")
-    expect(steps.nth(3)).to_contain_text("Left: ₩85,500")
+    expect(steps.nth(3)).to_contain_text("Remaining: ₩85,500")
     expect(steps.nth(3)).not_to_contain_text("₩30,000")
     expect(steps.nth(4)).to_contain_text("Paid out: ₩82,935")
     expect(page.get_by_role("link", name="Receipt of this payment")).to_have_attribute(
@@ -174,5 +176,9 @@ def test_a_session_that_ended_meanwhile_leads_to_the_sign_in_page(operator: Oper
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
+def _tile(page: Page, name: str) -> Locator:
+    return page.locator(".tile", has=page.get_by_text(name, exact=True))
+
+
 def _number(page: Page, name: str) -> int:
-    return int(page.locator(".tile", has_text=name).locator("dd").first.inner_text().replace(",", ""))
+    return int(_tile(page, name).locator("dd").first.inner_text().replace(",", ""))

@@ -124,7 +124,7 @@ def _story(database: Database) -> None:
     )
 
 
-def test_an_orders_story_is_told_in_order_of_occurrence(database: Database) -> None:
+def test_the_events_of_an_order_are_listed_in_order_of_occurrence(database: Database) -> None:
     _story(database)
     story = payment(database, "order-1")
     assert [event["payment_status"] for event in story["events"]] == [

@@ -1,7 +1,7 @@
-"""The operators' page, `/ops`: what arrived, what became of it, and what needs a person.
+"""The operators' page, `/ops`: received events, their outcomes, and what needs manual review.
 
-It reads through functions of its own in the database, and acts through the same functions as the command line. Pages
-are made on the server and can be read without JavaScript. There is no page at all unless OPS_PASSWORD is set.
+It reads through its own database functions and acts through the same ones as the command line. Pages are rendered on
+the server and work without JavaScript. Without OPS_PASSWORD there is no page.
 """
 
 from supatoss.ops.routes import operators_page

@@ -1,4 +1,4 @@
-"""Templates and static files, from the package."""
+"""Templates and static files of the package."""
 
 import hashlib
 from functools import cache
@@ -13,14 +13,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from supatoss.ops import formats
-from supatoss.ops.i18n import capped
 
 STATIC = Path(__file__).parent / "static"
 FOREVER = "public, max-age=31536000, immutable"
 
 
 def make_templates() -> Environment:
-    """The templates with what does not depend on the request."""
+    """The templates, with the functions that don't depend on the request."""
     templates = Environment(
         loader=PackageLoader("supatoss.ops"),
         autoescape=True,
@@ -34,7 +33,7 @@ def make_templates() -> Environment:
         query=query,
         money=formats.money,
         count=formats.count,
-        capped=capped,
+        capped_count=formats.capped_count,
         iso=formats.iso,
         korean_time=formats.korean_time,
         parse_moment=formats.parse_moment,
@@ -48,17 +47,17 @@ def _digest(name: str) -> str:
 
 
 def static_url(name: str) -> str:
-    """The address of a static file; it changes with the file, so that browsers may keep it."""
+    """The URL of a static file; it changes with the content, so that browsers may cache it."""
     return f"/ops/static/{name}?v={_digest(name)}"
 
 
 def query(**values: Any) -> str:
-    """A query string of the values that are there."""
+    """A query string without the empty values."""
     return urlencode({name: value for name, value in values.items() if value not in (None, "")})
 
 
-class Files(StaticFiles):
-    """Static files. Asked for by their digest they may be kept, else they are asked for again."""
+class Assets(StaticFiles):
+    """Static files. With their digest in the URL they are cached, else revalidated."""
 
     def __init__(self) -> None:
         super().__init__(directory=STATIC)
@@ -68,7 +67,7 @@ class Files(StaticFiles):
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
-            # Answered here, so that the security headers are on it too.
+            # Answered here, so that it gets the security headers too.
             response = PlainTextResponse(error.detail, error.status_code)
         is_versioned = scope.get("query_string", b"").startswith(b"v=")
         response.headers["cache-control"] = FOREVER if is_versioned and response.status_code == 200 else "no-cache"

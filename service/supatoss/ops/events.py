@@ -1,4 +1,4 @@
-"""What somebody looks for among the events, as the form and the address say it. Pure."""
+"""The list of events and its search."""
 
 import datetime as dt
 import uuid
@@ -10,18 +10,23 @@ from starlette.responses import Response
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.assets import query
 from supatoss.ops.i18n import CATALOGUES
-from supatoss.ops.visits import Visit
+from supatoss.ops.page import PageRequest
 from supatoss.store.events import Cursor, EventFilter, EventPage
 from supatoss.toss.events import MAX_TYPE_LENGTH, TYPES
 from supatoss.toss.fields import SEOUL
+
+PAGE_EVENTS = 50
+"""Enough to scan at once; the next page is a click away."""
+
+EVENTS = "/ops/events"
 
 MAX_SEARCH = 200
 MAX_REASON = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A filter as it was typed, read as far as it can be. `problems` names what cannot: filter.bad_… of the texts."""
+class EventSearch:
+    """A search as typed, parsed as far as possible. `problems` names the rest: filter.bad_… of the texts."""
 
     q: str = ""
     status: str = ""
@@ -38,26 +43,26 @@ class Wanted:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it means every event."""
+        """Whether it matches every event."""
         return not (
             self.q or self.status or self.reason or self.type or self.since_text or self.until_text or self.after
         )
 
     @property
     def has_more_conditions(self) -> bool:
-        """Whether one of the conditions is set that the form folds away."""
+        """Whether one of the conditions is set that the form hides at first."""
         return bool(self.reason or self.type or self.since_text or self.until_text)
 
     @property
     def id(self) -> str | None:
-        """The event's id, where that is what is searched for."""
+        """The event's id, if that was searched for."""
         try:
             return str(uuid.UUID(self.q)) if len(self.q) == 36 else None
         except ValueError:
             return None
 
     def to_filter(self, *, by_payment: bool = False) -> EventFilter:
-        """For the store. What is searched for is an order, or else a payment key."""
+        """For the store. The search text is an order id, or else a payment key."""
         return EventFilter(
             statuses=(self.status,) if self.status else (),
             types=(self.type,) if self.type else (),
@@ -69,7 +74,7 @@ class Wanted:
         )
 
     def to_query(self) -> dict[str, str]:
-        """The parameters of the address that means this filter, without the page."""
+        """The parameters of this search in a URL, without the page."""
         return {
             "q": self.q,
             "status": self.status,
@@ -80,8 +85,8 @@ class Wanted:
         }
 
 
-def read_wanted(query: Mapping[str, str]) -> Wanted:
-    """The filter of an address. Total: what cannot be read is a problem, never an error."""
+def read_search(query: Mapping[str, str]) -> EventSearch:
+    """The search in a URL. Never raises: what can't be parsed is a problem."""
     texts = {name: query.get(name, "").strip() for name in ("q", "status", "reason", "type", "from", "until", "after")}
     problems = []
     if texts["status"] and texts["status"] not in list(EventStatus):
@@ -101,7 +106,7 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
     cursor = _cursor(texts["after"])
     if texts["after"] and not cursor:
         problems.append("page")
-    return Wanted(
+    return EventSearch(
         q=texts["q"],
         status=texts["status"],
         reason=texts["reason"],
@@ -118,12 +123,12 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
 
 
 def cursor_text(cursor: Cursor) -> str:
-    """A cursor for an address."""
+    """A cursor for a URL."""
     return f"{cursor.created_at.astimezone(dt.UTC).isoformat()}~{cursor.id}"
 
 
 def _moment(text: str) -> dt.datetime | None:
-    """What a field for date and time holds, meant in Korean time."""
+    """The value of a date and time field, in Korean time."""
     try:
         moment = dt.datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=SEOUL)).astimezone(dt.UTC)
@@ -140,56 +145,50 @@ def _cursor(text: str) -> Cursor | None:
         return None
 
 
-PAGE_EVENTS = 50
-"""What one looks through without losing the thread; the next page is a click away."""
-
-EVENTS = "/ops/events"
-
-
-async def show_events(visit: Visit) -> Response:
+async def show_events(request: PageRequest) -> Response:
     """GET /ops/events?q=&status=&reason=&type=&from=&until=&after=."""
-    wanted = read_wanted(visit.request.query_params)
-    if wanted.id:
-        return visit.redirect(f"{EVENTS}/{wanted.id}")
+    search = read_search(request.http.query_params)
+    if search.id:
+        return request.redirect(f"{EVENTS}/{search.id}")
     page, by = EventPage((), None), ""
-    if not wanted.problems:
-        page, by = await _find(visit, wanted)
-    words = visit.words
+    if not search.problems:
+        page, by = await _find(request, search)
+    texts = request.texts
     summary = ""
     if page.events:
-        summary = words.t("events.shown_more" if page.next else "events.shown", number=len(page.events))
-    elif not wanted.problems:
-        summary = words.t("events.nothing_title")
-    following = query(**wanted.to_query(), by=by, after=cursor_text(page.next)) if page.next else ""
-    return visit.render(
+        summary = texts.t("events.shown_more" if page.next else "events.shown", number=len(page.events))
+    elif not search.problems:
+        summary = texts.t("events.nothing_title")
+    next_query = query(**search.to_query(), by=by, after=cursor_text(page.next)) if page.next else ""
+    return request.render(
         "events.html",
-        400 if wanted.problems else 200,
+        400 if search.problems else 200,
         section="events",
-        filter=wanted,
-        problems=wanted.problems,
+        search=search,
+        problems=search.problems,
         page=page,
         summary=summary,
-        next_page=f"{EVENTS}?{following}" if following else "",
-        first_page=f"{EVENTS}?{query(**wanted.to_query())}",
+        next_page=f"{EVENTS}?{next_query}" if next_query else "",
+        first_page=f"{EVENTS}?{query(**search.to_query())}",
         reasons=_with(
-            [key.removeprefix("reason.") for key in CATALOGUES[words.language] if key.startswith("reason.")],
-            wanted.reason,
+            [key.removeprefix("reason.") for key in CATALOGUES[texts.language] if key.startswith("reason.")],
+            search.reason,
         ),
-        types=_with(sorted(TYPES), wanted.type),
+        types=_with(sorted(TYPES), search.type),
     )
 
 
-async def _find(visit: Visit, wanted: Wanted) -> tuple[EventPage, str]:
-    """The page, and what the search turned out to be about: an order, else a payment."""
-    if wanted.by != "payment":
-        page = await visit.store.find_events(wanted.to_filter(), limit=PAGE_EVENTS, after=wanted.cursor)
-        if page.events or not wanted.q or wanted.cursor:
+async def _find(request: PageRequest, search: EventSearch) -> tuple[EventPage, str]:
+    """The page, and "payment" if the search text turned out to be a payment key."""
+    if search.by != "payment":
+        page = await request.store.find_events(search.to_filter(), limit=PAGE_EVENTS, after=search.cursor)
+        if page.events or not search.q or search.cursor:
             return page, ""
-    page = await visit.store.find_events(wanted.to_filter(by_payment=True), limit=PAGE_EVENTS, after=wanted.cursor)
+    page = await request.store.find_events(search.to_filter(by_payment=True), limit=PAGE_EVENTS, after=search.cursor)
     return page, "payment"
 
 
-def _with(known: list[str], asked: str) -> list[str]:
-    """The choices of a list, and the one that was asked for although it is none of them."""
+def _with(known: list[str], requested: str) -> list[str]:
+    """The choices of a list, and the requested one if it is none of them."""
     known = [name for name in known if name != "none"]
-    return known if not asked or asked in known else [asked, *known]
+    return known if not requested or requested in known else [requested, *known]

@@ -7,12 +7,18 @@ from urllib.parse import urlsplit
 
 from supatoss.toss.fields import SEOUL
 
+MAX_COUNTED = 1000
+"""supatoss_ops_overview_v1 counts unfinished events up to this."""
+
+DEVELOPERS = "https://developers.tosspayments.com/"
+DASHBOARD = "https://app.tosspayments.com/"
+
 _SYMBOLS = {"KRW": "₩", "USD": "US$", "JPY": "JP¥", "EUR": "€", "CNY": "CN¥"}
 _CENTS = {"USD": 2, "EUR": 2, "CNY": 2}
 
 
 def money(amount: object, currency: object = "KRW") -> str:
-    """An amount with its currency: ₩37,400, US$12.34. A dash where there is none."""
+    """An amount with its currency: ₩37,400, US$12.34. A dash if there is none."""
     if amount is None or isinstance(amount, bool):
         return "–"
     try:
@@ -22,7 +28,7 @@ def money(amount: object, currency: object = "KRW") -> str:
     if not value.is_finite():
         return str(amount)
     code = str(currency or "KRW")
-    # Cents that should not be there are shown, never rounded away.
+    # Unexpected cents are shown, never rounded away.
     written = -min(int(value.normalize().as_tuple().exponent), 0)
     text = f"{abs(value):,.{max(written, _CENTS.get(code, 0))}f}"
     sign = "−" if value < 0 else ""
@@ -30,7 +36,7 @@ def money(amount: object, currency: object = "KRW") -> str:
 
 
 def parse_moment(value: object) -> dt.datetime | None:
-    """A time of the Data API, or of a payload in the database's own words; None where there is none to read."""
+    """A time from the Data API or from a payload; None if it can't be read."""
     if isinstance(value, dt.datetime):
         return value
     try:
@@ -55,6 +61,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def capped_count(value: int) -> str:
+    """A number that is counted up to a limit: 12, 1,000+."""
+    return f"{count(value)}+" if value >= MAX_COUNTED else count(value)
+
+
 def span(seconds: float) -> tuple[str, int]:
     """A length of time as the largest unit that fits: (seconds | minutes | hours | days, how many)."""
     whole = max(int(seconds), 0)
@@ -64,19 +75,15 @@ def span(seconds: float) -> tuple[str, int]:
     return "seconds", whole
 
 
-DEVELOPERS = "https://developers.tosspayments.com/"
-DASHBOARD = "https://app.tosspayments.com/"
-
-
 def links_to_toss(payment: dict[str, Any] | None) -> list[dict[str, str]]:
-    """Name and address of each. Toss documents no address of one payment, so only its receipt is linked straight."""
+    """Name and URL of each. Toss documents no URL of a single payment, so only the receipt is linked directly."""
     links = [{"name": "developers", "url": DEVELOPERS}, {"name": "dashboard", "url": DASHBOARD}]
     receipt = str((payment or {}).get("receipt_url") or "")
-    return [{"name": "receipt", "url": receipt}, *links] if is_of_toss(receipt) else links
+    return [{"name": "receipt", "url": receipt}, *links] if is_toss_url(receipt) else links
 
 
-def is_of_toss(url: str) -> bool:
-    """Whether an address from data is one of Toss's own pages."""
+def is_toss_url(url: str) -> bool:
+    """Whether a URL from data is one of Toss's own pages."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

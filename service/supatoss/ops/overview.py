@@ -1,4 +1,4 @@
-"""What the process that makes the page has counted since it started. Read from its own metrics."""
+"""The overview: events of a period, and what this process has counted since it started."""
 
 import datetime as dt
 from collections import Counter, defaultdict
@@ -9,17 +9,25 @@ from starlette.responses import Response
 
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.formats import parse_moment
-from supatoss.ops.visits import Visit
+from supatoss.ops.page import PageRequest
 from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS
 from supatoss.toss.fields import SEOUL
 
-SHARES = (50, 95, 99)
-"""Per cent of the deliveries whose answer took no longer."""
+RANGES = (24, 168)
+"""Periods in hours: a day, a week."""
+
+LATE_SECONDS = 600
+"""An event that is pending for ten minutes is late: the worker's first attempts come within seconds."""
+
+HOUR = dt.timedelta(hours=1)
+_COUNTED = (*(status.value for status in EventStatus), "deliveries")
+
+PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Deliveries since the start. rejected: (reason, count), most first. latency: (share in per cent, limit)."""
+class ProcessStats:
+    """Deliveries since the start. rejected: (reason, count), most first. latency: (percentile, upper bound)."""
 
     started_at: dt.datetime
     answered: int
@@ -27,8 +35,8 @@ class Figures:
     latency: list[tuple[int, str]]
 
 
-def read_figures(started_at: dt.datetime) -> Figures:
-    """The figures of this process."""
+def read_process_stats(started_at: dt.datetime) -> ProcessStats:
+    """The counters of this process."""
     answered, rejected = 0, Counter[str]()
     for metric in DELIVERIES.collect():
         for sample in metric.samples:
@@ -36,7 +44,7 @@ def read_figures(started_at: dt.datetime) -> Figures:
                 answered += int(sample.value)
                 if sample.labels["reason"] and sample.value:
                     rejected[sample.labels["reason"]] += int(sample.value)
-    return Figures(started_at, answered, rejected.most_common(), _latency())
+    return ProcessStats(started_at, answered, rejected.most_common(), _latency())
 
 
 def _latency() -> list[tuple[int, str]]:
@@ -49,29 +57,19 @@ def _latency() -> list[tuple[int, str]]:
     total = buckets[-1][1] if buckets else 0
     if not total:
         return []
-    return [(share, _limit(next(le for le, count in buckets if count * 100 >= share * total))) for share in SHARES]
+    return [(share, _limit(next(le for le, count in buckets if count * 100 >= share * total))) for share in PERCENTILES]
 
 
 def _limit(seconds: float) -> str:
-    """The upper edge of a bucket: ≤ 50 ms, ≤ 2 s, > 8 s for the open one."""
+    """The upper bound of a bucket: ≤ 50 ms, ≤ 2 s, > 8 s for the last one."""
     if seconds == float("inf"):
         return "> 8 s"
     return f"≤ {seconds * 1000:g} ms" if seconds < 1 else f"≤ {seconds:g} s"
 
 
-RANGES = (24, 168)
-"""Hours that the overview can show: a day, a week."""
-
-LATE_SECONDS = 600
-"""An event that waits for ten minutes is shown as late: the worker's first attempts come within seconds."""
-
-HOUR = dt.timedelta(hours=1)
-_COUNTED = (*(status.value for status in EventStatus), "deliveries")
-
-
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What supatoss_ops_overview_v1 answered, with every hour of the period in `rows`, newest first."""
+    """The answer of supatoss_ops_overview_v1, with every hour of the period in `rows`, newest first."""
 
     hours: int
     now: dt.datetime
@@ -85,34 +83,34 @@ class Overview:
 
     @property
     def oldest_pending_seconds(self) -> float:
-        """How long the oldest waiting event waits."""
+        """Age of the oldest pending event; 0 if there is none."""
         return (self.now - self.oldest_pending).total_seconds() if self.oldest_pending else 0.0
 
     @property
     def is_late(self) -> bool:
-        """Whether an event waits for longer than it should."""
+        """Whether an event has been pending for too long."""
         return self.oldest_pending_seconds > LATE_SECONDS
 
 
-async def show_overview(visit: Visit) -> Response:
+async def show_overview(request: PageRequest) -> Response:
     """GET /ops/?hours=24|168."""
-    asked = visit.request.query_params.get("hours", "")
-    hours = int(asked) if asked.isdecimal() and asked.isascii() and asked in map(str, RANGES) else RANGES[0]
-    answer = await visit.store.read_overview(hours)
-    words = visit.words
-    return visit.render(
+    requested = request.http.query_params.get("hours", "")
+    hours = next((hours for hours in RANGES if str(hours) == requested), RANGES[0])
+    answer = await request.store.read_overview(hours)
+    texts = request.texts
+    return request.render(
         "overview.html",
         section="overview",
         overview=read_overview(hours, answer),
         ranges=RANGES,
         reconciliation=answer["reconciliation"],
-        process=read_figures(visit.desk.started_at),
-        status_names={status.value: words.t(f"status.{status.value}") for status in EventStatus},
+        process=read_process_stats(request.context.started_at),
+        status_names={status.value: texts.t(f"status.{status.value}") for status in EventStatus},
     )
 
 
 def read_overview(hours: int, answer: dict[str, Any]) -> Overview:
-    """The answer of supatoss_ops_overview_v1 as the page shows it. Pure."""
+    """Fills the hours without events in. Pure."""
     now, since = dt.datetime.fromisoformat(answer["now"]), dt.datetime.fromisoformat(answer["since"])
     counted: dict[dt.datetime, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COUNTED, 0))
     for item in answer["hours"]:

@@ -1,4 +1,4 @@
-"""The addresses of the page, and what every one of them has in common."""
+"""The routes of the page, and what they have in common: signing in, errors, security headers."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable
@@ -12,14 +12,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supatoss.errors import StoreError
-from supatoss.ops.assets import Files, make_templates, query
+from supatoss.ops.assets import Assets, make_templates, query
 from supatoss.ops.event import ignore_event, replay_event, show_event
 from supatoss.ops.events import show_events
 from supatoss.ops.overview import show_overview
-from supatoss.ops.sessions import Throttle, Tickets
-from supatoss.ops.sign_in import ask_to_sign_in, sign_in, sign_out, switch_language
+from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
+from supatoss.ops.sessions import Sessions, Throttle
+from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
 from supatoss.ops.timeline import show_payment
-from supatoss.ops.visits import HOME, SIGN_IN, Desk, Forged, Missing, Visit
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.telemetry import describe
@@ -41,7 +41,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
-    "referrer-policy": "no-referrer",  # addresses hold order ids and payment keys
+    "referrer-policy": "no-referrer",  # URLs contain order ids and payment keys
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "x-robots-tag": "noindex, nofollow",
@@ -49,13 +49,13 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the headers; an answer that says nothing about keeping it is not kept."""
+    """Adds the headers, and `no-store` to responses without a cache-control."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes one request on."""
+        """Handles one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -70,20 +70,20 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers)
 
 
-Page = Callable[[Visit], Awaitable[Response]]
+Page = Callable[[PageRequest], Awaitable[Response]]
 
 _log = structlog.get_logger("supatoss.ops")
 
 
 def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> list[BaseRoute]:
-    """Routes of /ops. None where the settings have no password."""
+    """The routes of /ops; none without OPS_PASSWORD."""
     if settings.ops_password is None:
         return []
     keys = [key.get_secret_value() for key in settings.toss_secret_key]
-    desk = Desk(
+    context = OpsContext(
         store,
         wake_worker,
-        Tickets(settings.ops_password.get_secret_value(), settings.supabase_secret_key.get_secret_value()),
+        Sessions(settings.ops_password.get_secret_value(), settings.supabase_secret_key.get_secret_value()),
         Throttle(),
         make_templates(),
         settings.client_ip_header,
@@ -91,9 +91,9 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         dt.datetime.now(dt.UTC),
     )
 
-    def page(path: str, make: Page, method: str = "GET", *, is_open: bool = False) -> Route:
-        async def endpoint(request: Request) -> Response:
-            return await _answer(Visit.of(request, desk), make, is_open=is_open)
+    def page(path: str, render: Page, method: str = "GET", *, is_open: bool = False) -> Route:
+        async def endpoint(http: Request) -> Response:
+            return await _answer(PageRequest.of(http, context), render, is_open=is_open)
 
         return Route(path, endpoint, methods=[method])
 
@@ -104,12 +104,12 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/{id:uuid}/replay", replay_event, "POST"),
         page("/events/{id:uuid}/ignore", ignore_event, "POST"),
         page("/payment", show_payment),
-        page("/sign-in", ask_to_sign_in, is_open=True),
+        page("/sign-in", show_sign_in, is_open=True),
         page("/sign-in", sign_in, "POST", is_open=True),
         page("/sign-out", sign_out, "POST"),
         page("/language", switch_language, "POST", is_open=True),
-        Mount("/static", Files()),
-        page("/{path:path}", _nothing, is_open=True),
+        Mount("/static", Assets()),
+        page("/{path:path}", _not_found, is_open=True),
     ]
     return [
         Route("/ops", _home, methods=["GET"]),
@@ -117,39 +117,39 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
     ]
 
 
-async def _answer(visit: Visit, make: Page, *, is_open: bool) -> Response:
-    if visit.session is None and not is_open:
-        return _sign_in_first(visit)
+async def _answer(request: PageRequest, render: Page, *, is_open: bool) -> Response:
+    if not request.is_signed_in and not is_open:
+        return _sign_in_first(request)
     try:
-        return await make(visit)
-    except Missing:
-        return visit.problem(404, "missing")
-    except Forged:
-        return visit.problem(403, "form")
+        return await render(request)
+    except PageNotFound:
+        return request.problem(404, "missing")
+    except InvalidForm:
+        return request.problem(403, "form")
     except StoreError as error:
-        _log.warning("page without the store", path=visit.request.url.path, error=str(error))
-        response = visit.problem(503, "store", str(error), visit.here if _is_read(visit) else HOME, "again")
+        _log.warning("page without the database", path=request.http.url.path, error=str(error))
+        response = request.problem(503, "store", str(error), request.here if _is_read(request) else HOME, "again")
         response.headers["retry-after"] = "10"
         return response
-    except Exception as error:  # noqa: BLE001 - a defect of one page is told, without what it was about
-        _log.error("page failed", path=visit.request.url.path, **describe(error))
-        return visit.problem(500, "internal")
+    except Exception as error:  # noqa: BLE001 - a defect in one page is an error page, without details
+        _log.error("page failed", path=request.http.url.path, **describe(error))
+        return request.problem(500, "internal")
 
 
-def _is_read(visit: Visit) -> bool:
-    return visit.request.method in ("GET", "HEAD")
+def _is_read(request: PageRequest) -> bool:
+    return request.http.method in ("GET", "HEAD")
 
 
-def _sign_in_first(visit: Visit) -> Response:
-    path = f"{SIGN_IN}?{query(next=visit.here)}" if _is_read(visit) and visit.here != HOME else SIGN_IN
-    if visit.request.headers.get("hx-request"):
-        # htmx would put the sign-in form into a corner of the page; so it is told to go there.
+def _sign_in_first(request: PageRequest) -> Response:
+    path = f"{SIGN_IN}?{query(next=request.here)}" if _is_read(request) and request.here != HOME else SIGN_IN
+    if request.http.headers.get("hx-request"):
+        # htmx would put the sign-in form into a part of the page, so it is redirected as a whole.
         return Response(status_code=401, headers={"HX-Redirect": SIGN_IN})
-    return visit.redirect(path)
+    return request.redirect(path)
 
 
-async def _nothing(_visit: Visit) -> Response:
-    raise Missing
+async def _not_found(_request: PageRequest) -> Response:
+    raise PageNotFound
 
 
 async def _home(_request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Signing in: sessions, the limit for guesses, and the switch of languages."""
+"""Sessions in signed cookies, and the limit for password guesses."""
 
 import hashlib
 import hmac
@@ -13,66 +13,78 @@ from typing import Any
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 SESSION_SECONDS = 12 * 3600
-"""A working day; then the password is asked for again."""
+"""A working day; then the password is needed again."""
 
-VISIT_SECONDS = 3600
-"""A sign-in form that was opened longer ago is given out anew."""
+ANONYMOUS_SECONDS = 3600
+"""A sign-in form that was opened longer ago expires."""
 
-NOTE_SECONDS = 60
-"""What an action answers is shown by the next page, which comes at once."""
+FLASH_SECONDS = 60
+"""The result of an action is shown by the next page, which follows at once."""
+
+WINDOW_SECONDS = 300.0
+"""An attempt counts for five minutes, the longest wait of a person who mistypes."""
+
+ATTEMPTS_PER_ADDRESS = 5
+"""60 guesses an hour: hopeless against 12 characters."""
+
+ATTEMPTS_IN_TOTAL = 60
+"""720 guesses an hour from any number of addresses. Operators who are signed in don't notice."""
+
+MAX_ADDRESSES = 1000
+"""Remembered addresses; the total limit keeps fewer than this in one window."""
 
 _SIGNER = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 
-class Tickets:
-    """Issues and checks sessions (signed in), visits (not signed in) and the token that a form carries for either."""
+class Sessions:
+    """Issues and checks the cookies (signed-in or anonymous session, flash message) and each session's form token."""
 
     def __init__(self, password: str, supabase_key: str) -> None:
         self._password = hashlib.sha256(password.encode()).digest()
         key = hmac.digest(supabase_key.encode(), b"supatoss operators' page\0" + password.encode(), "sha256")
         self._form_key = hmac.digest(key, b"form", "sha256")
-        self._sessions = self._serializer(key, "session")
-        self._visits = self._serializer(key, "visit")
-        self._notes = self._serializer(key, "note")
+        self._signed_in = self._serializer(key, "session")
+        self._anonymous = self._serializer(key, "anonymous")
+        self._flashes = self._serializer(key, "flash")
 
     def is_password(self, text: str) -> bool:
-        """Whether this is the password; takes the same time wherever the two differ, and whatever their lengths."""
+        """Whether this is the password, in constant time."""
         return hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._password)
 
-    def open_session(self) -> str:
-        """A cookie that says: signed in."""
-        return str(self._sessions.dumps(secrets.token_urlsafe(18)))
+    def open(self) -> str:
+        """The cookie of a new signed-in session."""
+        return str(self._signed_in.dumps(secrets.token_urlsafe(18)))
 
-    def session(self, cookie: str | None) -> str | None:
-        """The session of a cookie, or None when it is none of ours or too old."""
-        return _text(self._sessions, cookie, SESSION_SECONDS)
+    def read(self, cookie: str | None) -> str | None:
+        """The id of a signed-in session, or None if the cookie is not ours or too old."""
+        return _text(self._signed_in, cookie, SESSION_SECONDS)
 
-    def open_visit(self) -> str:
-        """A cookie for somebody who is not signed in, so that the sign-in form has a token too."""
-        return str(self._visits.dumps(secrets.token_urlsafe(18)))
+    def open_anonymous(self) -> str:
+        """The cookie of a session before signing in, so that the sign-in form has a token too."""
+        return str(self._anonymous.dumps(secrets.token_urlsafe(18)))
 
-    def visit(self, cookie: str | None) -> str | None:
-        """The visit of a cookie, or None."""
-        return _text(self._visits, cookie, VISIT_SECONDS)
+    def read_anonymous(self, cookie: str | None) -> str | None:
+        """The id of an anonymous session, or None."""
+        return _text(self._anonymous, cookie, ANONYMOUS_SECONDS)
 
-    def form_token(self, ticket: str) -> str:
-        """What a form has to carry when this session or visit sends it."""
-        return hmac.digest(self._form_key, ticket.encode(), "sha256").hex()
+    def form_token(self, session_id: str) -> str:
+        """The token that the forms of this session carry."""
+        return hmac.digest(self._form_key, session_id.encode(), "sha256").hex()
 
-    def is_form_token(self, ticket: str, token: str) -> bool:
-        """Whether the token belongs to this session or visit."""
-        return hmac.compare_digest(self.form_token(ticket).encode(), token.encode())
+    def is_form_token(self, session_id: str, token: str) -> bool:
+        """Whether the token belongs to this session."""
+        return hmac.compare_digest(self.form_token(session_id).encode(), token.encode())
 
-    def note(self, session: str, code: str, **details: str) -> str:
-        """A cookie that hands what an action answered to the next page of the same session."""
-        return str(self._notes.dumps({"session": session, "code": code, "details": details}))
+    def sign_flash(self, session_id: str, code: str, **details: str) -> str:
+        """The cookie that passes the result of an action to the next page of the same session."""
+        return str(self._flashes.dumps({"session": session_id, "code": code, "details": details}))
 
-    def read_note(self, session: str, cookie: str | None) -> tuple[str, dict[str, str]] | None:
-        """The code and details of a note for this session, or None."""
-        note = _load(self._notes, cookie, NOTE_SECONDS)
-        if not isinstance(note, dict) or note.get("session") != session:
+    def read_flash(self, session_id: str, cookie: str | None) -> tuple[str, dict[str, str]] | None:
+        """Code and details of a flash message for this session, or None."""
+        flash = _load(self._flashes, cookie, FLASH_SECONDS)
+        if not isinstance(flash, dict) or flash.get("session") != session_id:
             return None
-        return note["code"], note["details"]
+        return flash["code"], flash["details"]
 
     @staticmethod
     def _serializer(key: bytes, salt: str) -> URLSafeTimedSerializer:
@@ -93,35 +105,22 @@ def _text(serializer: URLSafeTimedSerializer, cookie: str | None, seconds: int) 
     return value if isinstance(value, str) else None
 
 
-WINDOW_SECONDS = 300.0
-"""An attempt counts for five minutes: a person who mistypes waits no longer than that."""
-
-ATTEMPTS_OF_ADDRESS = 5
-"""60 guesses an hour: with 12 characters there is no end to them."""
-
-ATTEMPTS_OF_ALL = 60
-"""A guesser with many addresses gets 720 guesses an hour in all. Who is signed in already notices nothing."""
-
-MAX_ADDRESSES = 1000
-"""Addresses that are remembered; the limit for all keeps fewer than this in one window."""
-
-
 class Throttle:
-    """Counts attempts at signing in, within the memory of one process. Times in seconds."""
+    """Counts sign-in attempts in the memory of one process. Times in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._all: deque[float] = deque(maxlen=ATTEMPTS_OF_ALL)
+        self._all: deque[float] = deque(maxlen=ATTEMPTS_IN_TOTAL)
         self._addresses: OrderedDict[str, deque[float]] = OrderedDict()
 
     def take(self, address: str) -> int:
-        """Counts one attempt. 0 when it may go on, else the seconds after which the next one may.
+        """Counts one attempt. Returns 0 if it is allowed, else the seconds to wait.
 
-        It is counted before the password is looked at, so that attempts made at the same time do not slip through.
+        Counted before the password is checked, so that simultaneous attempts don't slip through.
         """
         now = self._clock()
         name = _network(address)
-        own = self._addresses.get(name) or deque(maxlen=ATTEMPTS_OF_ADDRESS)
+        own = self._addresses.get(name) or deque(maxlen=ATTEMPTS_PER_ADDRESS)
         wait = max(self._wait(own, now), self._wait(self._all, now))
         if wait > 0:
             return math.ceil(wait)
@@ -134,21 +133,21 @@ class Throttle:
         return 0
 
     def forgive(self, address: str) -> None:
-        """The attempt was right: this address starts afresh."""
+        """The password was right: this address starts over."""
         own = self._addresses.pop(_network(address), None)
         if own and self._all:
             self._all.pop()
 
     @staticmethod
     def _wait(attempts: deque[float], now: float) -> float:
-        """Seconds until the oldest attempt counts no more; 0 where there is room."""
+        """Seconds until the oldest attempt expires; 0 if there is room."""
         while attempts and attempts[0] <= now - WINDOW_SECONDS:
             attempts.popleft()
         return attempts[0] + WINDOW_SECONDS - now if len(attempts) == attempts.maxlen else 0.0
 
 
 def _network(address: str) -> str:
-    """An IPv6 customer has a whole /64, so its addresses count as one."""
+    """One IPv6 customer has a whole /64, so those addresses count as one."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

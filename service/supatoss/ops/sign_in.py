@@ -1,4 +1,4 @@
-"""Signing in and out, and the switch of languages."""
+"""Signing in and out, and switching languages."""
 
 from urllib.parse import parse_qsl, urlsplit
 
@@ -7,71 +7,80 @@ from starlette.responses import Response
 
 from supatoss.ops.assets import query
 from supatoss.ops.i18n import Language
-from supatoss.ops.visits import HOME, LANGUAGE, LANGUAGE_SECONDS, SESSION, SIGN_IN, Forged, Visit, safe_path
+from supatoss.ops.page import (
+    HOME,
+    LANGUAGE_COOKIE,
+    LANGUAGE_SECONDS,
+    SESSION_COOKIE,
+    SIGN_IN,
+    InvalidForm,
+    PageRequest,
+    safe_path,
+)
 from supatoss.telemetry import OPS_SIGN_INS
 
 _log = structlog.get_logger("supatoss.ops")
 
 
-async def ask_to_sign_in(visit: Visit) -> Response:
-    """The form. Who is signed in goes on."""
-    wanted = safe_path(visit.request.query_params.get("next", ""))
-    if visit.session:
-        return visit.redirect(wanted)
-    return _form(visit, wanted)
+async def show_sign_in(request: PageRequest) -> Response:
+    """The form; operators who are signed in continue to their page."""
+    target = safe_path(request.http.query_params.get("next", ""))
+    if request.is_signed_in:
+        return request.redirect(target)
+    return _form(request, target)
 
 
-async def sign_in(visit: Visit) -> Response:
-    """Checks the password, within the limits of the throttle."""
-    if visit.session:
-        return visit.redirect(HOME)
+async def sign_in(request: PageRequest) -> Response:
+    """Checks the password, within the limit for guesses."""
+    if request.is_signed_in:
+        return request.redirect(HOME)
     try:
-        fields = await visit.form()
-    except Forged:
-        return _form(visit, HOME, 403, visit.words.t("sign_in.expired"))
-    wanted = safe_path(fields.get("next", ""))
-    wait_seconds = visit.desk.throttle.take(visit.address)
+        fields = await request.form()
+    except InvalidForm:
+        return _form(request, HOME, 403, request.texts.t("sign_in.expired"))
+    target = safe_path(fields.get("next", ""))
+    wait_seconds = request.context.throttle.take(request.address)
     if wait_seconds:
         OPS_SIGN_INS.labels("throttled").inc()
-        _log.warning("sign-in throttled", address=visit.address, wait_seconds=wait_seconds)
-        text = visit.words.t("sign_in.throttled", span=visit.words.lasting(wait_seconds))
-        response = _form(visit, wanted, 429, text)
+        _log.warning("sign-in throttled", address=request.address, wait_seconds=wait_seconds)
+        text = request.texts.t("sign_in.throttled", span=request.texts.duration(wait_seconds))
+        response = _form(request, target, 429, text)
         response.headers["retry-after"] = str(wait_seconds)
         return response
-    if not visit.desk.tickets.is_password(fields.get("password", "")):
+    if not request.context.sessions.is_password(fields.get("password", "")):
         OPS_SIGN_INS.labels("refused").inc()
-        _log.warning("sign-in refused", address=visit.address)
-        return _form(visit, wanted, 403, visit.words.t("sign_in.wrong"))
-    visit.desk.throttle.forgive(visit.address)
+        _log.warning("sign-in refused", address=request.address)
+        return _form(request, target, 403, request.texts.t("sign_in.wrong"))
+    request.context.throttle.forgive(request.address)
     OPS_SIGN_INS.labels("accepted").inc()
-    _log.info("operator signed in", address=visit.address)
-    visit.open_session()
-    return visit.redirect(wanted)
+    _log.info("operator signed in", address=request.address)
+    request.open_session()
+    return request.redirect(target)
 
 
-async def sign_out(visit: Visit) -> Response:
-    """Forgets the session in this browser."""
-    await visit.form()
-    visit.set_cookie(SESSION, "", 0)
-    _log.info("operator signed out", address=visit.address)
-    return visit.redirect(f"{SIGN_IN}?signed=out")
+async def sign_out(request: PageRequest) -> Response:
+    """Deletes the session cookie of this browser."""
+    await request.form()
+    request.set_cookie(SESSION_COOKIE, "", 0)
+    _log.info("operator signed out", address=request.address)
+    return request.redirect(f"{SIGN_IN}?signed=out")
 
 
-async def switch_language(visit: Visit) -> Response:
+async def switch_language(request: PageRequest) -> Response:
     """Remembers a language in this browser."""
-    fields = await visit.form()
+    fields = await request.form()
     if fields.get("language") in list(Language):
-        visit.set_cookie(LANGUAGE, fields["language"], LANGUAGE_SECONDS)
-    wanted = fields.get("next", "")
-    if visit.session is None:
-        # Where they were going when they were asked to sign in.
-        target = dict(parse_qsl(urlsplit(wanted).query)).get("next", "") if wanted.startswith(SIGN_IN) else ""
-        return visit.redirect(f"{SIGN_IN}?{query(next=safe_path(target))}")
-    return visit.redirect(safe_path(wanted))
+        request.set_cookie(LANGUAGE_COOKIE, fields["language"], LANGUAGE_SECONDS)
+    target = fields.get("next", "")
+    if not request.is_signed_in:
+        # Keep the page that they wanted before they had to sign in.
+        target = dict(parse_qsl(urlsplit(target).query)).get("next", "") if target.startswith(SIGN_IN) else ""
+        return request.redirect(f"{SIGN_IN}?{query(next=safe_path(target))}")
+    return request.redirect(safe_path(target))
 
 
-def _form(visit: Visit, wanted: str, status: int = 200, error: str = "") -> Response:
+def _form(request: PageRequest, target: str, status: int = 200, error: str = "") -> Response:
     notice = None
-    if visit.request.query_params.get("signed") == "out" and not error:
-        notice = {"tone": "good", "title": visit.words.t("notice.signed_out"), "text": ""}
-    return visit.render("sign_in.html", status, next=wanted, error=error, notice=notice)
+    if request.http.query_params.get("signed") == "out" and not error:
+        notice = {"tone": "good", "title": request.texts.t("notice.signed_out"), "text": ""}
+    return request.render("sign_in.html", status, next=target, error=error, notice=notice)

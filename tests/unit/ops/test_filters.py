@@ -4,37 +4,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supatoss.ops.events import cursor_text, read_wanted
+from supatoss.ops.events import cursor_text, read_search
 from supatoss.store.events import Cursor
 
 ID = "5e9f2d5a-0000-4000-8000-000000000001"
 
 
-def test_nothing_asked_means_every_event() -> None:
-    wanted = read_wanted({})
-    assert wanted.is_empty
-    assert wanted.to_filter().is_empty
-    assert wanted.problems == ()
+def test_an_empty_search_means_every_event() -> None:
+    search = read_search({})
+    assert search.is_empty
+    assert search.to_filter().is_empty
+    assert search.problems == ()
 
 
 def test_times_are_meant_in_korea() -> None:
-    wanted = read_wanted({"from": "2026-11-25T09:00", "until": "2026-11-26T00:00"})
-    assert wanted.to_filter().created_from == dt.datetime(2026, 11, 25, 0, 0, tzinfo=dt.UTC)
-    assert wanted.to_filter().created_until == dt.datetime(2026, 11, 25, 15, 0, tzinfo=dt.UTC)
+    search = read_search({"from": "2026-11-25T09:00", "until": "2026-11-26T00:00"})
+    assert search.to_filter().created_from == dt.datetime(2026, 11, 25, 0, 0, tzinfo=dt.UTC)
+    assert search.to_filter().created_until == dt.datetime(2026, 11, 25, 15, 0, tzinfo=dt.UTC)
 
 
-def test_everything_that_is_asked_narrows() -> None:
-    wanted = read_wanted(
+def test_every_condition_narrows_the_search() -> None:
+    search = read_search(
         {"q": " order-1 ", "status": "failed", "reason": "double_charge", "type": "PAYMENT_STATUS_CHANGED"}
     )
-    by_order = wanted.to_filter()
+    by_order = search.to_filter()
     assert (by_order.order_id, by_order.payment_key) == ("order-1", None)
     assert (by_order.statuses, by_order.reasons, by_order.types) == (
         ("failed",),
         ("double_charge",),
         ("PAYMENT_STATUS_CHANGED",),
     )
-    by_payment = wanted.to_filter(by_payment=True)
+    by_payment = search.to_filter(by_payment=True)
     assert (by_payment.order_id, by_payment.payment_key) == (None, "order-1")
 
 
@@ -55,15 +55,15 @@ def test_everything_that_is_asked_narrows() -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(query: dict[str, str], problem: str) -> None:
-    assert read_wanted(query).problems == (problem,)
+    assert read_search(query).problems == (problem,)
 
 
 def test_a_page_begins_where_the_one_before_ended() -> None:
     cursor = Cursor(dt.datetime(2026, 11, 25, 3, 30, 0, 123456, tzinfo=dt.UTC), ID)
-    assert read_wanted({"after": cursor_text(cursor)}).cursor == cursor
+    assert read_search({"after": cursor_text(cursor)}).cursor == cursor
 
 
 @given(st.dictionaries(st.sampled_from(["q", "status", "reason", "type", "from", "until", "after", "by"]), st.text()))
 def test_no_address_makes_the_page_fail(query: dict[str, str]) -> None:
-    wanted = read_wanted(query)
-    assert wanted.problems or wanted.to_filter().to_query(limit=1)
+    search = read_search(query)
+    assert search.problems or search.to_filter().to_query(limit=1)

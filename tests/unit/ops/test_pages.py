@@ -78,7 +78,7 @@ async def test_what_data_hold_is_text_and_never_markup(office: Office) -> None:
         assert "<b>bold" not in text
 
 
-async def test_files_asked_for_by_their_digest_may_be_kept(office: Office) -> None:
+async def test_files_with_their_digest_in_the_url_may_be_cached(office: Office) -> None:
     page = await office.get("/ops/")
     addresses = re.findall(r'(?:src|href)="(/ops/static/[^"]+)"', page.text)
     assert len(addresses) == 6
@@ -144,7 +144,7 @@ async def test_an_event_shows_no_secret(office: Office) -> None:
 
 async def test_an_emptied_payload_is_said(office: Office) -> None:
     office.store.events = (stored_event(payload="{}"),)
-    assert "emptied after its retention time" in (await office.get(EVENT)).text
+    assert "removed after its retention period" in (await office.get(EVENT)).text
 
 
 async def test_an_event_says_who_did_what_to_it(office: Office) -> None:
@@ -166,7 +166,7 @@ async def test_a_search_for_an_order_also_finds_a_payment(office: Office) -> Non
     office.store.events = ()
     response = await office.get("/ops/events?q=tpay0001")
     assert [wanted.order_id or wanted.payment_key for wanted, _ in office.store.searched] == ["tpay0001", "tpay0001"]
-    assert "Nothing found" in response.text
+    assert "No results" in response.text
 
 
 async def test_a_search_for_an_id_opens_the_event(office: Office) -> None:
@@ -194,16 +194,16 @@ async def test_an_empty_inbox_says_what_to_do(office: Office) -> None:
     ("outcome", "title", "text"),
     [
         (("replayed", "processed", None), "Replayed", "Status: Processed."),
-        (("replayed", "pending", "check_deposit"), "Replayed", "The worker asks Toss"),
-        (("replayed", "failed", "amount_mismatch"), "Replayed", "Status: Failed. Amount differs"),
-        (("unchanged", "processed", None), "its effect stands already", ""),
-        (("in_hand", "pending", None), "A worker has this event in hand", "Its lease ends"),
-        (("changed", "processed", None), "The event has changed meanwhile", "decide again"),
-        (("missing", None, None), "not there any more", ""),
-        (("refused", "failed", "payload_emptied"), "cannot be replayed", "emptied after the retention time"),
+        (("replayed", "pending", "check_deposit"), "Replayed", "The worker looks it up at Toss"),
+        (("replayed", "failed", "amount_mismatch"), "Replayed", "Status: Failed. Amount mismatch"),
+        (("unchanged", "processed", None), "already applied", ""),
+        (("in_hand", "pending", None), "A worker is processing this event", "Its lease expires"),
+        (("changed", "processed", None), "The event has changed in the meantime", "decide again"),
+        (("missing", None, None), "no longer exists", ""),
+        (("refused", "failed", "payload_emptied"), "cannot be replayed", "removed after its retention period"),
     ],
 )
-async def test_a_replay_says_what_came_of_it_once(
+async def test_a_replay_shows_its_outcome_once(
     office: Office, outcome: tuple[str, str | None, str | None], title: str, text: str
 ) -> None:
     office.store.outcome = EventOutcome(EVENT_ID, *outcome)
@@ -216,13 +216,13 @@ async def test_a_replay_says_what_came_of_it_once(
     assert office.woken == (1 if outcome[1] == "pending" and outcome[0] == "replayed" else 0)
 
 
-async def test_trying_first_changes_nothing(office: Office) -> None:
+async def test_a_dry_run_changes_nothing(office: Office) -> None:
     await office.post(f"{EVENT}/replay", mode="dry_run")
     assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
-    assert "Nothing was changed" in _notice(await office.get(EVENT))
+    assert "Dry run: nothing was changed" in _notice(await office.get(EVENT))
 
 
-async def test_a_replay_without_a_mode_is_a_rehearsal(office: Office) -> None:
+async def test_a_replay_without_a_mode_is_a_dry_run(office: Office) -> None:
     await office.post(f"{EVENT}/replay")
     assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
 
@@ -231,7 +231,7 @@ async def test_a_replay_without_a_mode_is_a_rehearsal(office: Office) -> None:
 async def test_ignoring_needs_a_reason(office: Office, reason: str) -> None:
     response = await office.post(f"{EVENT}/ignore", reason=reason)
     assert response.status_code == 422
-    assert "A reason of 1 to 500 characters is needed." in response.text
+    assert "Enter a reason of 1 to 500 characters." in response.text
     assert office.store.did == []
 
 
@@ -242,7 +242,7 @@ async def test_ignoring_keeps_the_reason(office: Office) -> None:
     assert "Ignored" in _notice(await office.get(EVENT))
 
 
-async def test_the_overview_counts_what_the_database_tells(office: Office) -> None:
+async def test_the_overview_shows_the_counts_of_the_database(office: Office) -> None:
     answer: dict[str, Any] = office.store.answers[Function.OPS_OVERVIEW]
     answer["hours"] = [
         {"hour": "2026-11-25T03:00:00+00:00", "status": "processed", "events": 1200, "deliveries": 1300},
@@ -254,7 +254,7 @@ async def test_the_overview_counts_what_the_database_tells(office: Office) -> No
     assert ">1,000+</a>" in text
     assert "Oldest: 90 min" in text
     assert "<dt>Events</dt> <dd>1,202</dd>" in text
-    assert "<dt>Repeated deliveries</dt> <dd>100</dd>" in text
+    assert "<dt>Duplicate deliveries</dt> <dd>100</dd>" in text
     assert re.search(
         r'data-label="11-25 12:00" data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"', text
     )

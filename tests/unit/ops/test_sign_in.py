@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from supatoss.errors import ConfigurationError
-from supatoss.ops.sessions import ATTEMPTS_OF_ADDRESS
-from supatoss.ops.visits import HOME, MAX_FORM_BYTES, safe_path
+from supatoss.ops.page import HOME, MAX_FORM_BYTES, safe_path
+from supatoss.ops.sessions import ATTEMPTS_PER_ADDRESS
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import EVENT_ID, PASSWORD, Office, token_of
 
@@ -56,7 +56,7 @@ async def test_nobody_acts_without_signing_in(office: Office, path: str) -> None
     assert office.store.did == []
 
 
-async def test_signing_in_goes_on_to_the_page_that_was_asked_for(office: Office) -> None:
+async def test_signing_in_continues_to_the_requested_page(office: Office) -> None:
     asked = await office.get("/ops/payment?order=주문-1")
     form = await office.get(asked.headers["location"])
     response = await office.sign_in(next=_value(form, "next"))
@@ -68,13 +68,13 @@ async def test_a_wrong_password_is_refused_and_counted(office: Office) -> None:
     before = sign_ins("refused")
     response = await office.sign_in("not the password")
     assert response.status_code == 403
-    assert "The password is wrong." in response.text
+    assert "Wrong password." in response.text
     assert not office.is_signed_in
     assert sign_ins("refused") == before + 1
 
 
 async def test_after_some_attempts_even_the_right_password_has_to_wait(office: Office) -> None:
-    for _ in range(ATTEMPTS_OF_ADDRESS):
+    for _ in range(ATTEMPTS_PER_ADDRESS):
         assert (await office.sign_in("not the password")).status_code == 403
     response = await office.sign_in()
     assert response.status_code == 429
@@ -83,10 +83,10 @@ async def test_after_some_attempts_even_the_right_password_has_to_wait(office: O
     assert not office.is_signed_in
 
 
-async def test_attempts_count_by_the_address_that_the_proxy_tells() -> None:
+async def test_attempts_count_by_the_address_in_the_proxys_header() -> None:
     office = Office(client_ip_header="Fly-Client-IP")
     token = token_of(await office.get("/ops/sign-in"))
-    for number in range(ATTEMPTS_OF_ADDRESS + 1):
+    for number in range(ATTEMPTS_PER_ADDRESS + 1):
         response = await office.ask(
             "POST",
             "/ops/sign-in",
@@ -115,7 +115,7 @@ async def test_every_action_needs_the_token_of_its_session(office: Office, path:
     await office.sign_in()
     response = await office.post(path, mode="apply", reason="because", csrf="0" * 64)
     assert response.status_code == 403
-    assert "Nothing was done" in response.text
+    assert "Nothing was changed" in response.text
     assert office.store.did == []
     assert office.is_signed_in
 
@@ -190,7 +190,7 @@ async def test_cookies_are_kept_from_scripts_other_sites_and_plain_http(origin: 
         assert ("secure" in parts) == is_secure
 
 
-async def test_htmx_is_told_to_go_to_the_sign_in_page(office: Office) -> None:
+async def test_htmx_is_redirected_to_the_sign_in_page(office: Office) -> None:
     response = await office.get("/ops/", headers={"HX-Request": "true"})
     assert (response.status_code, response.headers["hx-redirect"]) == (401, "/ops/sign-in")
 
@@ -228,7 +228,7 @@ async def test_the_log_says_who_signed_in_and_never_the_password(office: Office)
         "http://[",
     ],
 )
-def test_signing_in_never_goes_on_to_another_place(text: str) -> None:
+def test_signing_in_never_continues_to_another_host(text: str) -> None:
     assert safe_path(text) == HOME
 
 

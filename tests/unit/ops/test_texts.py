@@ -9,7 +9,7 @@ import pytest
 from supatoss.errors import Reason
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
-from supatoss.ops.i18n import CATALOGUES, Language, choose, named, say
+from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
 from supatoss.toss.fields import PaymentStatus
 
 OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
@@ -118,17 +118,17 @@ def test_every_text_is_used_and_every_one_that_is_used_is_there() -> None:
         ("tlh", "ko", Language.KO),
     ],
 )
-def test_the_language_is_the_chosen_one_else_the_one_liked_best(
+def test_the_language_is_the_chosen_one_else_the_one_the_browser_prefers(
     chosen: str | None, accepted: str, language: Language
 ) -> None:
-    assert choose(chosen, accepted) == language
+    assert choose_language(chosen, accepted) == language
 
 
 def test_a_code_without_a_name_is_shown_as_it_is() -> None:
-    assert named(Language.KO, "reason", "new_in_a_later_release") == "new_in_a_later_release"
-    assert named(Language.KO, "reason", None) == "사유 없음"
+    assert Translator(Language.KO).named("reason", "new_in_a_later_release") == "new_in_a_later_release"
+    assert Translator(Language.KO).named("reason", None) == "사유 없음"
 
 
 def test_a_text_that_is_not_there_is_a_defect() -> None:
     with pytest.raises(KeyError):
-        say(Language.EN, "no.such_text")
+        Translator(Language.EN).t("no.such_text")

@@ -1,1 +1,1 @@
-"""The catalogues of the page: one a language, with the same keys."""
+"""The texts of the page: one module per language, with the same keys."""

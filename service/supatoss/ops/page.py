@@ -1,0 +1,196 @@
+"""One request to the page: its session, its form, and the answers that it can get."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from supatoss.inbox.event import EventStatus
+from supatoss.ops.i18n import Translator, choose_language
+from supatoss.ops.sessions import ANONYMOUS_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Sessions, Throttle
+from supatoss.store import Store
+from supatoss.urls import is_loopback
+
+MAX_FORM_BYTES = 16 * 1024
+"""The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
+
+MAX_FIELDS = 20
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+SESSION_COOKIE = "supatoss_ops"
+ANONYMOUS_COOKIE = "supatoss_ops_anonymous"
+FLASH_COOKIE = "supatoss_ops_flash"
+LANGUAGE_COOKIE = "supatoss_ops_language"
+LANGUAGE_SECONDS = 365 * 86_400
+
+HOME = "/ops/"
+SIGN_IN = "/ops/sign-in"
+
+
+class InvalidForm(Exception):
+    """The body is not one of our forms, or lacks the token of its session."""
+
+
+class PageNotFound(Exception):
+    """No such page, event or order."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpsContext:
+    """What every page needs, made once per process. environment: test or live, by the kind of secret key."""
+
+    store: Store
+    wake_worker: Callable[[], None]
+    sessions: Sessions
+    throttle: Throttle
+    templates: Environment
+    client_ip_header: str
+    environment: str
+    started_at: dt.datetime
+
+
+@dataclass(slots=True)
+class PageRequest:
+    """One request. session_id is that of an anonymous session until the operator signs in."""
+
+    http: Request
+    context: OpsContext
+    session_id: str
+    is_signed_in: bool
+    texts: Translator
+    new_anonymous: str | None = None
+    _cookies: list[tuple[str, str, int]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, http: Request, context: OpsContext) -> "PageRequest":
+        """Reads the cookies of a request. Without a session it gets an anonymous one, so that forms have a token."""
+        cookies, sessions = http.cookies, context.sessions
+        texts = Translator(choose_language(cookies.get(LANGUAGE_COOKIE), http.headers.get("accept-language", "")))
+        if session_id := sessions.read(cookies.get(SESSION_COOKIE)):
+            return cls(http, context, session_id, True, texts)
+        known = sessions.read_anonymous(cookies.get(ANONYMOUS_COOKIE))
+        opened = None if known else sessions.open_anonymous()
+        return cls(http, context, known or sessions.read_anonymous(opened) or "", False, texts, opened)
+
+    @property
+    def store(self) -> Store:
+        """The Supabase project."""
+        return self.context.store
+
+    @property
+    def here(self) -> str:
+        """Path and query of this page."""
+        url = self.http.url
+        return f"{url.path}?{url.query}" if url.query else url.path
+
+    @property
+    def address(self) -> str:
+        """The client's address: from the trusted proxy's header, else of the connection."""
+        header = self.context.client_ip_header
+        forwarded = self.http.headers.getlist(header) if header else []
+        peer = self.http.client.host if self.http.client else ""
+        return forwarded[0] if len(forwarded) == 1 else peer
+
+    async def form(self) -> dict[str, str]:
+        """The fields of the submitted form. Raises InvalidForm."""
+        fields = await _read_form(self.http)
+        if not self.session_id or not self.context.sessions.is_form_token(self.session_id, fields.get("csrf", "")):
+            raise InvalidForm
+        return fields
+
+    def render(self, template: str, status: int = 200, section: str = "", **values: Any) -> Response:
+        """A page."""
+        variables = {
+            **self.texts.for_templates(),
+            "form_token": self.context.sessions.form_token(self.session_id),
+            "is_signed_in": self.is_signed_in,
+            "environment": self.context.environment if self.is_signed_in else "",
+            "section": section,
+            "here": self.here if self.http.method == "GET" else HOME,
+            "notice": None,
+            "statuses": [status.value for status in EventStatus],
+            **values,
+        }
+        html = self.context.templates.get_template(template).render(variables)
+        return self._with_cookies(HTMLResponse(html, status))
+
+    def redirect(self, path: str) -> Response:
+        """To another page, by GET."""
+        return self._with_cookies(RedirectResponse(path, 303))
+
+    def problem(self, status: int, kind: str, detail: str = "", link: str = HOME, link_text: str = "back") -> Response:
+        """A page that explains an error."""
+        problem = {
+            "title": self.texts.t(f"problem.{kind}_title"),
+            "text": self.texts.t(f"problem.{kind}_text"),
+            "detail": detail,
+            "link": link,
+            "link_text": self.texts.t(f"problem.{link_text}"),
+        }
+        return self.render("problem.html", status, problem=problem)
+
+    def set_cookie(self, name: str, value: str, seconds: int) -> None:
+        """Sets a cookie with the response; 0 seconds deletes it."""
+        self._cookies.append((name, value, seconds))
+
+    def open_session(self) -> None:
+        """Signs in with a new session id, so that an id planted before signing in is worthless."""
+        self.new_anonymous = None
+        self.set_cookie(SESSION_COOKIE, self.context.sessions.open(), SESSION_SECONDS)
+        self.set_cookie(ANONYMOUS_COOKIE, "", 0)
+
+    def set_flash(self, code: str, **details: str) -> None:
+        """Passes the result of an action to the next page."""
+        self.set_cookie(FLASH_COOKIE, self.context.sessions.sign_flash(self.session_id, code, **details), FLASH_SECONDS)
+
+    def take_flash(self) -> tuple[str, dict[str, str]] | None:
+        """The result of the action before this page, once."""
+        flash = self.context.sessions.read_flash(self.session_id, self.http.cookies.get(FLASH_COOKIE))
+        if flash:
+            self.set_cookie(FLASH_COOKIE, "", 0)
+        return flash
+
+    def _with_cookies(self, response: Response) -> Response:
+        if self.new_anonymous:
+            self._cookies.append((ANONYMOUS_COOKIE, self.new_anonymous, ANONYMOUS_SECONDS))
+        # Decided by the host that the browser asked for: plain http is for this machine only.
+        is_secure = not is_loopback(self.http.url.hostname or "")
+        for name, value, seconds in self._cookies:
+            response.set_cookie(
+                name, value, max_age=seconds, path="/ops", secure=is_secure, httponly=True, samesite="lax"
+            )
+        return response
+
+
+def safe_path(text: str) -> str:
+    """A page of ours to continue to, else the overview: never another host, and never a page that acts."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return HOME
+    is_ours = not url.scheme and not url.netloc and (url.path == "/ops" or url.path.startswith("/ops/"))
+    is_plain = text.isascii() and text.isprintable() and "\\" not in text and "//" not in url.path
+    acts = url.path.startswith((SIGN_IN, "/ops/sign-out", "/ops/language")) or url.path.endswith(("/replay", "/ignore"))
+    return text if is_ours and is_plain and not acts else HOME
+
+
+async def _read_form(http: Request) -> dict[str, str]:
+    """Fields of a form, the last of each name."""
+    if http.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
+        raise InvalidForm
+    body = bytearray()
+    async for chunk in http.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise InvalidForm
+    try:
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
+        )
+    except ValueError:
+        raise InvalidForm from None
