@@ -19,7 +19,7 @@ from supatoss.store.recording import RecordedEvent
 pytestmark = pytest.mark.anyio
 
 URL = "https://abcdefgh.supabase.co"
-RECORD = f"{URL}/rest/v1/rpc/record_webhook_events_v2"
+RECORD = f"{URL}/rest/v1/rpc/record_webhook_events_v1"
 VERSION = f"{URL}/rest/v1/rpc/supatoss_schema_version"
 KEY = "sb_secret_made_up_for_tests"
 
@@ -78,13 +78,13 @@ def counted(call: str, outcome: str) -> float:
 class TestAnswers:
     async def test_of_recording_are_one_result_a_record_in_order(self, store: Store, api: respx.MockRouter) -> None:
         route = api.post(RECORD).mock(return_value=answer(200, ROWS))
-        before = counted("record_webhook_events_v2", "ok")
+        before = counted("record_webhook_events_v1", "ok")
         assert await store.record_webhook_events(RECORDS) == [
             RecordedEvent("id-1", "a" * 64, "created", "processed", None),
             RecordedEvent("id-2", "b" * 64, "duplicate", "failed", "amount_mismatch"),
         ]
         assert route.call_count == 1
-        assert counted("record_webhook_events_v2", "ok") == before + 1
+        assert counted("record_webhook_events_v1", "ok") == before + 1
 
     async def test_are_asked_for_with_the_secret_key_and_the_records_as_they_are(
         self, store: Store, api: respx.MockRouter
@@ -191,7 +191,7 @@ class TestFailures:
         self, store: Store, api: respx.MockRouter, pauses: list[float], name: str, failure: Any, message: str
     ) -> None:
         route = api.post(RECORD).mock(side_effect=[failure, failure, failure])
-        before = counted("record_webhook_events_v2", "unavailable")
+        before = counted("record_webhook_events_v1", "unavailable")
         with pytest.raises(StoreUnavailable) as caught:
             await store.record_webhook_events(RECORDS)
         assert str(caught.value) == message, name
@@ -200,25 +200,25 @@ class TestFailures:
         assert route.call_count == 2
         assert len(pauses) == 1
         assert 0.02 <= pauses[0] <= 0.1
-        assert counted("record_webhook_events_v2", "unavailable") == before + 1
+        assert counted("record_webhook_events_v1", "unavailable") == before + 1
 
     @pytest.mark.parametrize(("name", "failure", "message"), AWAY, ids=[case[0] for case in AWAY])
     async def test_that_pass_are_not_noticed(
         self, store: Store, api: respx.MockRouter, name: str, failure: Any, message: str
     ) -> None:
         route = api.post(RECORD).mock(side_effect=[failure, answer(200, ROWS)])
-        before = counted("record_webhook_events_v2", "unavailable")
+        before = counted("record_webhook_events_v1", "unavailable")
         assert len(await store.record_webhook_events(RECORDS)) == 2, (name, message)
         assert route.call_count == 2
         assert len({call.request.content for call in route.calls}) == 1
-        assert counted("record_webhook_events_v2", "unavailable") == before
+        assert counted("record_webhook_events_v1", "unavailable") == before
 
     @pytest.mark.parametrize(("name", "failure", "message"), REFUSED, ids=[case[0] for case in REFUSED])
     async def test_that_will_not_pass_are_refused_at_once(
         self, store: Store, api: respx.MockRouter, pauses: list[float], name: str, failure: Any, message: str
     ) -> None:
         route = api.post(RECORD).mock(side_effect=[failure, answer(200, ROWS)])
-        before = counted("record_webhook_events_v2", "refused")
+        before = counted("record_webhook_events_v1", "refused")
         with pytest.raises(StoreRefused) as caught:
             await store.record_webhook_events(RECORDS)
         asked = "the database refuses the call" if "SQLSTATE" in message else "the Data API refuses the call"
@@ -227,7 +227,7 @@ class TestFailures:
         assert not caught.value.retry_can_help
         assert route.call_count == 1
         assert pauses == []
-        assert counted("record_webhook_events_v2", "refused") == before + 1
+        assert counted("record_webhook_events_v1", "refused") == before + 1
 
     @pytest.mark.parametrize(("name", "failure", "message"), KEY_REFUSED, ids=[case[0] for case in KEY_REFUSED])
     async def test_of_the_key_at_the_gateway_say_so(
@@ -298,7 +298,7 @@ class TestUnexpectedAnswers:
     )
     async def test_in_another_form_are_refused(self, store: Store, api: respx.MockRouter, body: str) -> None:
         api.post(RECORD).mock(return_value=httpx.Response(200, content=body))
-        with pytest.raises(StoreRefused, match=r"^record_webhook_events_v2 answered in an unexpected form$"):
+        with pytest.raises(StoreRefused, match=r"^record_webhook_events_v1 answered in an unexpected form$"):
             await store.record_webhook_events(RECORDS)
 
     @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ class TestUnexpectedAnswers:
     )
     async def test_for_other_events_are_refused(self, store: Store, api: respx.MockRouter, rows: Any) -> None:
         route = api.post(RECORD).mock(return_value=answer(200, rows))
-        with pytest.raises(StoreRefused, match=r"^record_webhook_events_v2 answered for other events than were sent$"):
+        with pytest.raises(StoreRefused, match=r"^record_webhook_events_v1 answered for other events than were sent$"):
             await store.record_webhook_events(RECORDS)
         assert route.call_count == 1
 

@@ -63,7 +63,7 @@ class Database:
         return self.record_records([record_of(body) for body in bodies])
 
     def record_records(self, records: Sequence[Row]) -> list[Row]:
-        answer = self.call("select record_webhook_events_v2(%s)", json.dumps(list(records), ensure_ascii=False))
+        answer = self.call("select record_webhook_events_v1(%s)", json.dumps(list(records), ensure_ascii=False))
         return cast("list[Row]", answer)
 
     def call(self, query: str, *parameters: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from scripts.local_stack import MIGRATIONS
 from tests.database.conftest import migrate
 from tests.database.support import Database, payment_event
 
@@ -96,7 +97,9 @@ def test_two_live_subscriptions_of_a_customer_stop_the_migration_and_name_the_cu
     assert len(old_values(existing, "subscriptions")) == 2
     existing.connection.execute("update subscriptions set status = 'EXPIRED' where billing_key = 'bk-old'")
     with psycopg.connect(existing.dsn) as connection:
-        for migration in sorted(Path("supabase/migrations").glob("*.sql"))[2:]:
+        files = sorted(MIGRATIONS.glob("*.sql"))
+        stopped = next(number for number, file in enumerate(files) if file.stem.endswith("_subscriptions"))
+        for migration in files[stopped:]:
             connection.execute(migration.read_text())
     assert existing.record(payment_event("DONE", 10))[0]["status"] == "processed"
 

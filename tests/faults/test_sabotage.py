@@ -23,7 +23,7 @@ HOPELESS_SECONDS = 6.0
 
 _DROP_KEY = "alter table webhook_events drop constraint webhook_events_event_key_key"
 _ADD_KEY = "alter table webhook_events add constraint webhook_events_event_key_key unique (event_key)"
-_STORE = "supatoss.store_events_v1(jsonb[])"
+_STORE = "supatoss.store_events(jsonb[])"
 _HEEDED = "on conflict (event_key) do nothing"
 
 

@@ -68,7 +68,7 @@ class NewEvent:
     delivery: Delivery | None = field(default=None, repr=False)
 
     def to_record(self) -> dict[str, Any]:
-        """One element of record_webhook_events_v2's argument."""
+        """One element of record_webhook_events_v1's argument."""
         sent_at = _sent_at(self.delivery)
         meaning = self.meaning
         occurred_at = meaning.observed_at or self.event.created_at or meaning.occurred_at or sent_at or self.received_at

@@ -1,6 +1,6 @@
 """What an event of Toss means for a row. Pure: no clock, no I/O.
 
-A change is a JSON object that the SQL function record_webhook_events_v2 applies. Its kinds:
+A change is a JSON object that the SQL function record_webhook_events_v1 applies. Its kinds:
 
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
   requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true if the event

@@ -47,7 +47,7 @@ class Function(StrEnum):
 
     SCHEMA_VERSION = "supatoss_schema_version"
 
-    RECORD_EVENTS = "record_webhook_events_v2"
+    RECORD_EVENTS = "record_webhook_events_v1"
     READ_VOUCHERS = "read_webhook_event_vouchers_v1"
     CLAIM_EVENTS = "claim_webhook_events_v1"
     FINISH_EVENT = "finish_webhook_event_v1"

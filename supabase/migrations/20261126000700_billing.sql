@@ -1,6 +1,9 @@
--- A billing key was issued: the customer's live subscription uses it, or there is a new one.
--- p_waiting: events of the same batch that are not applied yet; they come after this one and must not make it look late.
-create function supatoss.apply_billing_key_issued_v1(
+-- What a billing key that is issued or deleted means for a subscription (rule 7 of the design: deleting an old key
+-- does not cancel a subscription that already uses a new one).
+
+-- A billing key was issued: the customer's live subscription uses it, or there is a new one. p_waiting: events of the
+-- same batch that are not applied yet; they come after this one and must not make it look late.
+create function supatoss.apply_billing_key_issued(
   p_customer_key text, p_billing_key text, p_issued_at timestamptz, p_event_key text, p_waiting uuid[])
 returns void
 language plpgsql
@@ -17,7 +20,7 @@ begin
       and w.change ->> 'action' = 'issued' and w.status = 'processed' and w.id <> all (p_waiting)
       and (w.occurred_at, w.event_key collate "C") > (p_issued_at, p_event_key)
   ) then
-    perform supatoss.note_ended_key_v1(p_billing_key);
+    perform supatoss.note_ended_key(p_billing_key);
     return;
   end if;
 
@@ -42,7 +45,8 @@ begin
 
   if v_subscription is null then
     insert into public.subscriptions (
-      billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, billing_cycle, amount,
+      billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, billing_cycle,
+      amount,
       billing_key_issued_at)
     values (
       p_billing_key, p_customer_key, 'ACTIVE', 'UNASSIGNED', p_issued_at, p_issued_at, p_issued_at + interval '1 month',
@@ -52,7 +56,8 @@ begin
     set billing_key = p_billing_key, status = 'ACTIVE', canceled_at = null, billing_key_issued_at = p_issued_at,
         billing_key_deleted_at = null, updated_at = now()
     where s.id = v_subscription
-      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE' or s.billing_key_issued_at is distinct from p_issued_at);
+      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE' or s.billing_key_issued_at is distinct
+           from p_issued_at);
   end if;
 
   -- The deletion of this very key may have arrived before it.
@@ -60,13 +65,13 @@ begin
   where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
     and w.change ->> 'action' = 'deleted' and w.status = 'processed';
   if v_deleted_at is not null then
-    perform supatoss.apply_billing_key_deleted_v1(p_billing_key, v_deleted_at);
+    perform supatoss.apply_billing_key_deleted(p_billing_key, v_deleted_at);
   end if;
 end;
 $$;
 
 -- A billing key was deleted: the live subscription that uses it ends. One that has a newer key lives on.
-create function supatoss.apply_billing_key_deleted_v1(p_billing_key text, p_deleted_at timestamptz)
+create function supatoss.apply_billing_key_deleted(p_billing_key text, p_deleted_at timestamptz)
 returns void
 language plpgsql
 set search_path = ''
@@ -76,13 +81,14 @@ begin
   set status = 'CANCELED', canceled_at = p_deleted_at, billing_key_deleted_at = p_deleted_at, updated_at = now()
   where s.billing_key = p_billing_key and s.status in ('ACTIVE', 'PAUSED');
   if not found then
-    perform supatoss.note_ended_key_v1(p_billing_key);
+    perform supatoss.note_ended_key(p_billing_key);
   end if;
 end;
 $$;
 
--- The customer left and came back, but the coming back was known first: the subscription of before gets its row as well.
-create function supatoss.note_ended_key_v1(p_billing_key text)
+-- The customer left and came back, but the coming back was known first: the subscription of before gets its row as
+-- well.
+create function supatoss.note_ended_key(p_billing_key text)
 returns void
 language sql
 set search_path = ''
@@ -102,7 +108,8 @@ as $$
   insert into public.subscriptions (
     billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, canceled_at,
     billing_cycle, amount, billing_key_issued_at, billing_key_deleted_at)
-  select p_billing_key, e.customer_key, 'CANCELED', 'UNASSIGNED', e.issued_at, e.issued_at, e.issued_at + interval '1 month',
+  select p_billing_key, e.customer_key, 'CANCELED', 'UNASSIGNED', e.issued_at, e.issued_at,
+  e.issued_at + interval '1 month',
          e.deleted_at, 'monthly', 0, e.issued_at, e.deleted_at
   from ended e
   where not exists (
@@ -113,3 +120,5 @@ as $$
       where n.change ->> 'kind' = 'billing' and n.change ->> 'customer_key' = e.customer_key
         and n.change ->> 'action' = 'issued' and n.status = 'processed' and n.occurred_at > e.issued_at)
 $$;
+
+select supatoss.close_functions();

@@ -1,5 +1,6 @@
 -- For the SQL Editor: how the inbox is, what needs a person, and the story of an order. Rights are those of who asks
--- (security_invoker), and nobody but the service and the project's owner may ask. Payloads, secrets and keys are not in them.
+-- (security_invoker), and nobody but the service and the project's owner may ask. Payloads, secrets and keys are not
+-- in them.
 create view public.webhook_health with (security_invoker = true) as
 select
   now() as read_at,
@@ -42,7 +43,8 @@ from public.webhook_events w
 left join public.payments p on p.order_id = w.order_id
 where w.order_id is not null;
 
-revoke all on table public.webhook_health, public.webhook_failures, public.payment_timeline from public, anon, authenticated;
+revoke all on table public.webhook_health, public.webhook_failures, public.payment_timeline from public, anon,
+authenticated;
 grant select on table public.webhook_health, public.webhook_failures, public.payment_timeline to service_role;
 
 comment on view public.webhook_health is 'One row: how the inbox is now. docs/sql-editor.md';

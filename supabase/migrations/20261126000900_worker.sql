@@ -1,15 +1,8 @@
--- Events that wait for Toss: who works on which (a lease that expires by itself), and what came of it.
-alter table public.webhook_events
-  add column if not exists lease_token uuid,
-  add column if not exists lease_until timestamptz;
-comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
-comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';
+-- Events that wait for Toss: who works on which (a lease that expires by itself), and what came of it. And what the
+-- worker does once in a while: look at overdue accounts, empty old payloads.
 
-create index if not exists payments_waiting_idx
-  on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
-create index if not exists payments_cancels_idx on public.payments using gin (cancels jsonb_path_ops);
-
--- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not waited for.
+-- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not
+-- waited for.
 create function public.claim_webhook_events_v1(max_events integer, lease_seconds integer)
 returns jsonb
 language sql
@@ -24,13 +17,15 @@ as $$
   ),
   claimed as (
     update public.webhook_events w
-    set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => lease_seconds), attempts = w.attempts + 1
+    set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => lease_seconds),
+    attempts = w.attempts + 1
     from due where w.id = due.id
     returning w.*
   )
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
-           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof, 'last_error', c.last_error,
+           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
+           'last_error', c.last_error,
            'cancel_key', c.change ->> 'cancel_key', 'cancel_request', c.change ->> 'cancel_request',
            -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
            'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text
@@ -40,8 +35,9 @@ as $$
   from claimed c
 $$;
 
--- Ends one attempt at a pending event: {event, lease, status, reason, last_error, delay_seconds, and for processed: change,
--- payment_key, order_id, occurred_at}. Says what became of it; `lost` when the lease is somebody else's or the event is done.
+-- Ends one attempt at a pending event: {event, lease, status, reason, last_error, delay_seconds, and for processed:
+-- change, payment_key, order_id, occurred_at}. Says what became of it; `lost` when the lease is somebody else's or
+-- the event is done.
 create function public.finish_webhook_event_v1(attempt text)
 returns jsonb
 language plpgsql
@@ -58,7 +54,7 @@ begin
   if not found then
     return jsonb_build_object('outcome', 'lost');
   end if;
-  perform supatoss.lock_subjects_v1(array[
+  perform supatoss.lock_subjects(array[
     jsonb_build_object('event_key', v_event.event_key, 'order_id', coalesce(v_attempt ->> 'order_id', v_event.order_id),
                        'payment_key', coalesce(v_attempt ->> 'payment_key', v_event.payment_key))]);
   begin
@@ -80,12 +76,13 @@ begin
       return jsonb_build_object('outcome', 'lost');
     end if;
     if v_status = 'processed' then
-      perform supatoss.apply_events_v1(array[v_event.id]);
+      perform supatoss.apply_events(array[v_event.id]);
     end if;
   exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
     update public.webhook_events w
     set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
-        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate), next_attempt_at = null, lease_token = null, lease_until = null
+        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate), next_attempt_at = null, lease_token = null,
+        lease_until = null
     where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_attempt ->> 'lease')::uuid;
   end;
   select * into v_event from public.webhook_events w where w.id = v_event.id;
@@ -95,7 +92,8 @@ $$;
 
 -- What we hold that can vouch for an unsigned event: secrets of the order, whether we know the billing key, and which
 -- payment a cancel belongs to.
-create function public.read_webhook_event_vouchers_v1(order_id text, payment_key text, billing_key text, cancel_key text, cancel_request text)
+create function public.read_webhook_event_vouchers_v1(order_id text, payment_key text, billing_key text,
+                                                      cancel_key text, cancel_request text)
 returns jsonb
 language sql stable
 set search_path = ''
@@ -114,26 +112,15 @@ as $$
          or p.cancels @> jsonb_build_array(jsonb_build_object('cancelRequestId', $5))))
 $$;
 
-create function supatoss.parse_time(p_text text)
-returns timestamptz
-language plpgsql stable
-set search_path = ''
-set timezone = 'Asia/Seoul'
-as $$
-begin
-  return p_text::timestamptz;  -- Without an offset it is Korean time.
-exception when data_exception then
-  return null;
-end;
-$$;
-
--- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its reference).
+-- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its
+-- reference).
 create function public.supatoss_overdue_accounts_v1(max_accounts integer)
 returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('payment_key', o.payment_key, 'order_id', o.order_id, 'due_date', o.due_date)
+  select coalesce(jsonb_agg(jsonb_build_object('payment_key', o.payment_key, 'order_id', o.order_id, 'due_date',
+                                               o.due_date)
                             order by o.occurred_at, o.due_date), '[]'::jsonb)
   from (
     select p.payment_key, p.order_id, p.occurred_at, supatoss.parse_time(p.virtual_account ->> 'dueDate') as due_date
@@ -144,10 +131,44 @@ as $$
   ) o
 $$;
 
-create or replace function public.supatoss_schema_version()
-returns integer
-language sql immutable
+-- Age in seconds of the event that waits longest for Toss; null when none waits. One step in an index of pending
+-- events alone.
+create function public.supatoss_oldest_waiting_seconds_v1()
+returns double precision
+language sql stable
 set search_path = ''
-as $$ select 2 $$;
+as $$
+  select extract(epoch from now() - min(w.waiting_since))::double precision
+  from public.webhook_events w where w.status = 'pending'
+$$;
+
+-- Retention: the payload of what is finished goes after a time, the key row stays, so a late duplicate is still a
+-- duplicate. `change` stays whole: a late event folds all events of its order again, and the fold reads every part of
+-- it. Empties up to max_events payloads, oldest first; rows that somebody is writing are passed over. Answers how
+-- many.
+create function public.supatoss_empty_payloads_v1(older_than_days integer, max_events integer)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_emptied integer;
+begin
+  if older_than_days < 30 then
+    raise exception 'payloads are kept for at least 30 days' using errcode = 'invalid_parameter_value';
+  end if;
+  with due as (
+    select w.id from public.webhook_events w
+    where w.created_at < now() - make_interval(days => older_than_days) and w.payload_emptied_at is null
+      and w.status in ('processed', 'ignored') and w.event_key not like 'unkeyed:%'
+    order by w.created_at
+    limit max_events
+    for update skip locked
+  )
+  update public.webhook_events w set payload = '{}'::jsonb, payload_emptied_at = now() from due where w.id = due.id;
+  get diagnostics v_emptied = row_count;
+  return v_emptied;
+end;
+$$;
 
 select supatoss.close_functions();

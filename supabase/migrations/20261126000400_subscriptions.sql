@@ -1,3 +1,4 @@
+-- One live subscription per customer_key; billing.sql says what its billing key goes through.
 create table if not exists public.subscriptions (
   id uuid primary key default gen_random_uuid(),
   user_id uuid,
@@ -31,6 +32,22 @@ alter table public.subscriptions
   add column if not exists billing_key_issued_at timestamptz,
   add column if not exists billing_key_deleted_at timestamptz;
 
+-- Users read their own subscriptions, but never the billing key; all else is the service's.
+alter table public.subscriptions enable row level security;
+revoke all on table public.subscriptions from public, anon, authenticated;
+grant select, insert, update, delete on table public.subscriptions to service_role;
+do $$
+begin
+  execute format('grant select (%s) on table public.subscriptions to authenticated', (
+    select string_agg(quote_ident(attname), ', ') from pg_catalog.pg_attribute
+    where attrelid = 'public.subscriptions'::regclass and attnum > 0 and not attisdropped
+      and attname <> 'billing_key'));
+end;
+$$;
+drop policy if exists supatoss_users_read_own_subscriptions on public.subscriptions;
+create policy supatoss_users_read_own_subscriptions on public.subscriptions
+  for select to authenticated using (user_id = (select auth.uid()));
+
 do $$
 declare
   v_customers text;
@@ -44,7 +61,8 @@ begin
   ) twice;
   if v_customers is not null then
     raise exception 'several live subscriptions for one customer_key: %', v_customers
-      using hint = 'Keep one of them ACTIVE or PAUSED, set the others to CANCELED or EXPIRED, then run the migration again.';
+      using hint = 'Keep one of them ACTIVE or PAUSED, set the others to CANCELED or EXPIRED,'
+                   ' then run the migration again.';
   end if;
 end;
 $$;
@@ -56,5 +74,7 @@ create index if not exists subscriptions_user_id_idx on public.subscriptions (us
 create index if not exists subscriptions_next_billing_date_idx
   on public.subscriptions (next_billing_date) where status = 'ACTIVE';
 
-comment on column public.subscriptions.billing_key_issued_at is 'When the key in billing_key was issued, as its event says.';
-comment on column public.subscriptions.billing_key_deleted_at is 'When the key in billing_key was deleted, as its event says.';
+comment on column public.subscriptions.billing_key_issued_at is
+  'When the key in billing_key was issued, as its event says.';
+comment on column public.subscriptions.billing_key_deleted_at is
+  'When the key in billing_key was deleted, as its event says.';

@@ -1,0 +1,187 @@
+-- One row per order. A project that already has the table keeps its rows; the columns are brought to these types.
+create table if not exists public.payments (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid,
+  product_id uuid,
+  payment_key varchar(200) not null,
+  order_id varchar(100) not null,
+  order_name varchar(100) not null,
+  amount numeric not null,
+  currency varchar(3) default 'KRW',
+  payment_method varchar(50),
+  payment_status varchar(20) not null,
+  requested_at timestamptz,
+  approved_at timestamptz,
+  canceled_at timestamptz,
+  failure_code varchar(50),
+  failure_message text,
+  receipt_url text,
+  metadata jsonb,
+  created_at timestamptz default now(),
+  updated_at timestamptz default now()
+);
+
+select supatoss.adopt_column_types('public.payments', array['amount']);
+select supatoss.order_ids_by_time('public.payments');
+select supatoss.replace_check('public.payments', 'amount', 'payments_amount_check', 'amount >= 0');
+-- Toss's eight statuses, and the two that applications of this schema write themselves (PENDING, FAILED).
+select supatoss.replace_check('public.payments', 'payment_status', 'payments_payment_status_check',
+  $$payment_status in ('PENDING', 'READY', 'IN_PROGRESS', 'WAITING_FOR_DEPOSIT', 'DONE', 'CANCELED',
+                       'PARTIAL_CANCELED', 'ABORTED', 'EXPIRED', 'FAILED')$$);
+
+-- Toss's codes have no documented maximum.
+alter table public.payments alter column failure_code type text;
+
+alter table public.payments
+  add column if not exists balance_amount numeric,
+  add column if not exists cancels jsonb,
+  add column if not exists virtual_account jsonb,
+  add column if not exists merchant_id text,
+  add column if not exists settled_at timestamptz,
+  add column if not exists occurred_at timestamptz,
+  add column if not exists application_state jsonb,
+  add column if not exists projected_state text,
+  add column if not exists projected_price text;
+
+-- Users read their own payments; all else is the service's.
+alter table public.payments enable row level security;
+revoke all on table public.payments from public, anon, authenticated;
+grant select, insert, update, delete on table public.payments to service_role;
+grant select on table public.payments to authenticated;
+drop policy if exists supatoss_users_read_own_payments on public.payments;
+create policy supatoss_users_read_own_payments on public.payments
+  for select to authenticated using (user_id = (select auth.uid()));
+
+create unique index if not exists payments_payment_key_key on public.payments (payment_key);
+create unique index if not exists payments_order_id_key on public.payments (order_id);
+create index if not exists payments_user_id_created_at_idx on public.payments (user_id, created_at desc);
+-- The worker looks for overdue deposits, and for the payment of a cancel. A GIN index has an entry for NULL too, so
+-- without its condition nearly every payment would pay for an index of cancels.
+create index if not exists payments_waiting_idx
+  on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
+create index if not exists payments_cancels_idx
+  on public.payments using gin (cancels jsonb_path_ops) where cancels is not null;
+-- Reconciliation: which payments moved money in some days. BRIN costs a write nothing, and rows lie in the order of
+-- their days.
+create index if not exists payments_money_at_idx on public.payments using brin ((coalesce(approved_at, created_at)));
+create index if not exists payments_canceled_at_idx on public.payments (canceled_at) where canceled_at is not null;
+create index if not exists payments_partial_cancels_idx
+  on public.payments (payment_key) where payment_status = 'PARTIAL_CANCELED';
+-- Alerts. The first is empty as long as all is well; of cancelled payments, a few per cent, the last day is looked
+-- through.
+create index if not exists payments_unapproved_idx on public.payments (order_id)
+  where payment_status = 'DONE' and approved_at is null;
+create index if not exists payments_cancelled_idx on public.payments (updated_at) where cancels is not null;
+
+comment on table public.payments is
+  'One row per order: what the application asked for and what Toss reported about it.';
+comment on column public.payments.amount is
+  'What the order costs, in units of currency (USD has cents). 0 while nobody has said it.';
+comment on column public.payments.balance_amount is
+  'What can still be cancelled: the amount less the cancels. Null while nothing is paid.';
+comment on column public.payments.cancels is 'Toss''s Cancel objects, one per transactionKey, oldest first.';
+comment on column public.payments.virtual_account is 'Toss''s VirtualAccount object: bank, number, due date.';
+comment on column public.payments.merchant_id is 'mId of the payment at Toss.';
+comment on column public.payments.settled_at is 'When the first settlement that names this payment was done.';
+comment on column public.payments.occurred_at is 'When the latest event of the attempt shown here occurred.';
+comment on column public.payments.application_state is
+  'What the application last wrote into this row: the first state of the fold.';
+comment on column public.payments.projected_state is
+  'Digest of what the fold last wrote; a difference means that the application wrote since.';
+comment on column public.payments.projected_price is 'Amount and currency as the fold last wrote them.';
+
+-- Deposit secrets stand apart from payments, so that a user's `select *` on payments keeps working and never shows one.
+create table if not exists public.payment_secrets (
+  order_id text not null,
+  secret text not null,
+  payment_key text,
+  created_at timestamptz not null default now(),
+  primary key (order_id, secret)
+);
+select supatoss.drop_policies('public.payment_secrets');
+alter table public.payment_secrets enable row level security;
+revoke all on table public.payment_secrets from public, anon, authenticated;
+grant select, insert, update, delete on table public.payment_secrets to service_role;
+create index if not exists payment_secrets_payment_key_idx on public.payment_secrets (payment_key);
+comment on table public.payment_secrets is
+  'The `secret` of Toss''s Payment object: it proves a DEPOSIT_CALLBACK.'
+  ' The application may store it when it confirms.';
+
+-- Of two events at one time the one whose status stands later in this list is the later one.
+create function supatoss.status_rank(p_status text)
+returns integer
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return array_position(array['PENDING', 'READY', 'IN_PROGRESS', 'WAITING_FOR_DEPOSIT', 'EXPIRED', 'FAILED', 'ABORTED',
+                              'DONE', 'PARTIAL_CANCELED', 'CANCELED'], p_status);
+end;
+$$;
+
+-- Whether a status means that money moved.
+create function supatoss.is_moved(p_status text)
+returns boolean
+language plpgsql immutable parallel safe
+set search_path = ''
+as $$
+begin
+  return p_status in ('DONE', 'PARTIAL_CANCELED', 'CANCELED');
+end;
+$$;
+
+-- What the fold writes, as one comparable value. The fold keeps it in payments.projected_state; a row that has
+-- another digest was written by the application since. Do not change this formula: every stored digest would differ,
+-- every row would look written by the application, and the next event of each order would take Toss's own report for
+-- the application's word. A test holds it with fixed values. A change has to write projected_state of all rows anew
+-- in the same migration.
+create function supatoss.state_digest(
+  p_payment_key text, p_status text, p_approved_at timestamptz, p_canceled_at timestamptz, p_requested_at timestamptz,
+  p_method text, p_receipt_url text, p_order_name text, p_failure_code text, p_failure_message text)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return md5(jsonb_build_array(
+    p_payment_key, p_status, extract(epoch from p_approved_at), extract(epoch from p_canceled_at),
+    extract(epoch from p_requested_at), p_method, p_receipt_url, p_order_name, p_failure_code, p_failure_message
+  )::text);
+end;
+$$;
+
+-- Amount and currency as one comparable value, kept in payments.projected_price: what state_digest says about changes
+-- of the formula holds for this one too.
+create function supatoss.price_text(p_amount numeric, p_currency text)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return trim_scale(p_amount)::text || ' ' || coalesce(p_currency, '');
+end;
+$$;
+
+create function supatoss.payment_state(p public.payments)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return supatoss.state_digest(
+    p.payment_key, p.payment_status, p.approved_at, p.canceled_at, p.requested_at, p.payment_method, p.receipt_url,
+    p.order_name, p.failure_code, p.failure_message);
+end;
+$$;
+
+create function supatoss.payment_price(p public.payments)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return supatoss.price_text(p.amount, p.currency);
+end;
+$$;
+
+select supatoss.close_functions();

@@ -1,0 +1,489 @@
+-- The fold: an order's payments row is computed from all events recorded for the order, so it does not matter in which
+-- order they arrived, or how often. Callers hold the advisory lock of the order (supatoss.lock_subjects).
+--
+-- Example: an order of 10,000 won. The application wrote its row (PENDING, with a placeholder for the payment key:
+-- "cart-7"), and three events were recorded, the last one first:
+--
+--   occurred  payment  status            says
+--   10:01     A        ABORTED           failure_code REJECT_CARD_COMPANY
+--   10:02     B        DONE              amount 10000, balance 10000, method 카드, approved_at 10:02
+--   10:09     B        PARTIAL_CANCELED  balance 7000, cancels [t1: 3000]
+--
+-- 1. adopt_payments  What the application wrote becomes the first state of the order.
+-- 2. read_events     The events in order of occurrence, attempt by attempt (each payment key is one attempt at paying):
+--                    cart-7: PENDING; A: ABORTED; B: DONE, PARTIAL_CANCELED.
+-- 3. fold_event      Walks each attempt from its oldest event to its newest and keeps what holds after each. B is DONE,
+--                    approved 10:02, balance 10000; then PARTIAL_CANCELED, balance 7000, one cancel, still 카드.
+-- 4. write_attempts  Rates the attempts by what became of the money. cart-7 and A never moved any (class 0), B holds
+--                    some (class 3), so the row shows B: PARTIAL_CANCELED, 10000 KRW, 카드, balance 7000, no failure.
+-- 5. judge_events    Marks events that must not count: another amount than the application asked for, a second charge.
+--                    Here there is none.
+--
+-- Steps 2 and 4 are one statement each, however many orders there are. Step 3 is a loop: starting a plan large enough
+-- for all of it takes longer than walking the few events of an order.
+
+-- The events that count, as the fold reads them.
+create view supatoss.payment_events with (security_invoker = true) as
+select
+  w.id, w.order_id, w.payment_key, w.event_key, w.reason, w.change,
+  w.change ->> 'status' as status,
+  case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at,
+  (w.change ->> 'approved_at')::timestamptz as approved_at,
+  w.status = 'processed' and w.reason is null as is_accepted
+from public.webhook_events w
+where w.change ->> 'kind' = 'payment'
+  and (w.status = 'processed' or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge')));
+revoke all on table supatoss.payment_events from public, anon, authenticated;
+grant select on table supatoss.payment_events to service_role;
+
+-- One event of an attempt. id is null for the application's own row.
+create type supatoss.order_event as (
+  id uuid, order_id text, attempt text, occurred_at timestamptz, status text, is_accepted boolean,
+  is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
+
+-- What an attempt at paying for an order has come to.
+create type supatoss.attempt as (
+  order_id text,
+  payment_key text,
+  application jsonb,                -- payments.application_state of the order
+  status text,
+  is_reported boolean,              -- Toss has said something of it
+  said jsonb,                       -- the latest value that Toss gave each key of a change
+  balances jsonb,                   -- the latest balance with each status
+  cancels jsonb,                    -- Toss's Cancel objects by transaction key
+  failure_code text,
+  failure_message text,
+  stated_approved_at timestamptz,   -- approved_at of a change; done_at is when its DONE occurred
+  done_at timestamptz,
+  stated_canceled_at timestamptz,   -- canceled_at of a change; canceled_at is when its cancel occurred
+  canceled_at timestamptz,
+  requested_at timestamptz,
+  moved_at timestamptz,             -- when money moved first
+  occurred_at timestamptz,          -- when its latest event occurred, as Toss says
+  latest_at timestamptz);           -- the same with the application's row
+
+-- Step 1: takes over what the application wrote since the last fold: it becomes the first state.
+create function supatoss.adopt_payments(p_order_ids text[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.payments p
+  set application_state = coalesce(p.application_state, '{}'::jsonb)
+    || case when p.projected_state is distinct from supatoss.payment_state(p) then jsonb_build_object(
+         'payment_key', p.payment_key, 'status', p.payment_status,
+         'approved_at', p.approved_at, 'canceled_at', p.canceled_at, 'requested_at', p.requested_at,
+         'method', p.payment_method, 'receipt_url', p.receipt_url, 'order_name', p.order_name,
+         'failure_code', p.failure_code, 'failure_message', p.failure_message) else '{}'::jsonb end
+    || case when p.projected_price is distinct from supatoss.payment_price(p) then jsonb_build_object(
+         'amount', p.amount, 'currency', p.currency) else '{}'::jsonb end
+  where p.order_id = any (p_order_ids)
+    and (p.projected_state is distinct from supatoss.payment_state(p)
+         or p.projected_price is distinct from supatoss.payment_price(p));
+end;
+$$;
+
+-- The attempt that an application means which marks its row paid but keeps its placeholder key: the one that Toss
+-- reports for the same minute. Without this every such payment would look like a double charge.
+create function supatoss.attempt_of_paid_row(p_order_id text, p_application jsonb)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_approved_at timestamptz := p_application ->> 'approved_at';
+begin
+  if exists (
+    select 1 from supatoss.payment_events e
+    where e.order_id = p_order_id and e.payment_key = p_application ->> 'payment_key'
+  ) then
+    return null;
+  end if;
+  return (
+    select e.payment_key from supatoss.payment_events e
+    where e.order_id = p_order_id and e.payment_key is not null and supatoss.is_moved(e.status)
+      and (v_approved_at is null
+           or coalesce(e.approved_at, e.occurred_at)
+              between v_approved_at - interval '60 seconds' and v_approved_at + interval '60 seconds')
+    order by coalesce(e.approved_at, e.occurred_at), e.payment_key collate "C" limit 1);
+end;
+$$;
+
+-- Whether a change says that money moved at another price than the application asked for.
+create function supatoss.is_mismatch(p_change jsonb, p_application jsonb)
+returns boolean
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return supatoss.is_moved(p_change ->> 'status') and coalesce(
+    (p_change ->> 'amount')::numeric <> (p_application ->> 'amount')::numeric
+    or p_change ->> 'currency' <> p_application ->> 'currency', false);
+end;
+$$;
+
+-- Step 2: the events of these orders in the order of the walk: by attempt, the oldest first. What the application
+-- wrote is the first event of its attempt, unless it says itself when money moved.
+create function supatoss.read_events(p_order_ids text[])
+returns setof supatoss.order_event
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+  select e.id, e.order_id, e.attempt, e.occurred_at, e.status, e.is_accepted, e.is_mismatch,
+         -- Two reports of one moment: the earlier approval and the lower balance count.
+         min(e.approved_at) filter (where not e.is_mismatch) over moment,
+         min((e.change ->> 'balance')::numeric) filter (where not e.is_mismatch) over moment,
+         e.change, e.application
+  from (
+    select r.id, r.order_id, r.event_key, r.change, r.status, r.occurred_at, r.approved_at, r.is_accepted,
+           supatoss.status_rank(r.status) as rank, p.application_state as application,
+           p.application_state is not null and supatoss.is_mismatch(r.change, p.application_state) as is_mismatch,
+           coalesce(
+             r.payment_key,
+             -- A DEPOSIT_CALLBACK has no payment key; its secret names the attempt.
+             (select min(s.payment_key collate "C") from public.payment_secrets s
+              where s.order_id = r.order_id and s.secret = r.change ->> 'secret'),
+             (select min(o.payment_key) from supatoss.payment_events o
+              where o.order_id = r.order_id having count(distinct o.payment_key) = 1),
+             p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
+    from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
+    where r.order_id = any (p_order_ids)
+    union all
+    select null, p.order_id, '', a, a ->> 'status',
+           case when supatoss.is_moved(a ->> 'status')
+             then coalesce((a ->> 'canceled_at')::timestamptz, (a ->> 'approved_at')::timestamptz, '-infinity')
+             else '-infinity' end,
+           (a ->> 'approved_at')::timestamptz, true, supatoss.status_rank(a ->> 'status'), a, false,
+           coalesce(case when supatoss.is_moved(a ->> 'status') then supatoss.attempt_of_paid_row(p.order_id, a) end,
+                    a ->> 'payment_key', 'order:' || p.order_id)
+    from public.payments p cross join lateral (select p.application_state) as application (a)
+    where p.order_id = any (p_order_ids) and a ->> 'status' is not null
+  ) e
+  window moment as (partition by e.order_id, e.attempt, e.occurred_at, e.rank)
+  order by e.order_id, e.attempt, e.occurred_at, e.rank, e.event_key collate "C";
+end;
+$$;
+
+-- The status of an attempt of status p_current after p_reported. Nothing leaves CANCELED, and a partial cancel is not
+-- taken back: these two need no order in time. Of all else only a deposit error (WAITING_FOR_DEPOSIT) takes back
+-- DONE.
+create function supatoss.next_status(p_current text, p_reported text)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return case
+    when p_reported is null then p_current
+    when 'CANCELED' in (p_current, p_reported) then 'CANCELED'
+    when 'PARTIAL_CANCELED' in (p_current, p_reported) then 'PARTIAL_CANCELED'
+    when p_current = 'DONE' and p_reported <> 'WAITING_FOR_DEPOSIT' then 'DONE'
+    else p_reported
+  end;
+end;
+$$;
+
+-- Step 3: an attempt after one more event.
+create function supatoss.fold_event(a supatoss.attempt, e supatoss.order_event)
+returns supatoss.attempt
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_happened_at timestamptz := nullif(e.occurred_at, '-infinity');
+begin
+  a.status := supatoss.next_status(a.status, e.status);
+  a.latest_at := e.occurred_at;
+  if e.status = 'WAITING_FOR_DEPOSIT' then
+    -- After a deposit error the deposit before it counts no more.
+    a.stated_approved_at := null;
+    a.done_at := null;
+    a.stated_canceled_at := null;
+    a.canceled_at := null;
+  elsif supatoss.is_moved(e.status) then
+    a.moved_at := coalesce(a.moved_at, e.occurred_at);
+    a.stated_approved_at := coalesce(e.approved_at, a.stated_approved_at);
+    if e.status = 'DONE' then
+      a.done_at := coalesce(a.done_at, v_happened_at);
+    else
+      a.stated_canceled_at := greatest(a.stated_canceled_at, (e.change ->> 'canceled_at')::timestamptz);
+      a.canceled_at := coalesce(v_happened_at, a.canceled_at);
+    end if;
+  end if;
+  if e.status is not null then
+    a.failure_code := e.change ->> 'failure_code';
+    a.failure_message := e.change ->> 'failure_message';
+  end if;
+  if e.id is not null then
+    a.is_reported := true;
+    a.occurred_at := coalesce(v_happened_at, a.occurred_at);
+    a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
+    a.said := a.said || supatoss.known_values(e.change);
+    if e.balance is not null and e.status is not null then
+      a.balances := a.balances || jsonb_build_object(e.status, e.balance);
+    end if;
+    a.cancels := supatoss.add_cancels(a.cancels, e.change -> 'cancels');
+  end if;
+  return a;
+end;
+$$;
+
+-- What a change says: its values without nulls.
+create function supatoss.known_values(p_change jsonb)
+returns jsonb
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  if p_change @? '$.* ? (@ == null)' then
+    return (select jsonb_object_agg(c.key, c.value) from jsonb_each(p_change) c where c.value <> 'null');
+  end if;
+  return p_change;
+end;
+$$;
+
+-- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays.
+create function supatoss.add_cancels(p_cancels jsonb, p_more jsonb)
+returns jsonb
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  if jsonb_typeof(p_more) is distinct from 'array' or p_more = '[]' then
+    return p_cancels;
+  end if;
+  return coalesce(p_cancels, '{}') || (
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item)
+    from jsonb_array_elements(p_more) as c (item));
+end;
+$$;
+
+-- Step 4: writes the row of each order, and answers with the attempts that hold money beside the one it shows:
+-- {payment_key: order_id}. Null when the application has inserted one of the rows since they were read: then nothing
+-- of it is overwritten, and the orders have to be folded again.
+create function supatoss.write_attempts(p_attempts supatoss.attempt[])
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_shown bigint;
+  v_written bigint;
+  v_doubles jsonb;
+begin
+  with summed as (
+    select a.*, supatoss.is_moved(a.status) as is_moved, coalesce(a.stated_approved_at, a.done_at) as approved_at,
+           case a.status
+             when 'CANCELED' then 0
+             when 'PARTIAL_CANCELED' then coalesce(
+               (a.balances ->> 'PARTIAL_CANCELED')::numeric, supatoss.balance_after(a.said ->> 'amount', a.cancels))
+             when 'DONE' then coalesce((a.balances ->> 'DONE')::numeric, (a.said ->> 'amount')::numeric)
+           end as balance
+    from unnest(p_attempts) a
+    where a.status is not null
+  ),
+  rated as (
+    select s.*,
+           case
+             -- Holds money, held money, may have held or waits for it, never did.
+             when s.status = 'DONE' or (s.status = 'PARTIAL_CANCELED' and coalesce(s.balance, 1) > 0) then 3
+             when s.is_moved and s.approved_at is not null then 2
+             when s.is_moved or s.status = 'WAITING_FOR_DEPOSIT' then 1
+             else 0
+           end as class
+    from summed s
+  ),
+  placed as (
+    -- A failed attempt never hides a paid one. Of two paid ones the first counts and the other is a double charge.
+    select r.*, row_number() over (
+             partition by r.order_id
+             order by r.class desc, case when r.class = 3 then coalesce(r.approved_at, '-infinity') end,
+                      case when r.class = 3 then r.moved_at end, r.is_reported desc, r.latest_at desc,
+                      r.payment_key collate "C") as place
+    from rated r
+  ),
+  shown as (
+    -- The application's name and price go before those that Toss reports.
+    select
+      s.order_id, s.payment_key,
+      left(coalesce(s.application ->> 'order_name', s.said ->> 'order_name', s.order_id), 100) as order_name,
+      coalesce(s.application ->> 'amount', s.said ->> 'amount', '0')::numeric as amount,
+      coalesce(s.application ->> 'currency', s.said ->> 'currency', 'KRW') as currency,
+      left(coalesce(s.said ->> 'method', s.application ->> 'method'), 50) as payment_method, s.status as payment_status,
+      coalesce(s.requested_at, (s.application ->> 'requested_at')::timestamptz) as requested_at,
+      case when s.is_moved then s.approved_at end as approved_at,
+      case when s.status = 'CANCELED' or (s.status = 'PARTIAL_CANCELED' and s.balance = 0)
+        then coalesce(s.stated_canceled_at, s.canceled_at) end as canceled_at,
+      case when s.class = 0 then s.failure_code end as failure_code,
+      case when s.class = 0 then s.failure_message end as failure_message,
+      coalesce(s.said ->> 'receipt_url', s.application ->> 'receipt_url') as receipt_url,
+      case when jsonb_typeof(s.said -> 'metadata') = 'object' then s.said -> 'metadata' end as metadata,
+      s.balance as balance_amount,
+      case when s.cancels is not null then supatoss.list_cancels(s.cancels) end as cancels,
+      case when jsonb_typeof(s.said -> 'virtual_account') = 'object' then s.said -> 'virtual_account' end
+        as virtual_account,
+      s.said ->> 'merchant_id' as merchant_id,
+      (select min(t.settled_at) from public.settlements t
+       where t.payment_key = s.payment_key or t.order_id = s.order_id) as settled_at,
+      s.occurred_at
+    from placed s
+    where s.place = 1
+  ),
+  written as (
+    insert into public.payments as p (
+      order_id, payment_key, order_name, amount, currency, payment_method, payment_status, requested_at, approved_at,
+      canceled_at, failure_code, failure_message, receipt_url, metadata, balance_amount, cancels, virtual_account,
+      merchant_id, settled_at, occurred_at, projected_state, projected_price)
+    select s.*,
+           supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
+                                 s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message),
+           supatoss.price_text(s.amount, s.currency)
+    from shown s
+    on conflict (order_id) do update set
+      payment_key = excluded.payment_key, order_name = excluded.order_name, amount = excluded.amount,
+      currency = excluded.currency, payment_method = excluded.payment_method, payment_status = excluded.payment_status,
+      requested_at = excluded.requested_at, approved_at = excluded.approved_at, canceled_at = excluded.canceled_at,
+      failure_code = excluded.failure_code, failure_message = excluded.failure_message,
+      receipt_url = excluded.receipt_url, metadata = coalesce(p.metadata, excluded.metadata),
+      balance_amount = excluded.balance_amount, cancels = excluded.cancels, virtual_account = excluded.virtual_account,
+      merchant_id = excluded.merchant_id, settled_at = excluded.settled_at, occurred_at = excluded.occurred_at,
+      projected_state = excluded.projected_state, projected_price = excluded.projected_price, updated_at = now()
+    -- Both are null in a row that no fold has seen.
+    where (p.projected_state is not null or p.application_state is not null)
+      and (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
+           p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
+           p.virtual_account, p.merchant_id, p.settled_at, p.occurred_at, p.projected_state, p.projected_price)
+      is distinct from
+          (excluded.payment_key, excluded.order_name, excluded.amount, excluded.currency, excluded.payment_method,
+           excluded.payment_status, excluded.requested_at, excluded.approved_at, excluded.canceled_at,
+           excluded.failure_code, excluded.failure_message, excluded.receipt_url, excluded.balance_amount,
+           excluded.cancels, excluded.virtual_account, excluded.merchant_id, excluded.settled_at, excluded.occurred_at,
+           excluded.projected_state, excluded.projected_price)
+    returning 1
+  )
+  select count(*) filter (where p.place = 1), (select count(*) from written),
+         jsonb_object_agg(p.payment_key, p.order_id) filter (where p.class = 3 and p.place > 1)
+  into v_shown, v_written, v_doubles
+  from placed p;
+  if v_written < v_shown and exists (
+    select 1 from public.payments p
+    where p.order_id = any (array(select a.order_id from unnest(p_attempts) a))
+      and p.projected_state is null and p.application_state is null
+  ) then
+    return null;
+  end if;
+  return coalesce(v_doubles, '{}');
+end;
+$$;
+
+-- Toss's Cancel objects, oldest first.
+create function supatoss.list_cancels(p_cancels jsonb)
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (select jsonb_agg(c.value order by c.value ->> 'canceledAt', c.key collate "C") from jsonb_each(p_cancels) c);
+end;
+$$;
+
+-- What these cancels leave of an amount; null where nobody has said either.
+create function supatoss.balance_after(p_amount text, p_cancels jsonb)
+returns numeric
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  v_left numeric;
+  v_canceled numeric;
+begin
+  select sum((c.value ->> 'cancelAmount')::numeric) into v_canceled
+  from jsonb_each(p_cancels) c where coalesce(c.value ->> 'cancelStatus', 'DONE') = 'DONE';
+  v_left := p_amount::numeric - v_canceled;
+  return case when v_left > 0 then v_left when v_canceled > 0 then 0 end;
+end;
+$$;
+
+-- Step 5: says of each event whether it could count. p_doubles: attempts that hold money beside the one that is shown.
+create function supatoss.judge_events(p_order_ids text[], p_doubles jsonb)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.webhook_events w
+  set status = case when v.reason is null then 'processed' else 'failed' end,
+      processed = v.reason is null,
+      processed_at = case when v.reason is null then now() end,
+      reason = v.reason, last_error = v.error
+  from (
+    select e.id, 'amount_mismatch' as reason,
+           format('Toss reports %s %s, the application stored %s %s for this order', e.change ->> 'amount',
+                  e.change ->> 'currency', e.application ->> 'amount', e.application ->> 'currency') as error
+    from supatoss.read_events(p_order_ids) e
+    where e.is_mismatch
+    union all
+    select e.id, case when p.order_id is not null then 'double_charge' end,
+           case when p.order_id is not null then
+             format('order %s is paid twice: this is payment %s, the first was %s', e.order_id, e.attempt,
+                    p.payment_key) end
+    from supatoss.read_events(p_order_ids) e
+    left join public.payments p
+      on p.order_id = e.order_id and p_doubles ->> e.attempt = e.order_id and supatoss.is_moved(e.status)
+    where e.id is not null and not e.is_mismatch
+  ) v
+  where w.id = v.id
+    and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason);
+end;
+$$;
+
+-- Folds every event of these orders into their payments rows, and says of each event whether it could count.
+create function supatoss.project_payments(p_order_ids text[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_event supatoss.order_event;
+  v_attempt supatoss.attempt;
+  v_attempts supatoss.attempt[] := '{}';
+  v_doubles jsonb;
+  v_is_judged boolean := true;
+begin
+  -- The application writes these rows too: keep it out between reading and writing.
+  perform 1 from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update;
+  if found then
+    perform supatoss.adopt_payments(p_order_ids);
+  end if;
+
+  for v_event in select * from supatoss.read_events(p_order_ids) loop
+    if (v_event.order_id, v_event.attempt) is distinct from (v_attempt.order_id, v_attempt.payment_key) then
+      v_attempts := v_attempts || v_attempt;
+      v_attempt := null;
+      v_attempt.order_id := v_event.order_id;
+      v_attempt.payment_key := v_event.attempt;
+      v_attempt.application := v_event.application;
+      v_attempt.is_reported := false;
+      v_attempt.said := '{}';
+      v_attempt.balances := '{}';
+    end if;
+    if v_event.is_mismatch then
+      v_is_judged := false;
+    else
+      v_is_judged := v_is_judged and v_event.is_accepted;
+      v_attempt := supatoss.fold_event(v_attempt, v_event);
+    end if;
+  end loop;
+  v_doubles := supatoss.write_attempts(v_attempts || v_attempt);
+  if v_doubles is null then
+    perform supatoss.project_payments(p_order_ids);
+  elsif not v_is_judged or v_doubles <> '{}' then
+    perform supatoss.judge_events(p_order_ids, v_doubles);
+  end if;
+end;
+$$;
+
+select supatoss.close_functions();
