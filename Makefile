@@ -37,9 +37,10 @@ faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 mi
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)
 
-lint: $(VENV)/.built  ## style, types and arrows between modules
+lint: $(VENV)/.built  ## style, SQL, types and arrows between modules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	$(VENV)/bin/squawk supabase/migrations/*.sql
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 

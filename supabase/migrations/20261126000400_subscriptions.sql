@@ -25,7 +25,8 @@ select supatoss.replace_check('public.subscriptions', 'status', 'subscriptions_s
 select supatoss.replace_check('public.subscriptions', 'billing_cycle', 'subscriptions_billing_cycle_check',
   $$billing_cycle in ('monthly', 'yearly')$$);
 
--- A customerKey of Toss has up to 300 characters.
+-- A customerKey of Toss has up to 300 characters. To a longer varchar no row is rewritten.
+-- squawk-ignore changing-column-type
 alter table public.subscriptions alter column customer_key type varchar(300);
 
 alter table public.subscriptions

@@ -1,18 +1,14 @@
-"""The shortcut for the first event of an order writes exactly what the fold writes."""
+"""The first event of an order, by far the most common case, against a model of what its row has to be."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.database.support import Database, Row, at, payment_event
-from tests.database.test_payment_fold import APPLICATION_ROWS, histories, moment
-
-WITHOUT_THE_SHORTCUT = """
-create or replace function supatoss.project_first_events_v1(p_order_ids text[])
-returns text[] language sql set search_path = '' as 'select p_order_ids'
-"""
+from tests.database.support import Database, Row, at, payment_event, record_of
+from tests.database.test_payment_fold import moment
 
 FIELDS: Row = {
     "totalAmount": st.sampled_from([10000, 9999, 0, None]),
@@ -31,24 +27,16 @@ FIELDS: Row = {
 }
 
 ROWS: list[Row | None] = [
-    *APPLICATION_ROWS,
+    None,
+    {},
     {"payment_key": "key-1", "payment_method": "가상계좌", "receipt_url": "https://shop.example/1", "metadata": None},
     {"requested_at": moment(1), "order_name": "주문 1", "currency": "USD"},
     {"currency": None},
     {"amount": 0},
+    {"payment_status": "FAILED", "failure_code": "MINE"},
 ]
-
-
-def folded(database: Database, event: Row, application_row: Row | None, *, with_shortcut: bool) -> tuple[Any, Any]:
-    """The row and the verdicts after one event."""
-    database.clear()
-    with database.connection.transaction(force_rollback=True):
-        if not with_shortcut:
-            database.connection.execute(WITHOUT_THE_SHORTCUT)
-        if application_row is not None:
-            database.insert_payment(**application_row)
-        database.record(event)
-        return database.projection(), database.verdicts()
+MOVED = ("DONE", "CANCELED")
+FAILED = ("READY", "ABORTED", "EXPIRED", "FAILED")
 
 
 @st.composite
@@ -57,43 +45,77 @@ def first_events(draw: st.DrawFn) -> Row:
         st.sampled_from(["DONE", "WAITING_FOR_DEPOSIT", "ABORTED", "EXPIRED", "FAILED", "READY", "CANCELED", "DONE"])
     )
     fields = draw(st.fixed_dictionaries({}, optional=FIELDS))
-    event = payment_event(status, 2, key=draw(st.sampled_from(["key-1", "key-1", None])), **fields)
-    return event if draw(st.booleans()) else {**event, "createdAt": None}
+    return payment_event(status, 2, key=draw(st.sampled_from(["key-1", "key-1", None])), **fields)
+
+
+def is_refused(event: Row, application: Row | None) -> bool:
+    """Whether money moved at another price than the application asked for."""
+    data = event["data"]
+    if application is None or data["status"] not in MOVED:
+        return False
+    asked = {"amount": 10000, "currency": "KRW", **application}
+    return any(
+        None not in (reported, asked[name]) and reported != asked[name]
+        for name, reported in (("amount", data.get("totalAmount")), ("currency", data.get("currency")))
+    )
+
+
+def expected(event: Row, application: Row | None) -> Row:
+    """The columns that an event decides, where it is the only one of its order."""
+    data, change = event["data"], record_of(event)["change"]
+    status, asked = data["status"], application or {}
+    is_moved = status in MOVED
+    nameless = "order:order-1" if application is None else "placeholder-1"
+    amount = asked.get("amount", 10000) if application is not None else data.get("totalAmount") or 0
+    balance = {"DONE": data.get("balanceAmount", data.get("totalAmount")), "CANCELED": 0}.get(status)
+    approved_at = data.get("approvedAt") or (at(2, offset=True) if status == "DONE" else None)
+    failure = data.get("failure", {}) if status in FAILED else {}
+    return {
+        "payment_status": status,
+        "payment_key": data["paymentKey"] or asked.get("payment_key") or nameless,
+        "amount": amount,
+        "currency": ({"currency": "KRW", **asked}["currency"] if application is not None else None)
+        or data.get("currency")
+        or "KRW",
+        "order_name": "주문 1" if application is not None else data.get("orderName", "order-1")[:100],
+        "payment_method": data["method"][:50] if "method" in data else asked.get("payment_method"),
+        "receipt_url": data["receipt"]["url"] if "receipt" in data else asked.get("receipt_url"),
+        "merchant_id": data.get("mId"),
+        "requested_at": moment(0) if "requestedAt" in data else asked.get("requested_at"),
+        "approved_at": moment(int(approved_at[17:19])) if is_moved and approved_at else None,
+        "canceled_at": moment(2) if status == "CANCELED" else None,
+        "balance_amount": None if balance is None else Decimal(balance),
+        "virtual_account": change.get("virtual_account"),
+        "metadata": change.get("metadata"),
+        "failure_code": failure.get("code"),
+        "failure_message": failure.get("message"),
+        "occurred_at": moment(2),
+    }
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(event=first_events(), application_row=st.sampled_from(ROWS))
-def test_the_shortcut_writes_what_the_fold_writes(database: Database, event: Row, application_row: Row | None) -> None:
-    expected = folded(database, event, application_row, with_shortcut=False)
-    assert folded(database, event, application_row, with_shortcut=True) == expected
+@given(event=first_events(), application=st.sampled_from(ROWS))
+def test_the_row_after_one_event(database: Database, event: Row, application: Row | None) -> None:
+    database.clear()
+    if application is not None:
+        database.insert_payment(**application)
+    before: Any = database.projection()
+    (outcome,) = database.record(event)
+    if is_refused(event, application):
+        assert (outcome["status"], outcome["reason"]) == ("failed", "amount_mismatch")
+        assert [row["payment_status"] for row in database.projection()] == [row["payment_status"] for row in before]
+        return
+    assert (outcome["status"], outcome["reason"]) == ("processed", None)
+    row = database.payment()
+    wanted = expected(event, application)
+    assert {name: row[name] for name in wanted} == wanted
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=histories(), application_row=st.sampled_from(ROWS))
-def test_what_comes_after_the_shortcut_ends_as_without_it(
-    database: Database, history: list[Row], application_row: Row | None
-) -> None:
-    results = []
-    for with_shortcut in (True, False):
-        database.clear()
-        with database.connection.transaction(force_rollback=True):
-            if not with_shortcut:
-                database.connection.execute(WITHOUT_THE_SHORTCUT)
-            if application_row is not None:
-                database.insert_payment(**application_row)
-            for event in history:
-                database.record(event)
-            results.append((database.projection(), database.verdicts()))
-    assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("application_row", [None, {}], ids=["no row", "a pending row"])
-def test_the_common_case_takes_the_shortcut(database: Database, application_row: Row | None) -> None:
-    with database.connection.transaction(force_rollback=True):
-        database.connection.execute("alter function supatoss.adopt_payments_v1 rename to adopt_payments_hidden")
-        if application_row is not None:
-            database.insert_payment(**application_row)
-        # Without its first step the fold itself cannot run, and the event would be recorded as failed.
-        database.record(payment_event("DONE", 1, approvedAt=at(1, offset=True)))
-        assert database.payment()["payment_status"] == "DONE"
-        assert database.verdicts()[0][1:] == ("processed", None)
+@pytest.mark.parametrize("application", [None, {}], ids=["no row", "a pending row"])
+def test_the_same_event_again_changes_nothing(database: Database, application: Row | None) -> None:
+    if application is not None:
+        database.insert_payment(**application)
+    database.record(payment_event("DONE", 1))
+    (before,) = database.rows("select xmin::text, p.* from payments p")
+    assert database.record(payment_event("DONE", 1))[0]["outcome"] == "duplicate"
+    assert database.rows("select xmin::text, p.* from payments p") == [before]

@@ -249,6 +249,13 @@ def test_a_paid_row_with_a_placeholder_is_the_payment_that_toss_reports(database
     assert database.rows("select 1 from webhook_events where status = 'failed'") == []
 
 
+def test_a_paid_row_and_an_event_that_goes_before_all_others(database: Database) -> None:
+    database.insert_payment(payment_status="DONE", approved_at=moment(12))
+    issued = {"eventType": "VIRTUAL_ACCOUNT_ISSUED", "data": payment_event("DONE", 10)["data"]}
+    (outcome,) = database.record(issued)
+    assert (outcome["status"], database.payment()["payment_key"]) == ("processed", "key-1")
+
+
 def test_what_the_application_writes_between_two_events_counts(database: Database) -> None:
     database.insert_payment()
     database.record(payment_event("ABORTED", 10, key="key-1"))

@@ -122,6 +122,17 @@ def test_what_the_application_writes_meanwhile_is_not_lost(
     assert (database.payment()["amount"], database.payment()["payment_status"]) == (12345, "PENDING")
 
 
+def test_what_the_application_inserts_meanwhile_is_not_lost(
+    database: Database, second: Database, observer: psycopg.Connection[Any]
+) -> None:
+    with database.connection.transaction():
+        database.insert_payment(amount=12345)
+        other = Step(second, payment_event("DONE", 10))
+        assert other.is_waiting(observer)
+    assert other.finish()[0]["reason"] == "amount_mismatch"
+    assert (database.payment()["amount"], database.payment()["payment_status"]) == (12345, "PENDING")
+
+
 def test_an_event_without_an_order_and_the_one_that_names_it(
     database: Database, second: Database, observer: psycopg.Connection[Any]
 ) -> None:
