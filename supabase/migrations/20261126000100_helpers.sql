@@ -1,6 +1,6 @@
 -- Internals of supatoss. The Data API exposes `public` only, so nothing in here can be called from outside.
 create schema if not exists supatoss;
-revoke all on schema supatoss from public;
+revoke all on schema supatoss from public, anon, authenticated;
 grant usage on schema supatoss to service_role;
 
 -- Brings the columns of a table that a project already has to the types of a fresh one:

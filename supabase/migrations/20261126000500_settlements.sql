@@ -62,9 +62,8 @@ begin
   written as (
     insert into public.settlements as s (
       settlement_key, kind, status, payment_key, order_id, transaction_key, reference, seller_id, amount,
-      pay_out_amount,
-      fee, currency, sold_date, paid_out_date, requested_at, settled_at, failure_code, failure_message, metadata,
-      occurred_at, event_key)
+      pay_out_amount, fee, currency, sold_date, paid_out_date, requested_at, settled_at, failure_code, failure_message,
+      metadata, occurred_at, event_key)
     select c ->> 'settlement_key', c ->> 'settlement_kind', c ->> 'status', c ->> 'payment_key', c ->> 'order_id',
            c ->> 'transaction_key', c ->> 'reference', c ->> 'seller_id', (c ->> 'amount')::numeric,
            (c ->> 'pay_out_amount')::numeric, (c ->> 'fee')::numeric, c ->> 'currency', (c ->> 'sold_date')::date,

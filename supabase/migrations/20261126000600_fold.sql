@@ -20,12 +20,12 @@
 --                    Here there is none.
 --
 -- Steps 2 and 4 are one statement each, however many orders there are. Step 3 is a loop: starting a plan large enough
--- for all of it takes longer than walking the few events of an order.
+-- for all of it takes longer than walking the few events of an order. (One subject, so one long file.)
 
--- The events that count, as the fold reads them.
+-- The events that the fold reads, those that must not count among them: what the application writes may change that.
 create view supatoss.payment_events with (security_invoker = true) as
 select
-  w.id, w.order_id, w.payment_key, w.event_key, w.reason, w.change,
+  w.id, w.order_id, w.payment_key, w.event_key, w.change,
   w.change ->> 'status' as status,
   case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at,
   (w.change ->> 'approved_at')::timestamptz as approved_at,
@@ -84,8 +84,8 @@ begin
 end;
 $$;
 
--- The attempt that an application means which marks its row paid but keeps its placeholder key: the one that Toss
--- reports for the same minute. Without this every such payment would look like a double charge.
+-- An application may mark its row paid and keep its placeholder key. It means the attempt that Toss reports for the
+-- same minute: without this, every such payment would look like a double charge.
 create function supatoss.attempt_of_paid_row(p_order_id text, p_application jsonb)
 returns text
 language plpgsql stable
@@ -123,8 +123,8 @@ begin
 end;
 $$;
 
--- Step 2: the events of these orders in the order of the walk: by attempt, the oldest first. What the application
--- wrote is the first event of its attempt, unless it says itself when money moved.
+-- Step 2: the events of these orders in the order of the walk: by attempt, the oldest first. The application's own row
+-- counts as the first event of its attempt; where it says that money moved, as one of that time.
 create function supatoss.read_events(p_order_ids text[])
 returns setof supatoss.order_event
 language plpgsql stable
@@ -167,9 +167,8 @@ begin
 end;
 $$;
 
--- The status of an attempt of status p_current after p_reported. Nothing leaves CANCELED, and a partial cancel is not
--- taken back: these two need no order in time. Of all else only a deposit error (WAITING_FOR_DEPOSIT) takes back
--- DONE.
+-- What becomes of status p_current when p_reported comes after it. Nothing leaves CANCELED, and a partial cancel is not
+-- taken back, so these two need no order in time. DONE is taken back by a deposit error alone (WAITING_FOR_DEPOSIT).
 create function supatoss.next_status(p_current text, p_reported text)
 returns text
 language plpgsql immutable
@@ -262,8 +261,8 @@ end;
 $$;
 
 -- Step 4: writes the row of each order, and answers with the attempts that hold money beside the one it shows:
--- {payment_key: order_id}. Null when the application has inserted one of the rows since they were read: then nothing
--- of it is overwritten, and the orders have to be folded again.
+-- [{order_id, payment_key}]. Null when the application has inserted one of the rows since they were read: its row is
+-- left as it is, and the orders have to be folded again.
 create function supatoss.write_attempts(p_attempts supatoss.attempt[])
 returns jsonb
 language plpgsql
@@ -365,7 +364,8 @@ begin
     returning 1
   )
   select count(*) filter (where p.place = 1), (select count(*) from written),
-         jsonb_object_agg(p.payment_key, p.order_id) filter (where p.class = 3 and p.place > 1)
+         jsonb_agg(jsonb_build_object('order_id', p.order_id, 'payment_key', p.payment_key))
+           filter (where p.class = 3 and p.place > 1)
   into v_shown, v_written, v_doubles
   from placed p;
   if v_written < v_shown and exists (
@@ -375,7 +375,7 @@ begin
   ) then
     return null;
   end if;
-  return coalesce(v_doubles, '{}');
+  return coalesce(v_doubles, '[]');
 end;
 $$;
 
@@ -407,7 +407,7 @@ begin
 end;
 $$;
 
--- Step 5: says of each event whether it could count. p_doubles: attempts that hold money beside the one that is shown.
+-- Step 5: says of each event whether it counts. p_doubles: see write_attempts.
 create function supatoss.judge_events(p_order_ids text[], p_doubles jsonb)
 returns void
 language plpgsql
@@ -420,20 +420,20 @@ begin
       processed_at = case when v.reason is null then now() end,
       reason = v.reason, last_error = v.error
   from (
-    select e.id, 'amount_mismatch' as reason,
-           format('Toss reports %s %s, the application stored %s %s for this order', e.change ->> 'amount',
-                  e.change ->> 'currency', e.application ->> 'amount', e.application ->> 'currency') as error
+    select e.id,
+           case when e.is_mismatch then 'amount_mismatch'
+                when d.order_id is not null then 'double_charge' end as reason,
+           case when e.is_mismatch then format(
+                  'Toss reports %s %s, the application stored %s %s for this order', e.change ->> 'amount',
+                  e.change ->> 'currency', e.application ->> 'amount', e.application ->> 'currency')
+                when d.order_id is not null then format(
+                  'order %s is paid twice: this is payment %s, the first was %s', e.order_id, e.attempt, p.payment_key)
+           end as error
     from supatoss.read_events(p_order_ids) e
-    where e.is_mismatch
-    union all
-    select e.id, case when p.order_id is not null then 'double_charge' end,
-           case when p.order_id is not null then
-             format('order %s is paid twice: this is payment %s, the first was %s', e.order_id, e.attempt,
-                    p.payment_key) end
-    from supatoss.read_events(p_order_ids) e
-    left join public.payments p
-      on p.order_id = e.order_id and p_doubles ->> e.attempt = e.order_id and supatoss.is_moved(e.status)
-    where e.id is not null and not e.is_mismatch
+    left join jsonb_to_recordset(p_doubles) as d (order_id text, payment_key text)
+      on d.order_id = e.order_id and d.payment_key = e.attempt and supatoss.is_moved(e.status)
+    left join public.payments p on p.order_id = d.order_id
+    where e.id is not null
   ) v
   where w.id = v.id
     and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason);
@@ -451,7 +451,7 @@ declare
   v_attempt supatoss.attempt;
   v_attempts supatoss.attempt[] := '{}';
   v_doubles jsonb;
-  v_is_judged boolean := true;
+  v_needs_judging boolean := false;
 begin
   -- The application writes these rows too: keep it out between reading and writing.
   perform 1 from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update;
@@ -471,16 +471,16 @@ begin
       v_attempt.balances := '{}';
     end if;
     if v_event.is_mismatch then
-      v_is_judged := false;
+      v_needs_judging := true;
     else
-      v_is_judged := v_is_judged and v_event.is_accepted;
+      v_needs_judging := v_needs_judging or not v_event.is_accepted;
       v_attempt := supatoss.fold_event(v_attempt, v_event);
     end if;
   end loop;
   v_doubles := supatoss.write_attempts(v_attempts || v_attempt);
   if v_doubles is null then
     perform supatoss.project_payments(p_order_ids);
-  elsif not v_is_judged or v_doubles <> '{}' then
+  elsif v_needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
   end if;
 end;

@@ -46,8 +46,7 @@ begin
   if v_subscription is null then
     insert into public.subscriptions (
       billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, billing_cycle,
-      amount,
-      billing_key_issued_at)
+      amount, billing_key_issued_at)
     values (
       p_billing_key, p_customer_key, 'ACTIVE', 'UNASSIGNED', p_issued_at, p_issued_at, p_issued_at + interval '1 month',
       'monthly', 0, p_issued_at);
@@ -56,8 +55,8 @@ begin
     set billing_key = p_billing_key, status = 'ACTIVE', canceled_at = null, billing_key_issued_at = p_issued_at,
         billing_key_deleted_at = null, updated_at = now()
     where s.id = v_subscription
-      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE' or s.billing_key_issued_at is distinct
-           from p_issued_at);
+      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE'
+           or s.billing_key_issued_at is distinct from p_issued_at);
   end if;
 
   -- The deletion of this very key may have arrived before it.
@@ -109,8 +108,7 @@ as $$
     billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, canceled_at,
     billing_cycle, amount, billing_key_issued_at, billing_key_deleted_at)
   select p_billing_key, e.customer_key, 'CANCELED', 'UNASSIGNED', e.issued_at, e.issued_at,
-  e.issued_at + interval '1 month',
-         e.deleted_at, 'monthly', 0, e.issued_at, e.deleted_at
+         e.issued_at + interval '1 month', e.deleted_at, 'monthly', 0, e.issued_at, e.deleted_at
   from ended e
   where not exists (
       select 1 from public.subscriptions s where s.customer_key = e.customer_key and s.billing_key = p_billing_key)

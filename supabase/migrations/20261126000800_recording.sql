@@ -49,15 +49,12 @@ begin
       next_attempt_at)
     select i.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
            case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
-           r.order_id,
-           r.occurred_at, nullif(r.change, 'null'), r.transmission_id, r.transmission_time,
-           r.transmission_retried_count,
-           i.deliveries, case when r.status = 'pending' then now() end
+           r.order_id, r.occurred_at, nullif(r.change, 'null'), r.transmission_id, r.transmission_time,
+           r.transmission_retried_count, i.deliveries, case when r.status = 'pending' then now() end
     from incoming i
     cross join lateral jsonb_to_record(i.event) as r (
       event_type text, payload text, proof text, status text, reason text, last_error text, payment_key text,
-      order_id text,
-      occurred_at timestamptz, change jsonb, transmission_id text, transmission_time timestamptz,
+      order_id text, occurred_at timestamptz, change jsonb, transmission_id text, transmission_time timestamptz,
       transmission_retried_count integer)
     on conflict (event_key) do nothing
     returning w.id, w.event_key
@@ -75,7 +72,7 @@ begin
         change = case when k.is_unfinished then nullif(k.event -> 'change', 'null') else w.change end,
         status = case when k.is_unfinished then k.event ->> 'status' else w.status end,
         processed = case when k.is_unfinished then k.event ->> 'status' in ('processed', 'ignored')
-        else w.processed end,
+                         else w.processed end,
         processed_at = case when not k.is_unfinished then w.processed_at
                             when k.event ->> 'status' in ('processed', 'ignored') then now() end,
         reason = case when k.is_unfinished then k.event ->> 'reason' else w.reason end,
@@ -141,7 +138,7 @@ begin
     -- And those that waited for what one of these events says.
     update public.webhook_events o
     set order_id = w.order_id, status = 'processed', reason = null, processed = true, processed_at = now(),
-    next_attempt_at = null
+        next_attempt_at = null
     from public.webhook_events w
     where w.id = any (p_ids) and w.order_id is not null and w.change ->> 'kind' = 'payment' and w.status = 'processed'
       and o.payment_key = w.payment_key and o.order_id is null
@@ -200,8 +197,8 @@ begin
            'outcome', case when w.id = any (p_created) and e.position = 1 then 'created' else 'duplicate' end,
            'status', w.status, 'reason', w.reason) order by e.place), '[]'::jsonb)
   from (
-    select event ->> 'event_key' as event_key, place, row_number() over (partition by event ->> 'event_key'
-        order by place) as position
+    select event ->> 'event_key' as event_key, place,
+           row_number() over (partition by event ->> 'event_key' order by place) as position
     from unnest(p_events) with ordinality as u (event, place)
   ) e
   join public.webhook_events w on w.event_key = e.event_key);
@@ -251,9 +248,10 @@ $$;
 
 -- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. One
 -- outcome an event, in order: {event_key, id, outcome: created | duplicate, status, reason}. Errors that a retry can
--- cure are raised, and nothing is stored. Planning takes ten times as long as running for one event, so plans are
--- made once a connection (plan_cache_mode). They must suit large tables although the tables may be empty when they
--- are made (enable_seqscan): every path is by an index.
+-- cure are raised, and nothing is stored.
+-- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
+-- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
+-- an index.
 create function public.record_webhook_events_v1(events text)
 returns jsonb
 language plpgsql

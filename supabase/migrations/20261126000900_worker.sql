@@ -18,15 +18,15 @@ as $$
   claimed as (
     update public.webhook_events w
     set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => lease_seconds),
-    attempts = w.attempts + 1
+        attempts = w.attempts + 1
     from due where w.id = due.id
     returning w.*
   )
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
            'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
-           'last_error', c.last_error,
-           'cancel_key', c.change ->> 'cancel_key', 'cancel_request', c.change ->> 'cancel_request',
+           'last_error', c.last_error, 'cancel_key', c.change ->> 'cancel_key',
+           'cancel_request', c.change ->> 'cancel_request',
            -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
            'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text
                                   else p.application_state ->> 'amount' end
@@ -81,8 +81,8 @@ begin
   exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
     update public.webhook_events w
     set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
-        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate), next_attempt_at = null, lease_token = null,
-        lease_until = null
+        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate),
+        next_attempt_at = null, lease_token = null, lease_until = null
     where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_attempt ->> 'lease')::uuid;
   end;
   select * into v_event from public.webhook_events w where w.id = v_event.id;
@@ -92,8 +92,8 @@ $$;
 
 -- What we hold that can vouch for an unsigned event: secrets of the order, whether we know the billing key, and which
 -- payment a cancel belongs to.
-create function public.read_webhook_event_vouchers_v1(order_id text, payment_key text, billing_key text,
-                                                      cancel_key text, cancel_request text)
+create function public.read_webhook_event_vouchers_v1(
+  order_id text, payment_key text, billing_key text, cancel_key text, cancel_request text)
 returns jsonb
 language sql stable
 set search_path = ''
@@ -119,9 +119,9 @@ returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(jsonb_build_object('payment_key', o.payment_key, 'order_id', o.order_id, 'due_date',
-                                               o.due_date)
-                            order by o.occurred_at, o.due_date), '[]'::jsonb)
+  select coalesce(jsonb_agg(jsonb_build_object(
+           'payment_key', o.payment_key, 'order_id', o.order_id, 'due_date', o.due_date)
+         order by o.occurred_at, o.due_date), '[]'::jsonb)
   from (
     select p.payment_key, p.order_id, p.occurred_at, supatoss.parse_time(p.virtual_account ->> 'dueDate') as due_date
     from public.payments p

@@ -1,3 +1,6 @@
+-- What operators see and do: pages of events, replay and ignore, and what their page shows. (One subject, so one long
+-- file.)
+
 -- What people did to events, and why: written in the transaction that does it, changed and deleted by nobody.
 create table public.operator_actions (
   id uuid primary key default gen_random_uuid(),
@@ -83,8 +86,8 @@ begin
                'change', f.change::text,
                'actions', (select coalesce(jsonb_agg(jsonb_build_object(
                              'at', a.created_at, 'actor', a.actor, 'action', a.action, 'reason', a.reason,
-                             'status_before', a.status_before, 'status_after', a.status_after) order by a.created_at,
-                             a.id), '[]'::jsonb)
+                             'status_before', a.status_before, 'status_after', a.status_after)
+                           order by a.created_at, a.id), '[]'::jsonb)
                            from public.operator_actions a where a.event_id = f.id))
                else '{}'::jsonb end
              order by f.place), '[]'::jsonb)
@@ -94,9 +97,9 @@ begin
       order by w.created_at %2$s, w.id %2$s limit %3$s
     ) f
     $query$, v_where, case when v_is_ascending then 'asc' else 'desc' end, v_limit + 1, v_with_payload) into v_page;
-  return jsonb_build_object('events', case when jsonb_array_length(v_page) > v_limit then v_page - v_limit
-                            else v_page end,
-                            'has_more', jsonb_array_length(v_page) > v_limit);
+  return jsonb_build_object(
+    'events', case when jsonb_array_length(v_page) > v_limit then v_page - v_limit else v_page end,
+    'has_more', jsonb_array_length(v_page) > v_limit);
 end;
 $$;
 
@@ -325,9 +328,9 @@ begin
       'types', (
         select coalesce(jsonb_agg(jsonb_build_object('event_type', t.event_type, 'events', t.events, 'failed', t.failed)
                                   order by t.events desc, t.event_type), '[]'::jsonb)
-                from (select r.event_type, sum(r.events) as events,
-                             coalesce(sum(r.events) filter (where r.status = 'failed'), 0) as failed
-                      from recent r where r.hour is null group by r.event_type order by 2 desc, 1 limit 20) t),
+        from (select r.event_type, sum(r.events) as events,
+                     coalesce(sum(r.events) filter (where r.status = 'failed'), 0) as failed
+              from recent r where r.hour is null group by r.event_type order by 2 desc, 1 limit 20) t),
       'pending', (select jsonb_build_object('events', count(*), 'oldest', min(p.created_at)) from pending p),
       'failed', (select jsonb_build_object('events', count(*), 'oldest', min(f.created_at)) from failed f)
                 || jsonb_build_object('reasons', (
@@ -343,11 +346,10 @@ language sql stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'id', p.id, 'order_id', p.order_id, 'payment_key', p.payment_key, 'order_name', p.order_name, 'amount',
-    p.amount::text,
-    'balance', p.balance_amount::text, 'currency', p.currency, 'method', p.payment_method, 'status', p.payment_status,
-    'requested_at', p.requested_at, 'approved_at', p.approved_at, 'canceled_at', p.canceled_at, 'settled_at',
-    p.settled_at,
+    'id', p.id, 'order_id', p.order_id, 'payment_key', p.payment_key, 'order_name', p.order_name,
+    'amount', p.amount::text, 'balance', p.balance_amount::text, 'currency', p.currency, 'method', p.payment_method,
+    'status', p.payment_status, 'requested_at', p.requested_at, 'approved_at', p.approved_at,
+    'canceled_at', p.canceled_at, 'settled_at', p.settled_at,
     'due_at', supatoss.parse_time(p.virtual_account ->> 'dueDate'), 'failure_code', p.failure_code,
     'failure_message', p.failure_message, 'receipt_url', p.receipt_url, 'merchant_id', p.merchant_id,
     'created_at', p.created_at, 'updated_at', p.updated_at,
@@ -360,12 +362,11 @@ language sql stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'settlement_key', s.settlement_key, 'kind', s.kind, 'status', s.status, 'order_id', s.order_id, 'payment_key',
-    s.payment_key,
-    'amount', s.amount::text, 'pay_out_amount', s.pay_out_amount::text, 'fee', s.fee::text, 'currency', s.currency,
-    'sold_date', s.sold_date, 'paid_out_date', s.paid_out_date, 'settled_at', s.settled_at, 'occurred_at',
-    s.occurred_at,
-    'failure_code', s.failure_code, 'failure_message', s.failure_message)
+    'settlement_key', s.settlement_key, 'kind', s.kind, 'status', s.status, 'order_id', s.order_id,
+    'payment_key', s.payment_key, 'amount', s.amount::text, 'pay_out_amount', s.pay_out_amount::text,
+    'fee', s.fee::text, 'currency', s.currency,
+    'sold_date', s.sold_date, 'paid_out_date', s.paid_out_date, 'settled_at', s.settled_at,
+    'occurred_at', s.occurred_at, 'failure_code', s.failure_code, 'failure_message', s.failure_message)
 $$;
 
 -- What find_webhook_events_v1 leaves out of an event, and the rows it is about, as they are now:
@@ -383,20 +384,17 @@ as $$
     'settlements', (
       select coalesce(jsonb_agg(supatoss.settlement_for_operators(s) order by s.occurred_at, s.settlement_key),
                       '[]'::jsonb)
-      from public.settlements s where w.change ->> 'kind' = 'settlement'
-      and s.settlement_key = w.change ->> 'settlement_key'),
+      from public.settlements s
+      where w.change ->> 'kind' = 'settlement' and s.settlement_key = w.change ->> 'settlement_key'),
     'subscriptions', (
       select coalesce(jsonb_agg(s.item order by s.started_at desc), '[]'::jsonb)
       from (
         select jsonb_build_object(
-                 'id', s.id, 'customer_key', s.customer_key, 'status', s.status, 'tier', s.tier, 'started_at',
-                 s.started_at,
-                 'current_period_end', s.current_period_end, 'canceled_at', s.canceled_at, 'next_billing_date',
-                 s.next_billing_date,
-                 'amount', s.amount::text, 'billing_key_issued_at', s.billing_key_issued_at,
-                 'billing_key_deleted_at', s.billing_key_deleted_at, 'uses_this_key',
-                 s.billing_key = w.change ->> 'billing_key'
-               ) as item, s.started_at
+                 'id', s.id, 'customer_key', s.customer_key, 'status', s.status, 'tier', s.tier,
+                 'started_at', s.started_at, 'current_period_end', s.current_period_end, 'canceled_at', s.canceled_at,
+                 'next_billing_date', s.next_billing_date, 'amount', s.amount::text,
+                 'billing_key_issued_at', s.billing_key_issued_at, 'billing_key_deleted_at', s.billing_key_deleted_at,
+                 'uses_this_key', s.billing_key = w.change ->> 'billing_key') as item, s.started_at
         from public.subscriptions s
         where w.change ->> 'kind' = 'billing'
           and (s.customer_key = w.change ->> 'customer_key' or s.billing_key = w.change ->> 'billing_key')

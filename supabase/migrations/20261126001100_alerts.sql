@@ -116,7 +116,8 @@ as $$
 $$;
 
 -- What the rules of alerts look at. Every look is by a small partial index, so that it stays cheap beside ten million
--- rows. {read_at, oldest_waiting_seconds, failed: [{id, reason, order_id, error}], has_more_failed, unapproved:
+-- rows.
+-- {read_at, oldest_waiting_seconds, failed: [{id, reason, order_id, error}], has_more_failed, unapproved:
 -- [order_id], overcancelled: [{order_id, amount, canceled}], newest_event_at, recent_events}. Lists are oldest first
 -- and hold at most max_items; recent_events counts, up to 20, the events of the seven days before the newest one.
 create function public.supatoss_read_alert_facts_v1(max_items integer)
@@ -137,33 +138,30 @@ as $$
     order by w.created_at limit max_items + 1
   ),
   failed as (
-    (select * from money order by created_at limit max_items) union all (select * from other
-        order by created_at limit max_items)
+    (select * from money order by created_at limit max_items)
+    union all
+    (select * from other order by created_at limit max_items)
   ),
   cancelled as (
-    select p.order_id, p.amount,
-           (select sum((c.item ->> 'cancelAmount')::numeric)
-            from jsonb_array_elements(case when jsonb_typeof(p.cancels) = 'array' then p.cancels end) as c (item)
-            where coalesce(c.item ->> 'cancelStatus', 'DONE') = 'DONE'
-            and c.item ->> 'cancelAmount' ~ '^[0-9]{1,15}(\.[0-9]{1,6})?$') as canceled
-    from public.payments p
-    where p.cancels is not null and p.updated_at > now() - interval '1 day'
-    order by p.updated_at desc limit 5000
-  ),
-  -- An alert stays open for as long as it is true, longer than a day too.
-  noted as (
-    select p.order_id, p.amount, (select sum((c.item ->> 'cancelAmount')::numeric)
-            from jsonb_array_elements(case when jsonb_typeof(p.cancels) = 'array' then p.cancels end) as c (item)
-            where coalesce(c.item ->> 'cancelStatus', 'DONE') = 'DONE'
-            and c.item ->> 'cancelAmount' ~ '^[0-9]{1,15}(\.[0-9]{1,6})?$') as canceled
+    (select p.order_id, p.amount, p.cancels from public.payments p
+     where p.cancels is not null and p.updated_at > now() - interval '1 day'
+     order by p.updated_at desc limit 5000)
+    union
+    -- An alert stays open for as long as it is true, longer than a day too.
+    select p.order_id, p.amount, p.cancels
     from public.alerts a join public.payments p on p.order_id = a.subject
     where a.rule = 'cancels_above_total' and a.ended_at is null
   ),
   overcancelled as (
-    select order_id, amount, canceled from cancelled where canceled > amount
-    union
-    select order_id, amount, canceled from noted where canceled > amount
-    order by order_id limit max_items
+    select c.order_id, c.amount, s.canceled
+    from cancelled c
+    cross join lateral (
+      select sum((i.item ->> 'cancelAmount')::numeric) as canceled
+      from jsonb_array_elements(case when jsonb_typeof(c.cancels) = 'array' then c.cancels end) as i (item)
+      where coalesce(i.item ->> 'cancelStatus', 'DONE') = 'DONE'
+        and i.item ->> 'cancelAmount' ~ '^[0-9]{1,15}(\.[0-9]{1,6})?$') s
+    where s.canceled > c.amount
+    order by c.order_id limit max_items
   ),
   newest as (
     select w.created_at from public.webhook_events w
@@ -173,8 +171,8 @@ as $$
     'read_at', now(),
     'oldest_waiting_seconds', public.supatoss_oldest_waiting_seconds_v1(),
     'failed', (select coalesce(jsonb_agg(jsonb_build_object(
-                 'id', f.id, 'reason', f.reason, 'order_id', f.order_id, 'error', f.last_error) order by f.created_at,
-                 f.id), '[]'::jsonb)
+                 'id', f.id, 'reason', f.reason, 'order_id', f.order_id, 'error', f.last_error)
+               order by f.created_at, f.id), '[]'::jsonb)
                from failed f),
     'has_more_failed', (select count(*) > max_items from money) or (select count(*) > max_items from other),
     'unapproved', (select coalesce(jsonb_agg(u.order_id order by u.order_id), '[]'::jsonb) from (
@@ -187,8 +185,8 @@ as $$
     'newest_event_at', (select n.created_at from newest n),
     'recent_events', (select count(*) from (
                         select 1 from public.webhook_events w, newest n
-                        where w.created_at > n.created_at - interval '7 days'
-                        and w.created_at <= n.created_at limit 20) r))
+                        where w.created_at > n.created_at - interval '7 days' and w.created_at <= n.created_at
+                        limit 20) r))
 $$;
 
 select supatoss.close_functions();

@@ -1,3 +1,4 @@
+-- (One subject, so one long file.)
 -- Runs that compare Toss's records with ours: where each run stands, what Toss listed for its day, and what was found.
 create table if not exists public.reconciliations (
   id uuid primary key default gen_random_uuid(),
@@ -121,8 +122,7 @@ begin
     insert into public.reconciliations as r (kind, started_by, first_day, last_day, day, closes_at, applies)
     values (v_request ->> 'kind', v_request ->> 'started_by', (v_request ->> 'first_day')::date,
             (v_request ->> 'last_day')::date, (v_request ->> 'first_day')::date,
-            (v_request ->> 'closes_at')::timestamptz,
-            (v_request ->> 'applies')::boolean)
+            (v_request ->> 'closes_at')::timestamptz, (v_request ->> 'applies')::boolean)
     returning * into v_run;
   elsif v_run.status = 'finished' then
     v_outcome := 'done';
@@ -142,8 +142,8 @@ begin
     returning * into v_run;
   end if;
   return jsonb_build_object(
-    'outcome', v_outcome, 'id', v_run.id, 'lease', case when v_outcome in ('opened', 'resumed')
-    then v_run.lease_token end,
+    'outcome', v_outcome, 'id', v_run.id,
+    'lease', case when v_outcome in ('opened', 'resumed') then v_run.lease_token end,
     'day', v_run.day, 'phase', v_run.phase, 'position', v_run.position, 'closes_at', v_run.closes_at,
     'listed', v_run.listed, 'compared', v_run.compared, 'finished_at', v_run.finished_at);
 end;
@@ -183,14 +183,12 @@ begin
     event_id)
   select v_id, t.item ->> 'subject', t.item ->> 'kind', (t.item ->> 'day')::date, t.item ->> 'payment_key',
          t.item ->> 'order_id', t.item ->> 'transaction_key', t.item -> 'ours', t.item -> 'theirs',
-         t.item ->> 'outcome',
-         t.item ->> 'reason', (t.item ->> 'event_id')::uuid
+         t.item ->> 'outcome', t.item ->> 'reason', (t.item ->> 'event_id')::uuid
   from unnest(findings) as t (item)
   on conflict (reconciliation_id, subject) do update set
     kind = excluded.kind, day = excluded.day, payment_key = excluded.payment_key, order_id = excluded.order_id,
     transaction_key = excluded.transaction_key, ours = excluded.ours, theirs = excluded.theirs,
-    outcome = excluded.outcome,
-    reason = excluded.reason, event_id = excluded.event_id, updated_at = now();
+    outcome = excluded.outcome, reason = excluded.reason, event_id = excluded.event_id, updated_at = now();
 
   if (v_step ->> 'ends_day')::boolean then
     delete from public.reconciliation_transactions t where t.reconciliation_id = v_id;
@@ -308,8 +306,8 @@ as $$
   ours as materialized (
     select p.payment_key::text as subject from public.payments p
     where supatoss.is_moved(p.payment_status)
-      and coalesce(p.approved_at, p.created_at) >= $2::timestamptz and coalesce(p.approved_at,
-          p.created_at) < $3::timestamptz
+      and coalesce(p.approved_at, p.created_at) >= $2::timestamptz
+      and coalesce(p.approved_at, p.created_at) < $3::timestamptz
     union
     select p.payment_key from public.payments p
     where p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz and supatoss.is_moved(p.payment_status)
@@ -342,11 +340,13 @@ as $$
 $$;
 
 -- Makes an order's row what Toss says of one of its payments. repair: {payment_key, order_id, price, event}, event as
--- in record_webhook_events_v1, price as in payment_price. Answers {event, status, reason, error, standing}.  The fold
--- takes what the application wrote into the row since for the first state. Here Toss has been asked, so: what the row
--- claims about this very payment gives way to Toss's word, recorded as an event; a price that was changed after the
--- money had been accepted at Toss's price goes back to it. A price that no accepted event bears out stays the
--- application's, and the fold reports the mismatch: nothing is marked paid here that it would refuse.
+-- in record_webhook_events_v1, price as in payment_price. Answers {event, status, reason, error, standing}.
+--
+-- The fold takes what the application wrote into the row since for the first state. Here Toss has been asked, so:
+-- what the row claims about this very payment gives way to Toss's word, recorded as an event;
+-- a price that was changed after the money had been accepted at Toss's price goes back to it. A price that no accepted
+-- event bears out stays the application's, and the fold reports the mismatch: nothing is marked paid here that it would
+-- refuse.
 create function public.supatoss_repair_payment_v1(repair text)
 returns jsonb
 language plpgsql
@@ -371,9 +371,8 @@ begin
         select 1 from public.webhook_events w
         where w.payment_key = v_key and w.order_id = v_order and w.status = 'processed'
           and supatoss.is_moved(w.change ->> 'status')
-          and trim_scale((w.change ->> 'amount')::numeric)::text || ' ' || coalesce(w.change ->> 'currency',
-              p.currency, '')
-              = p.projected_price);
+          and p.projected_price = supatoss.price_text(
+            (w.change ->> 'amount')::numeric, coalesce(w.change ->> 'currency', p.currency)));
     perform supatoss.adopt_payments(array[v_order]);
     update public.payments p
     set application_state = case
