@@ -71,16 +71,16 @@ as $$
 begin
   update public.payments p
   set application_state = coalesce(p.application_state, '{}'::jsonb)
-    || case when p.projected_state is distinct from supatoss.payment_state(p) then jsonb_build_object(
+    || case when p.projected_state is null or p.projected_state <> supatoss.payment_state(p) then jsonb_build_object(
          'payment_key', p.payment_key, 'status', p.payment_status,
          'approved_at', p.approved_at, 'canceled_at', p.canceled_at, 'requested_at', p.requested_at,
          'method', p.payment_method, 'receipt_url', p.receipt_url, 'order_name', p.order_name,
          'failure_code', p.failure_code, 'failure_message', p.failure_message) else '{}'::jsonb end
-    || case when p.projected_price is distinct from supatoss.payment_price(p) then jsonb_build_object(
+    || case when p.projected_price is null or p.projected_price <> supatoss.payment_price(p) then jsonb_build_object(
          'amount', p.amount, 'currency', p.currency) else '{}'::jsonb end
   where p.order_id = any (p_order_ids)
-    and (p.projected_state is distinct from supatoss.payment_state(p)
-         or p.projected_price is distinct from supatoss.payment_price(p));
+    and (p.projected_state is null or p.projected_price is null
+         or p.projected_state <> supatoss.payment_state(p) or p.projected_price <> supatoss.payment_price(p));
 end;
 $$;
 

@@ -33,7 +33,32 @@ language plpgsql
 set search_path = ''
 as $$
 #variable_conflict use_column
+declare
+  v_created uuid[];
 begin
+  with created as (
+    insert into public.webhook_events as w (
+      event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
+      occurred_at, change, transmission_id, transmission_time, transmission_retried_count, next_attempt_at)
+    select r.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
+           case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
+           r.order_id, r.occurred_at, nullif(r.change, 'null'), r.transmission_id, r.transmission_time,
+           r.transmission_retried_count, case when r.status = 'pending' then now() end
+    from unnest(p_events) with ordinality as e (event, position)
+    cross join lateral jsonb_to_record(e.event) as r (
+      event_key text, event_type text, payload text, proof text, status text, reason text, last_error text,
+      payment_key text, order_id text, occurred_at timestamptz, change jsonb, transmission_id text,
+      transmission_time timestamptz, transmission_retried_count integer)
+    order by e.position
+    on conflict (event_key) do nothing
+    returning w.id
+  )
+  select coalesce(array_agg(c.id), '{}') into v_created from created c;
+  return query select c.id, true from unnest(v_created) as c (id);
+  if cardinality(v_created) = cardinality(p_events) then
+    return;  -- All are new, as nearly always.
+  end if;
+
   return query
   with incoming as materialized (
     select distinct on (e.event ->> 'event_key')
@@ -42,27 +67,11 @@ begin
     from unnest(p_events) with ordinality as e (event, position)
     order by e.event ->> 'event_key', e.position
   ),
-  created as (
-    insert into public.webhook_events as w (
-      event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
-      occurred_at, change, transmission_id, transmission_time, transmission_retried_count, delivery_count,
-      next_attempt_at)
-    select i.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
-           case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
-           r.order_id, r.occurred_at, nullif(r.change, 'null'), r.transmission_id, r.transmission_time,
-           r.transmission_retried_count, i.deliveries, case when r.status = 'pending' then now() end
-    from incoming i
-    cross join lateral jsonb_to_record(i.event) as r (
-      event_type text, payload text, proof text, status text, reason text, last_error text, payment_key text,
-      order_id text, occurred_at timestamptz, change jsonb, transmission_id text, transmission_time timestamptz,
-      transmission_retried_count integer)
-    on conflict (event_key) do nothing
-    returning w.id, w.event_key
-  ),
   known as materialized (
-    select w.id, i.event, i.deliveries, w.status in ('pending', 'failed') as is_unfinished
+    -- A new event that this call delivers more than once is counted, and that is all.
+    select w.id, i.event, i.deliveries - (w.id = any (v_created))::integer as deliveries,
+           w.status in ('pending', 'failed') and w.id <> all (v_created) as is_unfinished
     from incoming i join public.webhook_events w on w.event_key = i.event_key
-    where i.event_key not in (select c.event_key from created c)
   ),
   delivered_again as (
     update public.webhook_events w
@@ -80,11 +89,9 @@ begin
         order_id = coalesce(w.order_id, k.event ->> 'order_id'),
         next_attempt_at = case when k.is_unfinished and k.event ->> 'status' = 'pending' then now() end
     from known k
-    where w.id = k.id
+    where w.id = k.id and k.deliveries > 0
     returning w.id, k.is_unfinished
   )
-  select c.id, true from created c
-  union all
   select d.id, false from delivered_again d where d.is_unfinished;
 end;
 $$;
