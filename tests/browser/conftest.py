@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
 from tests.browser.scene import Shop, play_day
-from tests.processes import running_service
+from tests.processes import running_service, running_supabase
 from tests.support import SECRET_KEY, SECURITY_KEY
 
 SUPABASE_KEY = "sb_secret_for_browser_tests_0001"
@@ -41,10 +41,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
     folder = tmp_path_factory.mktemp("supabase")
-    with LocalSupabase(folder, free_port(), "sb_publishable_for_browser_tests", SUPABASE_KEY) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
+    with running_supabase(folder, "sb_publishable_for_browser_tests", SUPABASE_KEY, with_postgres=True) as lite:
         yield lite
 
 

@@ -61,14 +61,14 @@ def first_events(draw: st.DrawFn) -> Row:
     return event if draw(st.booleans()) else {**event, "createdAt": None}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=first_events(), application_row=st.sampled_from(ROWS))
 def test_the_shortcut_writes_what_the_fold_writes(database: Database, event: Row, application_row: Row | None) -> None:
     expected = folded(database, event, application_row, with_shortcut=False)
     assert folded(database, event, application_row, with_shortcut=True) == expected
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=histories(), application_row=st.sampled_from(ROWS))
 def test_what_comes_after_the_shortcut_ends_as_without_it(
     database: Database, history: list[Row], application_row: Row | None
