@@ -21,7 +21,7 @@ from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transact
 from supatoss.toss.ratelimit import RateLimiter, SingleFlight, TokenBucket, loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
 from supatoss.toss.responses import error_in, read_object, read_rows, typed
-from supatoss.urls import TOSS_API_URL, check_url
+from supatoss.urls import TOSS_API_URL, check_url, tls_context
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 """Connecting for longer leaves too little of a webhook's deadline."""
@@ -90,6 +90,7 @@ class TossClient:
         self._look_ups: SingleFlight[PaymentAnswer] = SingleFlight()
         self._http = httpx.AsyncClient(
             transport=transport,
+            verify=tls_context(),
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             follow_redirects=False,
             trust_env=False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+from supatoss.urls import tls_context
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -108,7 +109,9 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 
     async with (
         open_store(settings) as store,
-        httpx.AsyncClient(trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False) as http,
+        httpx.AsyncClient(
+            verify=tls_context(), trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False
+        ) as http,
     ):
         checks: Sequence[Awaitable[list[Verdict]]] = (
             check_settings(settings),
