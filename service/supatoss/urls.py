@@ -1,20 +1,10 @@
-"""Services that are called with a secret, Toss's API, a Supabase project, an incoming webhook: their URLs, and TLS."""
+"""Checks of URLs that are called with a secret: Toss's API, a Supabase project, an incoming webhook."""
 
 import ipaddress
 import re
-import ssl
 from urllib.parse import urlsplit
 
-import httpx
-
 TOSS_API_URL = "https://api.tosspayments.com"
-
-
-def tls_context() -> ssl.SSLContext:
-    """Certificates are checked, and TLS is 1.2 or newer: some builds of Python leave the lowest version to OpenSSL."""
-    context = httpx.create_ssl_context(trust_env=False)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def check_url(value: str, example: str) -> str:

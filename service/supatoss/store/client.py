@@ -17,7 +17,7 @@ from supabase import AsyncClient, AsyncClientOptions
 
 from supatoss.errors import StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.telemetry import STORE_CALLS
-from supatoss.urls import tls_context
+from supatoss.tls import tls_context
 
 SCHEMA_VERSION = 4
 """supatoss_schema_version() of the newest migration that this release relies on."""

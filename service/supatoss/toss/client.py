@@ -16,12 +16,13 @@ from typing import Any, Literal, Self
 import httpx
 
 from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
+from supatoss.tls import tls_context
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
 from supatoss.toss.ratelimit import RateLimiter, SingleFlight, TokenBucket, loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
 from supatoss.toss.responses import error_in, read_object, read_rows, typed
-from supatoss.urls import TOSS_API_URL, check_url, tls_context
+from supatoss.urls import TOSS_API_URL, check_url
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 """Connecting for longer leaves too little of a webhook's deadline."""

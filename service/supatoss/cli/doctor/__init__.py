@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
-from supatoss.urls import tls_context
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -106,6 +105,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         check_settings,
         check_toss,
     )
+    from supatoss.tls import tls_context
 
     async with (
         open_store(settings) as store,
