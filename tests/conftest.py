@@ -12,6 +12,7 @@ ONE_STACK = ("browser", "integration", "stories", "reconcile", "database")
 """Folders whose tests share processes: all of a folder run in one process of pytest, which starts them once."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `-n`, whole modules or folders go to a process, the longest first: short ones are left for the end."""
     if not hasattr(config, "workerinput"):
