@@ -1,11 +1,12 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test slow faults bench lint lock clean
+.PHONY: help run test check slow faults bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
 BENCH = quick
+UNIT = tests/unit tests/tossapi tests/dataapi tests/emulator
 UV_VERSION = 0.13.9
 LOCKED = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 
@@ -25,11 +26,14 @@ help:  ## this list
 run: $(VENV)/.built  ## the service, Supabase Lite and the migrations on this machine; PORT and SUPABASE_PORT choose ports
 	@$(PY) -m scripts.dev
 
-test: lint  ## every check: lint, types, arrows between modules, tests
-	$(PY) -m pytest
+test: lint  ## everything: lint, types, arrows between modules, all tests (four minutes on two cores)
+	$(PY) -m pytest -n auto
 
-slow: $(VENV)/.built  ## the tests that wait for real minutes (about five)
-	$(PY) -m pytest -m slow
+check: lint  ## the quick part: lint, types, unit tests (under a minute)
+	$(PY) -m pytest -n auto $(UNIT)
+
+slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, 500 examples of each property
+	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
 	$(PY) -m tests.faults --write docs/reliability.md
@@ -52,7 +56,7 @@ lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade t
 	@$(FIND_PYTHON); $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 	  .local/lock/bin/uv pip compile $(LOCKED) - --constraint requirements-dev.txt --output-file requirements-build.txt
 	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt requirements-build.txt; then echo "a requirement names an address" >&2; exit 1; fi
-	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers; do \
+	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers tests/browser; do \
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
 	done; fi
 

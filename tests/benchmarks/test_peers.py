@@ -38,6 +38,7 @@ def rows(stack: Stack) -> ServerRows:
     return project.rows
 
 
+@pytest.mark.slow
 def test_a_run_measures_supatoss_and_finds_everything_right(stack: Stack) -> None:
     told: list[str] = []
     wanted = Plan([Supatoss(processes=2)], (4,), rounds=1, seconds=30.0, warm_up_seconds=30.0, deliveries=60)

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
 
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
 from tests.browser.scene import Shop, play_day
-from tests.processes import running_service
+from tests.processes import running_service, running_supabase
 from tests.support import SECRET_KEY, SECURITY_KEY
 
 SUPABASE_KEY = "sb_secret_for_browser_tests_0001"
@@ -41,10 +41,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
     folder = tmp_path_factory.mktemp("supabase")
-    with LocalSupabase(folder, free_port(), "sb_publishable_for_browser_tests", SUPABASE_KEY) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
+    with running_supabase(folder, "sb_publishable_for_browser_tests", SUPABASE_KEY, with_postgres=True) as lite:
         yield lite
 
 
@@ -74,6 +71,17 @@ def shop(supabase: LocalSupabase, http: httpx.Client, tmp_path_factory: pytest.T
         day = Shop(url, supabase.url, SUPABASE_KEY, http)
         play_day(day)
         yield day
+
+
+@pytest.fixture(scope="package")
+def session(browser: Browser, shop: Shop) -> StorageState:
+    """What the browser of somebody who has signed in keeps."""
+    context = browser.new_context()
+    operator = Operator(context.new_page(), shop.url)
+    operator.open_overview()
+    state = context.storage_state()
+    context.close()
+    return state
 
 
 @pytest.fixture
@@ -106,6 +114,12 @@ class Operator:
         self.page.locator("#password").fill(password)
         self.page.locator("main form button").click()
 
+    def open_overview(self) -> None:
+        """Signs in, on the way to it."""
+        self.go("/ops/")
+        self.sign_in()
+        self.page.wait_for_url("**/ops/")
+
     def shot(self, name: str, *, is_whole: bool = False) -> Path:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
@@ -117,12 +131,24 @@ MakeOperator = Callable[..., Operator]
 
 
 @pytest.fixture
-def operator_with(browser: Browser, shop: Shop) -> Iterator[MakeOperator]:
-    """Makes operators; signed in unless told otherwise. What the page says wrong in the console fails the test."""
+def operator_with(browser: Browser, shop: Shop, session: StorageState) -> Iterator[MakeOperator]:
+    """Makes operators. What the page says wrong in the console fails the test.
+
+    is_signed_in: in the session that all tests share, or with has_own_session in one of their own.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def make(*, is_signed_in: bool = True, url: str = "", hears_complaints: bool = True, **options: Any) -> Operator:
+    def make(
+        *,
+        is_signed_in: bool = True,
+        has_own_session: bool = False,
+        url: str = "",
+        hears_complaints: bool = True,
+        **options: Any,
+    ) -> Operator:
+        if is_signed_in and not has_own_session:
+            options["storage_state"] = session
         context = browser.new_context(
             **{"viewport": WIDE, "locale": "en-US", "timezone_id": "America/New_York", **options}
         )
@@ -133,10 +159,8 @@ def operator_with(browser: Browser, shop: Shop) -> Iterator[MakeOperator]:
             page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
         operator = Operator(page, url or shop.url)
-        if is_signed_in:
-            operator.go("/ops/")
-            operator.sign_in()
-            page.wait_for_url("**/ops/")
+        if is_signed_in and has_own_session:
+            operator.open_overview()
         return operator
 
     yield make

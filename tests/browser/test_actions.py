@@ -86,7 +86,7 @@ def test_a_form_of_another_session_does_nothing(operator_with: MakeOperator, sho
 
 def test_two_operators_at_once_do_it_once(operator_with: MakeOperator, shop: Shop) -> None:
     event = _mismatch(shop, "order-both-0001")
-    one, two = operator_with(), operator_with()
+    one, two = operator_with(), operator_with(has_own_session=True)
     one.go(f"/ops/events/{event}")
     two.go(f"/ops/events/{event}")
     one.page.get_by_label("Reason for ignoring").fill("the first of us")

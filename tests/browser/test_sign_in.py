@@ -26,7 +26,7 @@ def test_a_wrong_password_is_told_and_the_page_stays_closed(operator_with: MakeO
 
 
 def test_signing_out_closes_the_page(operator_with: MakeOperator) -> None:
-    operator = operator_with()
+    operator = operator_with(has_own_session=True)
     operator.page.get_by_role("button", name="Sign out").click()
     expect(operator.page.get_by_role("status").filter(has_text="You are signed out")).to_be_visible()
     operator.go("/ops/events")
@@ -45,7 +45,7 @@ def test_whoever_guesses_has_to_wait(operator_with: MakeOperator, other_service:
 
 
 def test_a_page_without_its_database_says_so(operator_with: MakeOperator, other_service: str) -> None:
-    operator = operator_with(url=other_service)
+    operator = operator_with(has_own_session=True, url=other_service)
     operator.shot("store-away")
     expect(operator.page.get_by_role("heading", level=1)).to_have_text("The database does not respond")
     expect(operator.page.get_by_role("link", name="Try again")).to_be_visible()

@@ -1,4 +1,4 @@
-"""One PostgreSQL server for the whole run, with one migrated database, emptied before each test."""
+"""One PostgreSQL server for the whole run, with one migrated database, in which each test is rolled back."""
 
 import itertools
 import os
@@ -39,10 +39,20 @@ def migrated_database(postgres: LocalPostgres) -> Iterator[Database]:
 
 
 @pytest.fixture
-def database(migrated_database: Database) -> Database:
-    """A migrated database without rows."""
+def commits(migrated_database: Database) -> None:
+    """The tables are new, and what the test writes is committed, each statement at a time of its own."""
     migrated_database.clear()
-    return migrated_database
+
+
+@pytest.fixture
+def database(migrated_database: Database, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A migrated database without rows. What a test does is rolled back, unless it needs it to be committed."""
+    if {"commits", "second"}.isdisjoint(request.fixturenames):
+        with migrated_database.rolled_back():
+            yield migrated_database
+    else:
+        yield migrated_database
+        migrated_database.clear()
 
 
 @pytest.fixture

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from supatoss.inbox.event import NewEvent, Proof
@@ -53,7 +55,7 @@ def cancel(key: str, amount: int, second: int) -> Row:
 
 @dataclass
 class Database:
-    """A migrated database and an administrator's connection to it, in autocommit."""
+    """A migrated database and an administrator's connection to it: in autocommit, or in a test's transaction."""
 
     connection: psycopg.Connection[Any]
     dsn: str
@@ -71,6 +73,7 @@ class Database:
         with self.connection.transaction():
             self.connection.execute("set local role service_role")
             (answer,) = self.connection.execute(query, parameters).fetchone() or (None,)
+            self.connection.execute("set local role none")  # the end of a savepoint would keep it
         return answer
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
@@ -108,7 +111,21 @@ class Database:
             for row in rows
         ]
 
+    @contextmanager
+    def rolled_back(self) -> Iterator[None]:
+        """Nothing of the block stays."""
+        self.connection.execute("begin")
+        try:
+            yield
+        finally:
+            self.connection.execute("rollback")
+
     def clear(self) -> None:
+        """Back to no rows: a transaction begins anew, else the tables are emptied."""
+        if self.connection.info.transaction_status is not TransactionStatus.IDLE:
+            self.connection.execute("rollback")
+            self.connection.execute("begin")
+            return
         self.connection.execute("truncate payments, payment_secrets, subscriptions, settlements, webhook_events")
         # Mostly empty, and a truncation makes new files of a table and its indexes. What hangs on a run goes too.
         for table in ("reconciliations", "operator_actions", "alerts"):

@@ -42,7 +42,7 @@ class Receiver:
 
         self._server = HTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/services/hidden"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -141,6 +141,7 @@ def test_lists_are_cut_at_the_oldest_and_money_is_not_hidden_by_the_rest(databas
     assert facts.has_more_failed
 
 
+@pytest.mark.usefixtures("commits")
 def test_an_old_event_that_is_replayed_is_no_old_backlog(database: Database) -> None:
     database.record(deposit())
     database.connection.execute(
@@ -152,6 +153,7 @@ def test_an_old_event_that_is_replayed_is_no_old_backlog(database: Database) -> 
     assert 0 <= (read_facts(database).oldest_waiting_seconds or -1) < 60
 
 
+@pytest.mark.usefixtures("commits")
 def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Database, receiver: Receiver) -> None:
     mismatch(database)
     for observer in ("a:1", "b:2", "a:1", "a:3"):  # two processes, and one that was started anew
@@ -205,6 +207,7 @@ def test_what_could_not_be_sent_is_sent_later_and_not_by_others_meanwhile(
     assert len(receiver.texts) == 1
 
 
+@pytest.mark.usefixtures("commits")
 def test_an_alert_that_ended_before_it_could_be_sent_is_sent_with_its_end(
     database: Database, receiver: Receiver
 ) -> None:
@@ -233,6 +236,7 @@ def test_without_a_target_alerts_are_kept_and_counted_as_sent(database: Database
     assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": False, "start_told": True, "end_told": False}]
 
 
+@pytest.mark.usefixtures("commits")
 def test_a_look_at_older_facts_neither_ends_nor_starts(database: Database) -> None:
     old, new, newer = (read_facts(database).read_at for _ in range(3))
     assert note(database, new, ("silence", "")) == {"silence": 1}
@@ -270,6 +274,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("function", SMALL)
+@pytest.mark.usefixtures("commits")
 def test_the_facts_are_read_by_small_indexes_alone(database: Database, function: str) -> None:
     (row,) = database.rows("select prosrc from pg_proc where proname = %s", function)
     with database.connection.transaction(force_rollback=True):

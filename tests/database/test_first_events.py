@@ -93,7 +93,7 @@ def expected(event: Row, application: Row | None) -> Row:
     }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(event=first_events(), application=st.sampled_from(ROWS))
 def test_the_row_after_one_event(database: Database, event: Row, application: Row | None) -> None:
     database.clear()

@@ -237,6 +237,7 @@ def test_only_the_service_may_read_so(database: Database, role: str) -> None:
         ("select * from settlements s where s.payment_key = 'key-1'", "settlements_payment_key_idx"),
     ],
 )
+@pytest.mark.usefixtures("commits")
 def test_what_the_functions_ask_is_answered_by_an_index(database: Database, query: str, index: str) -> None:
     with database.connection.transaction():
         database.connection.execute("set local enable_seqscan = off")

@@ -56,7 +56,7 @@ APPLICATION_ROWS: list[Row | None] = [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), history=histories(), application_row=st.sampled_from(APPLICATION_ROWS))
 def test_any_order_any_repetition_and_any_calls_give_the_same_rows(
     database: Database, data: st.DataObject, history: list[Row], application_row: Row | None

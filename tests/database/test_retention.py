@@ -59,6 +59,7 @@ def test_batches_are_bounded_and_oldest_first(database: Database) -> None:
     assert [empty(database, batch=2) for _ in range(3)] == [2, 2, 0]
 
 
+@pytest.mark.usefixtures("commits")
 def test_a_row_that_somebody_is_writing_is_passed_over(database: Database) -> None:
     database.record(payment_event("DONE", 1), payment_event("DONE", 2, order="order-2", key="key-2"))
     age(database)

@@ -39,7 +39,7 @@ class Sender:
     """Sends every event COPIES times, in random order, on several connections that are kept.
 
     acknowledged: event to its answers of 200. answers: how often each status came, or the name of what went wrong.
-    slowest_seconds: the longest wait for an answer that came.
+    slowest_seconds: the longest wait for an answer that came. is_over: everything is acknowledged, or the time is over.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Sender:
         self.sent_count = 0
         self.answers: Counter[int | str] = Counter()
         self.slowest_seconds = 0.0
-        self._is_over = False
+        self.is_over = False
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     async def run(self, timeout_seconds: float) -> None:
@@ -79,7 +79,7 @@ class Sender:
                 async with asyncio.timeout(timeout_seconds):
                     await self.until(lambda: self.acknowledged_count == self.total)
         finally:
-            self._is_over = True
+            self.is_over = True
             self._look()
             for connection in connections:
                 connection.cancel()
@@ -87,7 +87,7 @@ class Sender:
 
     async def until(self, happened: Callable[[], bool]) -> None:
         """Waits until something is true, or everything is acknowledged; looks after every answer."""
-        if not happened() and not self._is_over:
+        if not happened() and not self.is_over:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((happened, future))
             await future
@@ -143,8 +143,8 @@ class Sender:
         self._look()
 
     def _look(self) -> None:
-        self._is_over = self._is_over or self.acknowledged_count == self.total
-        for waiting in [waiting for waiting in self._waiting if self._is_over or waiting[0]()]:
+        self.is_over = self.is_over or self.acknowledged_count == self.total
+        for waiting in [waiting for waiting in self._waiting if self.is_over or waiting[0]()]:
             self._waiting.remove(waiting)
             if not waiting[1].done():
                 waiting[1].set_result(None)

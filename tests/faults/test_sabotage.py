@@ -18,7 +18,7 @@ from tests.faults.world import World
 
 EVENTS = 60
 TIMEOUT_SECONDS = 60.0
-HOPELESS_SECONDS = 6.0
+HOPELESS_SECONDS = 3.0
 """Where not everything will ever be acknowledged."""
 
 _DROP_KEY = "alter table webhook_events drop constraint webhook_events_event_key_key"

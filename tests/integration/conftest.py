@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
-from tests.processes import running_service
+from tests.processes import running_service, running_supabase
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 PUBLISHABLE_KEY = "sb_publishable_for_tests_0001"
@@ -51,10 +51,7 @@ class Stack:
 @pytest.fixture(scope="session")
 def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
     folder = tmp_path_factory.mktemp("supabase")
-    with LocalSupabase(folder, free_port(), PUBLISHABLE_KEY, SUPABASE_KEY, jwt_secret=JWT_SECRET) as lite:
-        lite.migrate()
-        lite.start()
-        lite.wait_ready()
+    with running_supabase(folder, PUBLISHABLE_KEY, SUPABASE_KEY, with_postgres=False, jwt_secret=JWT_SECRET) as lite:
         yield lite
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.emulator.app import Emulator
 from scripts.emulator.options import Options
-from scripts.local_stack import LocalPostgres, LocalSupabase, free_port
+from scripts.local_stack import LocalSupabase
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.reconcile.records import Days, TossRecords, today
@@ -22,6 +22,7 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 from supatoss.toss.fields import SEOUL
+from tests.processes import running_supabase
 from tests.support import raw_body
 
 SUPABASE_KEY = "sb_secret_for_reconciliation_01"
@@ -92,23 +93,13 @@ def webhook(payment: dict[str, Any]) -> dict[str, Any]:
     return NewEvent(event, read, interpret(event), Proof.SIGNATURE, dt.datetime.now(dt.UTC)).to_record()
 
 
-@pytest.fixture(scope="session", params=["pglite", "postgres"])
+@pytest.fixture(scope="session", params=["postgres"])
 def supabase(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
+    """In front of a real server; modules that say so are tried on PGlite too."""
     folder = tmp_path_factory.mktemp("supabase")
     keys = ("sb_publishable_for_reconciliation", SUPABASE_KEY)
-    if request.param == "pglite":
-        with LocalSupabase(folder, free_port(), *keys) as lite:
-            yield _ready(lite)
-        return
-    with LocalPostgres() as server, LocalSupabase(folder, free_port(), *keys, database_url=server.dsn()) as lite:
-        yield _ready(lite)
-
-
-def _ready(lite: LocalSupabase) -> LocalSupabase:
-    lite.migrate()
-    lite.start()
-    lite.wait_ready()
-    return lite
+    with running_supabase(folder, *keys, with_postgres=request.param == "postgres") as lite:
+        yield lite
 
 
 @pytest.fixture(scope="module")

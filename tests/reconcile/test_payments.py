@@ -8,11 +8,7 @@ import pytest
 from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from tests.reconcile.conftest import Play, Project
 
-pytestmark = [
-    pytest.mark.anyio,
-    # What both drivers make of the functions' arguments and answers shows in the other files.
-    pytest.mark.parametrize("supabase", ["postgres"], indirect=True, scope="session"),
-]
+pytestmark = pytest.mark.anyio
 
 
 def kinds(findings: list[Finding]) -> dict[str | None, FindingKind]:

@@ -12,7 +12,10 @@ from supatoss.store.reconciliation import Scope
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("supabase", ["pglite", "postgres"], indirect=True, scope="session"),
+]
 
 DAY = dt.date(2026, 11, 16)
 LATER = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

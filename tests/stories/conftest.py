@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
-from tests.processes import READY_SECONDS, running_service
+from tests.processes import READY_SECONDS, running_service, running_supabase
 from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 SUPABASE_KEY = "sb_secret_for_stories_0001"
@@ -113,10 +113,7 @@ class World:
 @pytest.fixture(scope="session")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
     folder = tmp_path_factory.mktemp("supabase")
-    with LocalSupabase(folder, free_port(), "sb_publishable_for_stories_0001", SUPABASE_KEY) as supabase:
-        supabase.migrate()
-        supabase.start()
-        supabase.wait_ready()
+    with running_supabase(folder, "sb_publishable_for_stories_0001", SUPABASE_KEY, with_postgres=True) as supabase:
         yield supabase
 
 

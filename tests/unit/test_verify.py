@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from supatoss.errors import Reason, StoreUnavailable, TossNotFound, TossUnavailable
@@ -251,7 +251,6 @@ async def test_the_list_of_addresses(
 BODIES = any_body().map(lambda body: json.dumps(body).encode()) | st.binary(max_size=200)
 
 
-@settings(max_examples=200)
 @given(raw=BODIES, secret=st.sampled_from(["", "key-1", "DONE"]), holds=st.booleans())
 def test_no_unsigned_bytes_make_it_fail(raw: bytes, secret: str, *, holds: bool) -> None:
     payment = {"paymentKey": "key-1", "orderId": "key-1", "status": "DONE", "totalAmount": 9900}

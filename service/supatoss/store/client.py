@@ -17,6 +17,7 @@ from supabase import AsyncClient, AsyncClientOptions
 
 from supatoss.errors import StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.telemetry import STORE_CALLS
+from supatoss.tls import tls_context
 
 SCHEMA_VERSION = 4
 """supatoss_schema_version() of the newest migration that this release relies on."""
@@ -113,6 +114,7 @@ class Connection:
     def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
         """Makes a connection. Nothing is sent."""
         http = httpx.AsyncClient(
+            verify=tls_context(),
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),

@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 import httpx
 
 from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
+from supatoss.tls import tls_context
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
 from supatoss.toss.ratelimit import RateLimiter, SingleFlight, TokenBucket, loop_time
@@ -90,6 +91,7 @@ class TossClient:
         self._look_ups: SingleFlight[PaymentAnswer] = SingleFlight()
         self._http = httpx.AsyncClient(
             transport=transport,
+            verify=tls_context(),
             limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
             follow_redirects=False,
             trust_env=False,

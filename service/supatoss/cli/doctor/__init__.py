@@ -105,10 +105,13 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         check_settings,
         check_toss,
     )
+    from supatoss.tls import tls_context
 
     async with (
         open_store(settings) as store,
-        httpx.AsyncClient(trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False) as http,
+        httpx.AsyncClient(
+            verify=tls_context(), trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False
+        ) as http,
     ):
         checks: Sequence[Awaitable[list[Verdict]]] = (
             check_settings(settings),
