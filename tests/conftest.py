@@ -1,7 +1,10 @@
 """How the suite is shared out among processes (`make test`), and how many examples its property tests try."""
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("quick", max_examples=60, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None)
@@ -12,17 +15,24 @@ ONE_STACK = ("browser", "integration", "stories", "reconcile", "database")
 """Folders whose tests share processes: all of a folder run in one process of pytest, which starts them once."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
+def folder_of(test_id: str) -> str:
+    return test_id.split("/")[1]
+
+
+def group_of(test_id: str) -> str:
+    """Tests of one group run in one process: those of a module, or of a folder."""
+    folder = folder_of(test_id)
+    return folder if folder in ONE_STACK else test_id.split("::", maxsplit=1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    scheduling = LoadScopeScheduling(config, log)
+    scheduling._split_scope = group_of
+    return scheduling
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `-n`, whole modules or folders go to a process, the longest first: short ones are left for the end."""
-    if not hasattr(config, "workerinput"):
-        return
-    ranks = {folder: rank for rank, folder in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: ranks.get(_folder(item), len(ranks)))
-    for item in items:
-        folder = _folder(item)
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ONE_STACK else item.path.stem))
-
-
-def _folder(item: pytest.Item) -> str:
-    return item.nodeid.split("/")[1]
+    """The longest groups are given out first: short ones are left for the end."""
+    if hasattr(config, "workerinput"):
+        ranks = {folder: rank for rank, folder in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: ranks.get(folder_of(item.nodeid), len(ranks)))
