@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
-from supatoss.cli.sheet import Language, make_sheet, to_text
+from supatoss.cli.sheet import SheetLanguage, make_sheet, to_text
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -33,7 +33,7 @@ def register(
         typer.Option("--url", metavar="URL", help="Address of the service or of its webhook; PUBLIC_URL by default."),
     ] = None,
     language: Annotated[
-        Language | None, typer.Option("--language", help="Language of the output; by default the shell's.")
+        SheetLanguage | None, typer.Option("--language", help="SheetLanguage of the output; by default the shell's.")
     ] = None,
     is_checked: Annotated[bool, typer.Option("--check", help="Check whether a delivery arrived (--since).")] = False,
     since: Annotated[
@@ -80,12 +80,12 @@ def _webhook_url(given: str | None) -> str:
     return url if urlsplit(url).path else url + WEBHOOK_PATH
 
 
-def _language_of_the_shell() -> Language:
+def _language_of_the_shell() -> SheetLanguage:
     named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-    return Language.KO if named.lower().startswith("ko") else Language.EN
+    return SheetLanguage.KO if named.lower().startswith("ko") else SheetLanguage.EN
 
 
-def _print_sheet(url: str, language: Language, *, json: bool) -> None:
+def _print_sheet(url: str, language: SheetLanguage, *, json: bool) -> None:
     from supatoss.cli.sending import SigningKeys
 
     sheet = make_sheet(url, SigningKeys.read().kind, language)

@@ -13,7 +13,7 @@ BOXES = ("PAYMENT_STATUS_CHANGED", "DEPOSIT_CALLBACK", "CANCEL_STATUS_CHANGED", 
 """The boxes to tick for the merchant guide's six events; events that Toss never sends have no box."""
 
 
-class Language(StrEnum):
+class SheetLanguage(StrEnum):
     """Languages of operators."""
 
     EN = "en"
@@ -24,7 +24,7 @@ class Language(StrEnum):
 class Sheet:
     """The form's fields, the merchant guide's events by Toss's names, and the two checklists."""
 
-    language: Language
+    language: SheetLanguage
     name: str
     url: str
     environment: str
@@ -39,7 +39,7 @@ class Sheet:
 
 
 _GUIDE_EVENTS = {
-    Language.EN: (
+    SheetLanguage.EN: (
         ("PAYMENT_STATUS_CHANGED", "PAYMENT_STATUS_CHANGED: the most important one"),
         ("VIRTUAL_ACCOUNT_ISSUED", "DEPOSIT_CALLBACK, with the status WAITING_FOR_DEPOSIT"),
         ("VIRTUAL_ACCOUNT_DEPOSIT", "DEPOSIT_CALLBACK, with the status DONE"),
@@ -47,7 +47,7 @@ _GUIDE_EVENTS = {
         ("BILLING_KEY_DELETED", "BILLING_DELETED"),
         ("SETTLEMENT_COMPLETED", "no box: no webhook; payouts to sellers are payout.changed"),
     ),
-    Language.KO: (
+    SheetLanguage.KO: (
         ("PAYMENT_STATUS_CHANGED", "PAYMENT_STATUS_CHANGED: 가장 중요한 이벤트"),
         ("VIRTUAL_ACCOUNT_ISSUED", "DEPOSIT_CALLBACK, 상태 WAITING_FOR_DEPOSIT"),
         ("VIRTUAL_ACCOUNT_DEPOSIT", "DEPOSIT_CALLBACK, 상태 DONE"),
@@ -58,7 +58,7 @@ _GUIDE_EVENTS = {
 }
 
 _REGISTRATION = {
-    Language.EN: (
+    SheetLanguage.EN: (
         "signed in to {centre} with the merchant ID (MID) of these keys",
         "Webhook > Register: name and URL entered exactly as above (no redirect, no www)",
         "environment: {environment}",
@@ -66,7 +66,7 @@ _REGISTRATION = {
         "reception tested: supatoss register --wait, then a test payment",
         "the row is in the SQL Editor: {sql}",
     ),
-    Language.KO: (
+    SheetLanguage.KO: (
         "{centre}에 이 키의 상점아이디(MID)로 로그인했습니다",
         "웹훅 > 웹훅 등록하기: 이름과 URL을 위와 똑같이 입력했습니다 (리다이렉트와 www 없이)",
         "환경: {environment}",
@@ -77,13 +77,13 @@ _REGISTRATION = {
 }
 
 _PRODUCTION = {
-    Language.EN: (
+    SheetLanguage.EN: (
         "the URL is registered again in the live environment",
         "TOSS_SECRET_KEY is the live key, and its signatures verify: supatoss sign, supatoss verify",
         "alerts are set up: ALERT_WEBHOOK_URL, then supatoss doctor --send-test-alert",
         "supatoss doctor reports nothing failed",
     ),
-    Language.KO: (
+    SheetLanguage.KO: (
         "라이브 환경에 URL을 다시 등록했습니다",
         "TOSS_SECRET_KEY가 라이브 키이고, 그 키로 만든 서명이 검증됩니다: supatoss sign, supatoss verify",
         "웹훅 모니터링 알림을 설정했습니다: ALERT_WEBHOOK_URL 설정 후 supatoss doctor --send-test-alert",
@@ -92,12 +92,12 @@ _PRODUCTION = {
 }
 
 _ENVIRONMENTS = {
-    Language.EN: {"test": "test", "live": "live", "unknown": "test while developing, live in production"},
-    Language.KO: {"test": "테스트", "live": "라이브", "unknown": "개발 중에는 테스트, 운영에서는 라이브"},
+    SheetLanguage.EN: {"test": "test", "live": "live", "unknown": "test while developing, live in production"},
+    SheetLanguage.KO: {"test": "테스트", "live": "라이브", "unknown": "개발 중에는 테스트, 운영에서는 라이브"},
 }
 
 LABELS = {
-    Language.EN: {
+    SheetLanguage.EN: {
         "name": "name",
         "url": "URL",
         "environment": "environment",
@@ -106,7 +106,7 @@ LABELS = {
         "registration": "Registration checklist",
         "production": "Checklist before production",
     },
-    Language.KO: {
+    SheetLanguage.KO: {
         "name": "이름",
         "url": "URL",
         "environment": "환경",
@@ -118,7 +118,7 @@ LABELS = {
 }
 
 
-def make_sheet(url: str, key_kind: str, language: Language) -> Sheet:
+def make_sheet(url: str, key_kind: str, language: SheetLanguage) -> Sheet:
     """The sheet of one deployment. key_kind: test, live or unknown, from the secret key."""
     environment = _ENVIRONMENTS[language][key_kind]
     words = {"centre": DEVELOPER_CENTRE, "environment": environment, "sql": SQL}
