@@ -125,7 +125,9 @@ begin
                           'close_functions')
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'supatoss'
-       or (n.nspname = 'public' and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'supatoss\_%'))
+       or (n.nspname = 'public'
+           and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'read\_known\_keys\_v_'
+                or p.proname like 'supatoss\_%'))
   loop
     execute format('revoke all on function %s from public, anon, authenticated', v_function);
     if v_is_for_migrations then

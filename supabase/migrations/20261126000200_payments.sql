@@ -7,7 +7,7 @@ create table if not exists public.payments (
   order_id varchar(100) not null,
   order_name varchar(100) not null,
   amount numeric not null,
-  currency varchar(3) default 'KRW',
+  currency text default 'KRW',
   payment_method varchar(50),
   payment_status varchar(20) not null,
   requested_at timestamptz,
@@ -32,6 +32,9 @@ select supatoss.replace_check('public.payments', 'payment_status', 'payments_pay
 -- Toss's codes have no documented maximum. To text, and to a longer varchar, no row is rewritten.
 -- squawk-ignore changing-column-type
 alter table public.payments alter column failure_code type text;
+-- A code of currency is what Toss writes, however long: an event is not refused for it.
+-- squawk-ignore changing-column-type
+alter table public.payments alter column currency type text;
 
 alter table public.payments
   add column if not exists balance_amount numeric,
@@ -90,23 +93,6 @@ comment on column public.payments.application_state is
 comment on column public.payments.projected_state is
   'Digest of what the fold last wrote; a difference means that the application wrote since.';
 comment on column public.payments.projected_price is 'Amount and currency as the fold last wrote them.';
-
--- Deposit secrets stand apart from payments, so that a user's `select *` on payments keeps working and never shows one.
-create table if not exists public.payment_secrets (
-  order_id text not null,
-  secret text not null,
-  payment_key text,
-  created_at timestamptz not null default now(),
-  primary key (order_id, secret)
-);
-select supatoss.drop_policies('public.payment_secrets');
-alter table public.payment_secrets enable row level security;
-revoke all on table public.payment_secrets from public, anon, authenticated;
-grant select, insert, update, delete on table public.payment_secrets to service_role;
-create index if not exists payment_secrets_payment_key_idx on public.payment_secrets (payment_key);
-comment on table public.payment_secrets is
-  'The `secret` of Toss''s Payment object: it proves a DEPOSIT_CALLBACK.'
-  ' The application may store it when it confirms.';
 
 -- Of two events at one time the one whose status stands later in this list is the later one.
 create function supatoss.status_rank(p_status text)

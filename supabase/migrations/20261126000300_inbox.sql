@@ -28,6 +28,7 @@ alter table public.webhook_events
   add column if not exists order_id text,
   add column if not exists occurred_at timestamptz,
   add column if not exists change jsonb,
+  add column if not exists claim jsonb,
   add column if not exists attempts integer not null default 0,
   add column if not exists next_attempt_at timestamptz,
   add column if not exists last_error text,
@@ -57,7 +58,7 @@ alter table public.webhook_events
   add constraint webhook_events_event_key_key unique (event_key),
   add constraint webhook_events_status_check check (status in ('processed', 'ignored', 'pending', 'failed')),
   add constraint webhook_events_proof_check
-    check (proof in ('signature', 'secret', 'toss_api', 'billing_key', 'operator'));
+    check (proof in ('signature', 'toss_api', 'billing_key', 'operator'));
 
 -- An event of Toss (2 to 4 kB with its change) stays as it came: compressing it takes longer than writing it.
 alter table public.webhook_events set (toast_tuple_target = 4080);
@@ -77,7 +78,8 @@ create index if not exists webhook_events_unfinished_idx
 create index if not exists webhook_events_orphans_idx on public.webhook_events (payment_key)
   where status = 'pending' and reason = 'unknown_order';
 -- The age of the backlog.
-create index if not exists webhook_events_waiting_idx on public.webhook_events (waiting_since) where status = 'pending';
+create index if not exists webhook_events_waiting_idx on public.webhook_events (waiting_since)
+  where status = 'pending' and coalesce(reason, '') <> 'toss_disagrees';
 -- Oldest waiting, newest failed, and pages of either.
 create index if not exists webhook_events_unfinished_created_at_idx
   on public.webhook_events (status, created_at, id) where status in ('pending', 'failed');
@@ -102,6 +104,8 @@ comment on column public.webhook_events.processed is
 comment on column public.webhook_events.proof is 'Why the event is believed.';
 comment on column public.webhook_events.occurred_at is 'When it happened at Toss.';
 comment on column public.webhook_events.change is 'What the event means for a row, in supatoss''s terms.';
+comment on column public.webhook_events.claim is
+  'What the delivery claimed, while Toss does not show it yet: {status, cancels, created_at}.';
 comment on column public.webhook_events.delivery_count is 'How many deliveries carried this event.';
 comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
 comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';

@@ -31,7 +31,8 @@ alter table public.subscriptions alter column customer_key type varchar(300);
 
 alter table public.subscriptions
   add column if not exists billing_key_issued_at timestamptz,
-  add column if not exists billing_key_deleted_at timestamptz;
+  add column if not exists billing_key_deleted_at timestamptz,
+  add column if not exists billing_state jsonb;
 
 -- Users read their own subscriptions, but never the billing key; all else is the service's.
 alter table public.subscriptions enable row level security;
@@ -42,7 +43,7 @@ begin
   execute format('grant select (%s) on table public.subscriptions to authenticated', (
     select string_agg(quote_ident(attname), ', ') from pg_catalog.pg_attribute
     where attrelid = 'public.subscriptions'::regclass and attnum > 0 and not attisdropped
-      and attname <> 'billing_key'));
+      and attname not in ('billing_key', 'billing_state')));
 end;
 $$;
 drop policy if exists supatoss_users_read_own_subscriptions on public.subscriptions;
@@ -71,6 +72,8 @@ create unique index if not exists subscriptions_live_customer_key_key
   on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
 create index if not exists subscriptions_customer_key_idx on public.subscriptions (customer_key);
 create index if not exists subscriptions_billing_key_idx on public.subscriptions (billing_key);
+create index if not exists subscriptions_application_billing_key_idx
+  on public.subscriptions ((billing_state #>> '{application,billing_key}')) where billing_state is not null;
 create index if not exists subscriptions_user_id_idx on public.subscriptions (user_id);
 create index if not exists subscriptions_next_billing_date_idx
   on public.subscriptions (next_billing_date) where status = 'ACTIVE';
@@ -79,3 +82,6 @@ comment on column public.subscriptions.billing_key_issued_at is
   'When the key in billing_key was issued, as its event says.';
 comment on column public.subscriptions.billing_key_deleted_at is
   'When the key in billing_key was deleted, as its event says.';
+comment on column public.subscriptions.billing_state is
+  'application: what the application last wrote into this row; written: what we last did. A difference from the row'
+  ' means that the application wrote since.';

@@ -12,7 +12,7 @@ create table if not exists public.settlements (
   amount numeric,
   pay_out_amount numeric,
   fee numeric,
-  currency varchar(3),
+  currency text,
   sold_date date,
   paid_out_date date,
   requested_at timestamptz,
@@ -45,13 +45,41 @@ comment on column public.settlements.seller_id is 'Who is paid (destination of a
 comment on column public.settlements.event_key is
   'The event that wrote this state; with occurred_at it makes the order of events total.';
 
+-- When these payments were settled: when the first settlement that names them was done, as settlements say now.
+create function supatoss.settle_payments(p_payment_keys text[], p_order_ids text[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.payments p
+  set settled_at = n.settled_at, updated_at = now()
+  from (
+    select q.id, (select min(s.settled_at) from public.settlements s
+                  where s.payment_key = q.payment_key or s.order_id = q.order_id) as settled_at
+    from public.payments q
+    where q.payment_key = any (p_payment_keys) or q.order_id = any (p_order_ids)
+  ) n
+  where p.id = n.id and p.settled_at is distinct from n.settled_at;
+end;
+$$;
+
 -- Of all that is said about one settlement the latest counts; equal times are decided by status, then by event key.
 create function supatoss.project_settlements(p_ids uuid[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
+declare
+  v_payment_keys text[];
+  v_order_ids text[];
 begin
+  -- What these settlements are about now: a correction may name another payment.
+  select array_agg(s.payment_key), array_agg(s.order_id) into v_payment_keys, v_order_ids
+  from public.settlements s
+  where s.settlement_key in (
+    select w.change ->> 'settlement_key' from public.webhook_events w where w.id = any (p_ids));
+
   with latest as (
     select distinct on (w.change ->> 'settlement_key') w.change as c, w.occurred_at, w.event_key
     from public.webhook_events w
@@ -68,7 +96,8 @@ begin
            c ->> 'transaction_key', c ->> 'reference', c ->> 'seller_id', (c ->> 'amount')::numeric,
            (c ->> 'pay_out_amount')::numeric, (c ->> 'fee')::numeric, c ->> 'currency', (c ->> 'sold_date')::date,
            (c ->> 'paid_out_date')::date, (c ->> 'requested_at')::timestamptz,
-           case when c ->> 'settlement_kind' = 'settlement' or c ->> 'status' = 'COMPLETED'
+           case when c ->> 'status' = 'COMPLETED' or (c ->> 'settlement_kind' = 'settlement'
+                                                       and c ->> 'status' not in ('FAILED', 'CANCELED'))
              then coalesce((c ->> 'settled_at')::timestamptz, occurred_at) end,
            c ->> 'failure_code', c ->> 'failure_message', nullif(c -> 'metadata', 'null'), occurred_at, event_key
     from latest
@@ -82,17 +111,11 @@ begin
       event_key = excluded.event_key, updated_at = now()
     where (excluded.occurred_at, excluded.status = 'COMPLETED', excluded.event_key collate "C")
         > (s.occurred_at, s.status = 'COMPLETED', s.event_key collate "C")
-    returning s.payment_key, s.order_id, s.settled_at
+    returning s.payment_key, s.order_id
   )
-  update public.payments p
-  set settled_at = least(p.settled_at, w.settled_at), updated_at = now()
-  from (
-    select p2.id, min(written.settled_at) as settled_at
-    from written join public.payments p2 on p2.payment_key = written.payment_key or p2.order_id = written.order_id
-    where written.settled_at is not null
-    group by p2.id
-  ) w
-  where p.id = w.id and (p.settled_at is null or p.settled_at > w.settled_at);
+  select array_agg(w.payment_key) || v_payment_keys, array_agg(w.order_id) || v_order_ids
+  into v_payment_keys, v_order_ids from written w;
+  perform supatoss.settle_payments(v_payment_keys, v_order_ids);
 end;
 $$;
 

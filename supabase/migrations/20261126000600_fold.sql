@@ -14,8 +14,9 @@
 --                    cart-7: PENDING; A: ABORTED; B: DONE, PARTIAL_CANCELED.
 -- 3. fold_event      Walks each attempt from its oldest event to its newest and keeps what holds after each. B is DONE,
 --                    approved 10:02, balance 10000; then PARTIAL_CANCELED, balance 7000, one cancel, still 카드.
+--                    Then fold_own adds what the application says of the attempt.
 -- 4. write_attempts  Rates the attempts by what became of the money. cart-7 and A never moved any (class 0), B holds
---                    some (class 3), so the row shows B: PARTIAL_CANCELED, 10000 KRW, 카드, balance 7000, no failure.
+--                    some (class 4), so the row shows B: PARTIAL_CANCELED, 10000 KRW, 카드, balance 7000, no failure.
 -- 5. judge_events    Marks events that must not count: another amount than the application asked for, a second charge.
 --                    Here there is none.
 --
@@ -58,9 +59,11 @@ create type supatoss.attempt as (
   stated_canceled_at timestamptz,   -- canceled_at of a change; canceled_at is when its cancel occurred
   canceled_at timestamptz,
   requested_at timestamptz,
-  moved_at timestamptz,             -- when money moved first
+  waiting_at timestamptz,           -- when it waited for its deposit last
+  moved_at timestamptz,             -- when money moved first, as Toss says
   occurred_at timestamptz,          -- when its latest event occurred, as Toss says
-  latest_at timestamptz);           -- the same with the application's row
+  own jsonb,                        -- what the application says of this attempt, and as of when
+  own_at timestamptz);
 
 -- Step 1: takes over what the application wrote since the last fold: it becomes the first state.
 create function supatoss.adopt_payments(p_order_ids text[])
@@ -75,7 +78,8 @@ begin
          'payment_key', p.payment_key, 'status', p.payment_status,
          'approved_at', p.approved_at, 'canceled_at', p.canceled_at, 'requested_at', p.requested_at,
          'method', p.payment_method, 'receipt_url', p.receipt_url, 'order_name', p.order_name,
-         'failure_code', p.failure_code, 'failure_message', p.failure_message) else '{}'::jsonb end
+         'failure_code', p.failure_code, 'failure_message', p.failure_message, 'adopted_at', now())
+       else '{}'::jsonb end
     || case when p.projected_price is null or p.projected_price <> supatoss.payment_price(p) then jsonb_build_object(
          'amount', p.amount, 'currency', p.currency) else '{}'::jsonb end
   where p.order_id = any (p_order_ids)
@@ -84,15 +88,13 @@ begin
 end;
 $$;
 
--- An application may mark its row paid and keep its placeholder key. It means the attempt that Toss reports for the
--- same minute: without this, every such payment would look like a double charge.
+-- An application may mark its row paid and keep a key that no event names: its placeholder. It means the money that
+-- Toss reports first for the order; without this, every such payment would look like a double charge.
 create function supatoss.attempt_of_paid_row(p_order_id text, p_application jsonb)
 returns text
 language plpgsql stable
 set search_path = ''
 as $$
-declare
-  v_approved_at timestamptz := p_application ->> 'approved_at';
 begin
   if exists (
     select 1 from supatoss.payment_events e
@@ -103,10 +105,24 @@ begin
   return (
     select e.payment_key from supatoss.payment_events e
     where e.order_id = p_order_id and e.payment_key is not null and supatoss.is_moved(e.status)
-      and (v_approved_at is null
-           or coalesce(e.approved_at, e.occurred_at)
-              between v_approved_at - interval '60 seconds' and v_approved_at + interval '60 seconds')
+      and not supatoss.is_mismatch(e.change, p_application)
     order by coalesce(e.approved_at, e.occurred_at), e.payment_key collate "C" limit 1);
+end;
+$$;
+
+-- As of when the application's word about moved money counts. Its clock may be hours off, and a time without a zone is
+-- easily written in the wrong one: it cannot have known anything later than when we read it.
+create function supatoss.time_of_paid_row(p_application jsonb)
+returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return coalesce(
+    least(case when p_application ->> 'status' = 'DONE' then (p_application ->> 'approved_at')::timestamptz
+               else (p_application ->> 'canceled_at')::timestamptz end,
+          (p_application ->> 'adopted_at')::timestamptz),
+    '-infinity');
 end;
 $$;
 
@@ -124,7 +140,7 @@ end;
 $$;
 
 -- Step 2: the events of these orders in the order of the walk: by attempt, the oldest first. The application's own row
--- counts as the first event of its attempt; where it says that money moved, as one of that time.
+-- is one of them, with the time as of which it counts.
 create function supatoss.read_events(p_order_ids text[])
 returns setof supatoss.order_event
 language plpgsql stable
@@ -143,20 +159,16 @@ begin
            p.application_state is not null and supatoss.is_mismatch(r.change, p.application_state) as is_mismatch,
            coalesce(
              r.payment_key,
-             -- A DEPOSIT_CALLBACK has no payment key; its secret names the attempt.
-             (select min(s.payment_key collate "C") from public.payment_secrets s
-              where s.order_id = r.order_id and s.secret = r.change ->> 'secret'),
              (select min(o.payment_key) from supatoss.payment_events o
               where o.order_id = r.order_id having count(distinct o.payment_key) = 1),
+             supatoss.attempt_of_paid_row(r.order_id, p.application_state),
              p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
     from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
     where r.order_id = any (p_order_ids)
     union all
     select null, p.order_id, '', a, a ->> 'status',
-           case when supatoss.is_moved(a ->> 'status')
-             then coalesce((a ->> 'canceled_at')::timestamptz, (a ->> 'approved_at')::timestamptz, '-infinity')
-             else '-infinity' end,
-           (a ->> 'approved_at')::timestamptz, true, supatoss.status_rank(a ->> 'status'), a, false,
+           case when supatoss.is_moved(a ->> 'status') then supatoss.time_of_paid_row(a) else '-infinity' end,
+           null, true, null, a, false,
            coalesce(case when supatoss.is_moved(a ->> 'status') then supatoss.attempt_of_paid_row(p.order_id, a) end,
                     a ->> 'payment_key', 'order:' || p.order_id)
     from public.payments p cross join lateral (select p.application_state) as application (a)
@@ -180,6 +192,10 @@ begin
     when 'CANCELED' in (p_current, p_reported) then 'CANCELED'
     when 'PARTIAL_CANCELED' in (p_current, p_reported) then 'PARTIAL_CANCELED'
     when p_current = 'DONE' and p_reported <> 'WAITING_FOR_DEPOSIT' then 'DONE'
+    -- No payment goes back to where it began, or waits after its end: an answer that says so lags.
+    when p_reported = 'READY' then coalesce(p_current, 'READY')
+    when p_reported = 'IN_PROGRESS' then coalesce(nullif(p_current, 'READY'), 'IN_PROGRESS')
+    when p_reported = 'WAITING_FOR_DEPOSIT' and p_current in ('ABORTED', 'EXPIRED', 'FAILED') then p_current
     else p_reported
   end;
 end;
@@ -194,10 +210,16 @@ as $$
 declare
   v_happened_at timestamptz := nullif(e.occurred_at, '-infinity');
 begin
+  if e.id is null then
+    a.own := e.change;
+    a.own_at := e.occurred_at;
+    return a;
+  end if;
+  a.is_reported := true;
   a.status := supatoss.next_status(a.status, e.status);
-  a.latest_at := e.occurred_at;
-  if e.status = 'WAITING_FOR_DEPOSIT' then
+  if a.status = 'WAITING_FOR_DEPOSIT' and e.status = a.status then
     -- After a deposit error the deposit before it counts no more.
+    a.waiting_at := e.occurred_at;
     a.stated_approved_at := null;
     a.done_at := null;
     a.stated_canceled_at := null;
@@ -212,19 +234,43 @@ begin
       a.canceled_at := coalesce(v_happened_at, a.canceled_at);
     end if;
   end if;
-  if e.status is not null then
+  if e.status = a.status then
     a.failure_code := e.change ->> 'failure_code';
     a.failure_message := e.change ->> 'failure_message';
   end if;
-  if e.id is not null then
-    a.is_reported := true;
-    a.occurred_at := coalesce(v_happened_at, a.occurred_at);
-    a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
-    a.said := a.said || supatoss.known_values(e.change);
-    if e.balance is not null and e.status is not null then
-      a.balances := a.balances || jsonb_build_object(e.status, e.balance);
-    end if;
-    a.cancels := supatoss.add_cancels(a.cancels, e.change -> 'cancels');
+  a.occurred_at := coalesce(v_happened_at, a.occurred_at);
+  a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
+  a.said := a.said || supatoss.known_values(e.change);
+  if e.balance is not null and e.status is not null then
+    a.balances := a.balances || jsonb_build_object(e.status, e.balance);
+  end if;
+  a.cancels := supatoss.add_cancels(a.cancels, e.change -> 'cancels');
+  return a;
+end;
+$$;
+
+-- The last of step 3: an attempt with what the application says of it. Where it says that money moved and Toss has
+-- reported none, its word counts, until Toss says later that a deposit is waited for. Where Toss has, it fills gaps.
+create function supatoss.fold_own(a supatoss.attempt)
+returns supatoss.attempt
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_is_moved boolean := coalesce(supatoss.is_moved(a.own ->> 'status'), false);
+  v_is_taken_back boolean := coalesce(a.waiting_at > a.own_at, false);
+begin
+  if a.own is null then
+    return a;
+  end if;
+  if a.status is null or (v_is_moved and a.moved_at is null and not v_is_taken_back) then
+    a.status := a.own ->> 'status';
+    a.failure_code := a.own ->> 'failure_code';
+    a.failure_message := a.own ->> 'failure_message';
+  end if;
+  if v_is_moved and not v_is_taken_back then
+    a.stated_approved_at := coalesce(a.stated_approved_at, a.done_at, (a.own ->> 'approved_at')::timestamptz);
+    a.stated_canceled_at := coalesce(a.stated_canceled_at, a.canceled_at, (a.own ->> 'canceled_at')::timestamptz);
   end if;
   return a;
 end;
@@ -275,20 +321,24 @@ declare
 begin
   with summed as (
     select a.*, supatoss.is_moved(a.status) as is_moved, coalesce(a.stated_approved_at, a.done_at) as approved_at,
-           case a.status
-             when 'CANCELED' then 0
-             when 'PARTIAL_CANCELED' then coalesce(
-               (a.balances ->> 'PARTIAL_CANCELED')::numeric, supatoss.balance_after(a.said ->> 'amount', a.cancels))
-             when 'DONE' then coalesce((a.balances ->> 'DONE')::numeric, (a.said ->> 'amount')::numeric)
-           end as balance
+           coalesce((a.balances ->> 'PARTIAL_CANCELED')::numeric,
+                    supatoss.balance_after(a.said ->> 'amount', a.cancels)) as left_balance
     from unnest(p_attempts) a
     where a.status is not null
   ),
   rated as (
     select s.*,
+           case s.status
+             when 'CANCELED' then 0
+             -- Nobody has said what a partial cancel left: at most what was known before.
+             when 'PARTIAL_CANCELED' then coalesce(s.left_balance, (s.balances ->> 'DONE')::numeric,
+                                                   (s.said ->> 'amount')::numeric)
+             when 'DONE' then coalesce((s.balances ->> 'DONE')::numeric, (s.said ->> 'amount')::numeric)
+           end as balance,
            case
-             -- Holds money, held money, may have held or waits for it, never did.
-             when s.status = 'DONE' or (s.status = 'PARTIAL_CANCELED' and coalesce(s.balance, 1) > 0) then 3
+             -- Holds money, may hold a rest of it, held money, may have held or waits for it, never did.
+             when s.status = 'DONE' or (s.status = 'PARTIAL_CANCELED' and s.left_balance > 0) then 4
+             when s.status = 'PARTIAL_CANCELED' and s.left_balance is null then 3
              when s.is_moved and s.approved_at is not null then 2
              when s.is_moved or s.status = 'WAITING_FOR_DEPOSIT' then 1
              else 0
@@ -299,9 +349,9 @@ begin
     -- A failed attempt never hides a paid one. Of two paid ones the first counts and the other is a double charge.
     select r.*, row_number() over (
              partition by r.order_id
-             order by r.class desc, case when r.class = 3 then coalesce(r.approved_at, '-infinity') end,
-                      case when r.class = 3 then r.moved_at end, r.is_reported desc, r.latest_at desc,
-                      r.payment_key collate "C") as place
+             order by r.class desc, case when r.class = 4 then coalesce(r.approved_at, '-infinity') end,
+                      case when r.class = 4 then r.moved_at end, r.is_reported desc,
+                      coalesce(r.occurred_at, r.own_at, '-infinity') desc, r.payment_key collate "C") as place
     from rated r
   ),
   shown as (
@@ -365,7 +415,7 @@ begin
   )
   select count(*) filter (where p.place = 1), (select count(*) from written),
          jsonb_agg(jsonb_build_object('order_id', p.order_id, 'payment_key', p.payment_key))
-           filter (where p.class = 3 and p.place > 1)
+           filter (where p.class = 4 and p.place > 1)
   into v_shown, v_written, v_doubles
   from placed p;
   if v_written < v_shown and exists (
@@ -461,7 +511,7 @@ begin
 
   for v_event in select * from supatoss.read_events(p_order_ids) loop
     if (v_event.order_id, v_event.attempt) is distinct from (v_attempt.order_id, v_attempt.payment_key) then
-      v_attempts := v_attempts || v_attempt;
+      v_attempts := v_attempts || supatoss.fold_own(v_attempt);
       v_attempt := null;
       v_attempt.order_id := v_event.order_id;
       v_attempt.payment_key := v_event.attempt;
@@ -477,7 +527,7 @@ begin
       v_attempt := supatoss.fold_event(v_attempt, v_event);
     end if;
   end loop;
-  v_doubles := supatoss.write_attempts(v_attempts || v_attempt);
+  v_doubles := supatoss.write_attempts(v_attempts || supatoss.fold_own(v_attempt));
   if v_doubles is null then
     perform supatoss.project_payments(p_order_ids);
   elsif v_needs_judging or v_doubles <> '[]' then

@@ -1,122 +1,260 @@
--- What a billing key that is issued or deleted means for a subscription (rule 7 of the design: deleting an old key
--- does not cancel a subscription that already uses a new one).
+-- What the billing keys of a customer mean for their subscriptions. All columns that follow from events are computed
+-- from all events of the customer (there are few), so it does not matter in which order they arrived.
+--
+-- Keys are walked in the order of their issue. A key that is issued while the one before it lives is a changed card:
+-- the subscription goes on (deleting the old key then ends nothing, rule 7 of the design). A key that is issued after
+-- the one before it was deleted begins a new subscription. Such a stretch is a span: one row of subscriptions each.
 
--- A billing key was issued: the customer's live subscription uses it, or there is a new one. p_waiting: events of the
--- same batch that are not applied yet; they come after this one and must not make it look late.
-create function supatoss.apply_billing_key_issued(
-  p_customer_key text, p_billing_key text, p_issued_at timestamptz, p_event_key text, p_waiting uuid[])
-returns void
-language plpgsql
+-- place: in the order of time. subscription: its row. started_at: null where the application said when it began.
+create type supatoss.billing_span as (
+  place integer, subscription uuid, billing_keys text[], billing_key text, status text, started_at timestamptz,
+  issued_at timestamptz, deleted_at timestamptz);
+
+-- When a billing key was issued or deleted, as its first event says.
+create function supatoss.billing_key_time(p_billing_key text, p_action text)
+returns timestamptz
+language plpgsql stable
 set search_path = ''
 as $$
-declare
-  v_subscription uuid;
-  v_deleted_at timestamptz;
 begin
-  -- A newer key is known already: this event came late, and concerns a subscription that has ended or another card now.
-  if exists (
-    select 1 from public.webhook_events w
-    where w.change ->> 'kind' = 'billing' and w.change ->> 'customer_key' = p_customer_key
-      and w.change ->> 'action' = 'issued' and w.status = 'processed' and w.id <> all (p_waiting)
-      and (w.occurred_at, w.event_key collate "C") > (p_issued_at, p_event_key)
-  ) then
-    perform supatoss.note_ended_key(p_billing_key);
-    return;
-  end if;
-
-  select s.id into v_subscription from public.subscriptions s
-  where s.customer_key = p_customer_key and s.status in ('ACTIVE', 'PAUSED')
-  for update;
-
-  if v_subscription is null and exists (
-    select 1 from public.subscriptions s where s.customer_key = p_customer_key and s.billing_key = p_billing_key
-  ) then
-    -- This key had its subscription, and it has ended since.
-    return;
-  end if;
-
-  if v_subscription is null then
-    -- The old key's deletion overtook this event: the card was changed, the subscription did not end.
-    select s.id into v_subscription from public.subscriptions s
-    where s.customer_key = p_customer_key and s.status = 'CANCELED' and s.billing_key_deleted_at > p_issued_at
-    order by s.billing_key_deleted_at desc, s.id limit 1
-    for update;
-  end if;
-
-  if v_subscription is null then
-    insert into public.subscriptions (
-      billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, billing_cycle,
-      amount, billing_key_issued_at)
-    values (
-      p_billing_key, p_customer_key, 'ACTIVE', 'UNASSIGNED', p_issued_at, p_issued_at, p_issued_at + interval '1 month',
-      'monthly', 0, p_issued_at);
-  else
-    update public.subscriptions s
-    set billing_key = p_billing_key, status = 'ACTIVE', canceled_at = null, billing_key_issued_at = p_issued_at,
-        billing_key_deleted_at = null, updated_at = now()
-    where s.id = v_subscription
-      and (s.billing_key <> p_billing_key or s.status <> 'ACTIVE'
-           or s.billing_key_issued_at is distinct from p_issued_at);
-  end if;
-
-  -- The deletion of this very key may have arrived before it.
-  select min(w.occurred_at) into v_deleted_at from public.webhook_events w
-  where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
-    and w.change ->> 'action' = 'deleted' and w.status = 'processed';
-  if v_deleted_at is not null then
-    perform supatoss.apply_billing_key_deleted(p_billing_key, v_deleted_at);
-  end if;
+  return (
+    select min(w.occurred_at) from public.webhook_events w
+    where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
+      and w.change ->> 'action' = p_action and w.status = 'processed');
 end;
 $$;
 
--- A billing key was deleted: the live subscription that uses it ends. One that has a newer key lives on.
-create function supatoss.apply_billing_key_deleted(p_billing_key text, p_deleted_at timestamptz)
+-- Whose billing key it is, or was.
+create function supatoss.customers_of_key(p_billing_key text)
+returns setof text
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return query
+  select w.change ->> 'customer_key' from public.webhook_events w
+  where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
+    and w.change ->> 'customer_key' is not null
+  union
+  select s.customer_key::text from public.subscriptions s where s.billing_key = p_billing_key
+  union
+  select s.customer_key::text from public.subscriptions s
+  where s.billing_state #>> '{application,billing_key}' = p_billing_key;
+end;
+$$;
+
+-- Takes over what the application wrote into a customer's rows since we last did: it counts as the first state of its
+-- row, after the keys that were known when it was written.
+create function supatoss.adopt_subscriptions(p_customer_key text)
 returns void
 language plpgsql
 set search_path = ''
 as $$
 begin
   update public.subscriptions s
-  set status = 'CANCELED', canceled_at = p_deleted_at, billing_key_deleted_at = p_deleted_at, updated_at = now()
-  where s.billing_key = p_billing_key and s.status in ('ACTIVE', 'PAUSED');
-  if not found then
-    perform supatoss.note_ended_key(p_billing_key);
-  end if;
+  set billing_state = jsonb_build_object(
+        'application', jsonb_build_object(
+          'billing_key', s.billing_key, 'status', s.status, 'after', s.billing_key_issued_at,
+          -- Who makes a row live again whose key is deleted knows of the deletion.
+          'deleted_at', case when s.billing_key = s.billing_state #>> '{written,billing_key}'
+                          then s.billing_key_deleted_at end),
+        'written', coalesce(s.billing_state -> 'written', '{}')
+                   || jsonb_build_object('billing_key', s.billing_key, 'status', s.status))
+  where s.customer_key = p_customer_key
+    and (s.billing_state is null
+         or (s.billing_state #>> '{written,billing_key}', s.billing_state #>> '{written,status}')
+            is distinct from (s.billing_key, s.status::text));
 end;
 $$;
 
--- The customer left and came back, but the coming back was known first: the subscription of before gets its row as
--- well.
-create function supatoss.note_ended_key(p_billing_key text)
-returns void
-language sql
+-- The span with which the application's own row begins, and in issued_at the time up to which all keys are in its word.
+create function supatoss.first_span(p_customer_key text)
+returns supatoss.billing_span
+language plpgsql stable
 set search_path = ''
 as $$
-  with ended as (
-    select i.change ->> 'customer_key' as customer_key, i.occurred_at as issued_at, d.deleted_at
-    from public.webhook_events i
-    cross join lateral (
-      select min(w.occurred_at) as deleted_at from public.webhook_events w
-      where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
-        and w.change ->> 'action' = 'deleted' and w.status = 'processed'
-    ) d
-    where i.change ->> 'kind' = 'billing' and i.change ->> 'billing_key' = p_billing_key
-      and i.change ->> 'action' = 'issued' and i.status = 'processed'
-    order by i.occurred_at limit 1
-  )
-  insert into public.subscriptions (
-    billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, canceled_at,
-    billing_cycle, amount, billing_key_issued_at, billing_key_deleted_at)
-  select p_billing_key, e.customer_key, 'CANCELED', 'UNASSIGNED', e.issued_at, e.issued_at,
-         e.issued_at + interval '1 month', e.deleted_at, 'monthly', 0, e.issued_at, e.deleted_at
-  from ended e
-  where not exists (
-      select 1 from public.subscriptions s where s.customer_key = e.customer_key and s.billing_key = p_billing_key)
-    -- It was the key in use until it was deleted: the next key came after that, and there is one.
-    and e.deleted_at < (
-      select min(n.occurred_at) from public.webhook_events n
-      where n.change ->> 'kind' = 'billing' and n.change ->> 'customer_key' = e.customer_key
-        and n.change ->> 'action' = 'issued' and n.status = 'processed' and n.occurred_at > e.issued_at)
+declare
+  v_span supatoss.billing_span;
+  v_issued_at timestamptz;
+  v_known_at timestamptz;
+begin
+  select a.id, a.billing_key, a.status, max(a.issued_at) over (), a.deleted_at
+  into v_span.subscription, v_span.billing_key, v_span.status, v_issued_at, v_known_at
+  from (
+    select s.id, s.status in ('ACTIVE', 'PAUSED') as is_live,
+           s.billing_state #>> '{application,billing_key}' as billing_key,
+           s.billing_state #>> '{application,status}' as status,
+           greatest((s.billing_state #>> '{application,after}')::timestamptz,
+                    supatoss.billing_key_time(s.billing_state #>> '{application,billing_key}', 'issued')) as issued_at,
+           (s.billing_state #>> '{application,deleted_at}')::timestamptz as deleted_at
+    from public.subscriptions s
+    where s.customer_key = p_customer_key and s.billing_state -> 'application' is not null
+  ) a
+  order by a.is_live desc, a.issued_at desc nulls last, a.id limit 1;
+  v_span.issued_at := v_issued_at;
+  if v_span.status in ('ACTIVE', 'PAUSED') then
+    v_span.billing_keys := array[v_span.billing_key];
+    v_span.deleted_at := supatoss.billing_key_time(v_span.billing_key, 'deleted');
+    if v_span.deleted_at <= v_known_at then
+      v_span.deleted_at := null;
+    end if;
+  else
+    v_span.billing_key := null;  -- The application ended it: it says what it is, and the next key begins another.
+  end if;
+  return v_span;
+end;
+$$;
+
+-- The spans of a customer, in the order of time.
+create function supatoss.read_spans(p_customer_key text)
+returns supatoss.billing_span[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_span supatoss.billing_span := supatoss.first_span(p_customer_key);
+  v_after timestamptz := v_span.issued_at;
+  v_spans supatoss.billing_span[] := '{}';
+  v_key record;
+begin
+  v_span.place := 1;
+  for v_key in
+    select w.change ->> 'billing_key' as billing_key, min(w.occurred_at) as issued_at
+    from public.webhook_events w
+    where w.change ->> 'kind' = 'billing' and w.change ->> 'customer_key' = p_customer_key
+      and w.change ->> 'action' = 'issued' and w.status = 'processed'
+    group by 1
+    having v_after is null or min(w.occurred_at) > v_after
+    order by 2, (w.change ->> 'billing_key') collate "C"
+  loop
+    if v_span.billing_key is null or v_span.deleted_at < v_key.issued_at then
+      if v_span.billing_key is not null then
+        v_spans := v_spans || v_span;
+      end if;
+      v_span := row(v_span.place + 1, null, '{}', null, null, v_key.issued_at, null, null);
+    end if;
+    v_span.billing_keys := v_span.billing_keys || v_key.billing_key;
+    v_span.billing_key := v_key.billing_key;
+    v_span.status := 'ACTIVE';
+    v_span.issued_at := v_key.issued_at;
+    v_span.deleted_at := supatoss.billing_key_time(v_key.billing_key, 'deleted');
+  end loop;
+  if v_span.billing_key is not null then
+    v_spans := v_spans || v_span;
+  end if;
+  return v_spans;
+end;
+$$;
+
+-- Finds the row of each span that has none yet, and deletes rows that stood for a part of one: an event that came late
+-- has shown that no subscription ended there. A row that the application has filled in since is left to it.
+create function supatoss.match_spans(p_customer_key text, p_spans supatoss.billing_span[])
+returns supatoss.billing_span[]
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_span supatoss.billing_span;
+  v_spans supatoss.billing_span[] := '{}';
+  v_rows uuid[] := '{}';
+  v_keys text[] := '{}';
+begin
+  foreach v_span in array p_spans loop
+    if v_span.subscription is null then
+      select s.id into v_span.subscription from public.subscriptions s
+      where s.customer_key = p_customer_key and s.billing_state is not null and s.billing_state -> 'application' is null
+        and s.billing_key = any (v_span.billing_keys)
+      order by array_position(v_span.billing_keys, s.billing_key) desc, s.id limit 1;
+    end if;
+    v_spans := v_spans || v_span;
+    v_rows := v_rows || v_span.subscription;
+    v_keys := v_keys || v_span.billing_keys;
+  end loop;
+  delete from public.subscriptions s
+  where s.customer_key = p_customer_key and s.billing_state is not null and s.billing_state -> 'application' is null
+    and s.billing_key = any (v_keys) and not coalesce(s.id = any (v_rows), false)
+    and s.tier = 'UNASSIGNED' and s.amount = 0 and s.user_id is null and s.product_id is null;
+  return v_spans;
+end;
+$$;
+
+-- Writes the row of a span.
+create function supatoss.write_span(p_customer_key text, p_span supatoss.billing_span)
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_status text := case when p_span.deleted_at is null then p_span.status else 'CANCELED' end;
+  v_written jsonb := jsonb_build_object(
+    'billing_key', p_span.billing_key, 'status', v_status, 'started_at', p_span.started_at);
+begin
+  if p_span.subscription is null then
+    insert into public.subscriptions (
+      billing_key, customer_key, status, tier, started_at, current_period_start, current_period_end, canceled_at,
+      billing_cycle, amount, billing_key_issued_at, billing_key_deleted_at, billing_state)
+    values (
+      p_span.billing_key, p_customer_key, v_status, 'UNASSIGNED', p_span.started_at, p_span.started_at,
+      p_span.started_at + interval '1 month', p_span.deleted_at, 'monthly', 0, p_span.issued_at, p_span.deleted_at,
+      jsonb_build_object('written', v_written));
+    return;
+  end if;
+  -- Times that the application has written since stay its own.
+  update public.subscriptions s
+  set billing_key = p_span.billing_key, status = v_status, billing_key_issued_at = p_span.issued_at,
+      billing_key_deleted_at = p_span.deleted_at,
+      canceled_at = case when v_status = 'CANCELED' then p_span.deleted_at
+                         when s.status <> 'CANCELED' then s.canceled_at end,
+      started_at = case when s.started_at = o.started_at then p_span.started_at else s.started_at end,
+      current_period_start = case when s.current_period_start = o.started_at then p_span.started_at
+                                  else s.current_period_start end,
+      current_period_end = case when s.current_period_end = o.started_at + interval '1 month'
+                                  then p_span.started_at + interval '1 month' else s.current_period_end end,
+      billing_state = s.billing_state || jsonb_build_object('written', v_written), updated_at = now()
+  from (
+    select r.id, case when p_span.started_at is not null
+                      then (r.billing_state #>> '{written,started_at}')::timestamptz end as started_at
+    from public.subscriptions r where r.id = p_span.subscription) o
+  where s.id = o.id
+    and (s.billing_state -> 'written', s.billing_key_issued_at, s.billing_key_deleted_at)
+        is distinct from (v_written, p_span.issued_at, p_span.deleted_at);
+end;
+$$;
+
+-- Computes the subscriptions of the customers that these events are about. Ended spans are written first: a customer
+-- never has two live rows.
+create function supatoss.project_subscriptions(p_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_customer_key text;
+  v_span supatoss.billing_span;
+begin
+  if exists (
+    select 1 from public.webhook_events w
+    where w.id = any (p_ids) and w.change ->> 'kind' = 'billing' and w.change ->> 'action' = 'issued'
+      and w.status = 'processed' and w.change ->> 'customer_key' is null
+  ) then
+    raise exception 'the event names no customer_key' using errcode = 'not_null_violation';
+  end if;
+  for v_customer_key in
+    select distinct c.customer_key collate "C"
+    from public.webhook_events w
+    cross join lateral supatoss.customers_of_key(w.change ->> 'billing_key') as c (customer_key)
+    where w.id = any (p_ids) and w.change ->> 'kind' = 'billing' and w.status = 'processed'
+    order by 1
+  loop
+    -- Nearly always held (lock_subjects); not where the customer's first event was being recorded meanwhile.
+    perform pg_advisory_xact_lock(hashtextextended('customer:' || v_customer_key, 20261123));
+    perform 1 from public.subscriptions s where s.customer_key = v_customer_key order by s.id for update;
+    perform supatoss.adopt_subscriptions(v_customer_key);
+    foreach v_span in array supatoss.match_spans(v_customer_key, supatoss.read_spans(v_customer_key)) loop
+      perform supatoss.write_span(v_customer_key, v_span);
+    end loop;
+  end loop;
+end;
 $$;
 
 select supatoss.close_functions();

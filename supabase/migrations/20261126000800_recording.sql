@@ -10,89 +10,208 @@ as $$
 begin
   perform pg_advisory_xact_lock(l.lock)
   from (
-    select distinct hashtextextended(s.subject, 20261123) as lock
+    select hashtextextended(s.subject, 20261123) as lock
     from unnest(p_events) as e (event)
     cross join lateral (values
       ('event:' || (e.event ->> 'event_key')),
       ('order:' || (e.event ->> 'order_id')),
       ('payment:' || (e.event ->> 'payment_key')),
       ('customer:' || (e.event -> 'change' ->> 'customer_key')),
-      ('billing:' || (e.event -> 'change' ->> 'billing_key'))
+      ('billing:' || (e.event -> 'change' ->> 'billing_key')),
+      ('settlement:' || (e.event -> 'change' ->> 'settlement_key'))
     ) as s (subject)
     where s.subject is not null
+    union
+    -- An event of a deleted billing key does not say whose key it was.
+    select hashtextextended('customer:' || c.customer_key, 20261123)
+    from unnest(p_events) as e (event)
+    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
+    where e.event -> 'change' ->> 'billing_key' is not null
     order by 1
   ) l;
 end;
 $$;
 
--- Stores new events, wakes unfinished ones that were delivered again, and returns the ids whose change is to be
--- applied. The caller holds the locks of the events' keys, so nobody else stores the same ones meanwhile.
+-- Stores new events, reads known ones anew, and returns the ids whose change is to be applied. The caller holds the
+-- locks of the events' keys, so nobody else stores the same ones meanwhile.
 create function supatoss.store_events(p_events jsonb[])
 returns table (id uuid, is_created boolean)
 language plpgsql
 set search_path = ''
 as $$
-#variable_conflict use_column
 declare
+  v_readings jsonb[] := supatoss.merge_readings(p_events);
   v_created uuid[];
 begin
   with created as (
     insert into public.webhook_events as w (
       event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
-      occurred_at, change, transmission_id, transmission_time, transmission_retried_count, next_attempt_at)
+      occurred_at, change, claim, transmission_id, transmission_time, transmission_retried_count, delivery_count,
+      next_attempt_at)
     select r.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
            case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
-           r.order_id, r.occurred_at, nullif(r.change, 'null'), r.transmission_id, r.transmission_time,
-           r.transmission_retried_count, case when r.status = 'pending' then now() end
-    from unnest(p_events) with ordinality as e (event, position)
+           r.order_id, r.occurred_at, nullif(r.change, 'null'), nullif(r.claim, 'null'), r.transmission_id,
+           r.transmission_time, r.transmission_retried_count, coalesce(r.deliveries, 1),
+           case when r.status = 'pending' then now() end
+    from unnest(v_readings) with ordinality as e (event, place)
     cross join lateral jsonb_to_record(e.event) as r (
       event_key text, event_type text, payload text, proof text, status text, reason text, last_error text,
-      payment_key text, order_id text, occurred_at timestamptz, change jsonb, transmission_id text,
-      transmission_time timestamptz, transmission_retried_count integer)
-    order by e.position
+      payment_key text, order_id text, occurred_at timestamptz, change jsonb, claim jsonb, transmission_id text,
+      transmission_time timestamptz, transmission_retried_count integer, deliveries integer)
+    order by e.place
     on conflict (event_key) do nothing
     returning w.id
   )
   select coalesce(array_agg(c.id), '{}') into v_created from created c;
   return query select c.id, true from unnest(v_created) as c (id);
-  if cardinality(v_created) = cardinality(p_events) then
-    return;  -- All are new, as nearly always.
+  if cardinality(v_created) < cardinality(v_readings) then
+    return query select r.id, false from supatoss.read_anew(v_readings, v_created) as r (id);
   end if;
+end;
+$$;
 
+-- One reading for each event of a batch, with the number of its deliveries, as if they had come one by one: the last
+-- one counts, unless an earlier one had finished the event.
+create function supatoss.merge_readings(p_events jsonb[])
+returns jsonb[]
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  if (select count(distinct e.event ->> 'event_key') from unnest(p_events) as e (event)) = cardinality(p_events) then
+    return p_events;
+  end if;
+  return array(
+    select m.event || jsonb_build_object('deliveries', m.deliveries, 'occurred_at', m.occurred_at)
+    from (
+      select distinct on (e.event ->> 'event_key') e.event, e.place, count(*) over same as deliveries,
+             coalesce(max((e.event ->> 'occurred_at')::timestamptz) filter (
+                        where (e.event ->> 'is_observation')::boolean) over same,
+                      (first_value(e.event ->> 'occurred_at') over (same order by e.place))::timestamptz) as occurred_at
+      from unnest(p_events) with ordinality as e (event, place)
+      window same as (partition by e.event ->> 'event_key')
+      order by e.event ->> 'event_key', e.event ->> 'status' in ('processed', 'ignored') desc,
+               case when e.event ->> 'status' in ('processed', 'ignored') then e.place else -e.place end
+    ) m
+    order by m.place);
+end;
+$$;
+
+-- What a delivery means that says p_reading of an event that is stored: reopen (the event counts as if it had come only
+-- now), ask (Toss disagrees still: it is asked no sooner for that), move (Toss shows the same at a later time), count.
+create function supatoss.meaning_of_repeat(p_event public.webhook_events, p_reading jsonb)
+returns text
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_disagrees boolean := coalesce(p_reading ->> 'reason' = 'toss_disagrees', false);
+begin
+  return case
+    when v_disagrees and p_event.status = 'pending' and p_event.reason = 'toss_disagrees' then 'ask'
+    when p_event.status in ('pending', 'failed') then 'reopen'
+    -- What was borne out once, or never was, is claimed anew, and Toss does not show it now.
+    when v_disagrees and (p_event.status = 'processed' or p_event.reason = 'not_borne_out') then 'reopen'
+    when p_event.status = 'processed' and (p_reading ->> 'is_observation')::boolean
+      and (p_reading ->> 'occurred_at')::timestamptz > p_event.occurred_at then 'move'
+    else 'count'
+  end;
+end;
+$$;
+
+-- Reads known events anew, those aside that this call has created, and returns the ids whose change is to be applied.
+create function supatoss.read_anew(p_readings jsonb[], p_created uuid[])
+returns setof uuid
+language plpgsql
+set search_path = ''
+as $$
+begin
   return query
-  with incoming as materialized (
-    select distinct on (e.event ->> 'event_key')
-           e.event ->> 'event_key' as event_key, e.event,
-           count(*) over (partition by e.event ->> 'event_key')::integer as deliveries
-    from unnest(p_events) with ordinality as e (event, position)
-    order by e.event ->> 'event_key', e.position
+  with repeated as materialized (
+    select w.id, r.event as e, supatoss.meaning_of_repeat(w, r.event) as meaning,
+           (r.event ->> 'is_observation')::boolean as is_observation
+    from unnest(p_readings) as r (event) join public.webhook_events w on w.event_key = r.event ->> 'event_key'
+    where w.id <> all (p_created)
   ),
-  known as materialized (
-    -- A new event that this call delivers more than once is counted, and that is all.
-    select w.id, i.event, i.deliveries - (w.id = any (v_created))::integer as deliveries,
-           w.status in ('pending', 'failed') and w.id <> all (v_created) as is_unfinished
-    from incoming i join public.webhook_events w on w.event_key = i.event_key
-  ),
-  delivered_again as (
+  counted as (
     update public.webhook_events w
-    set delivery_count = w.delivery_count + k.deliveries,
-        last_delivered_at = now(),
-        -- What was not finished is tried again, with what is understood of it today.
-        change = case when k.is_unfinished then nullif(k.event -> 'change', 'null') else w.change end,
-        status = case when k.is_unfinished then k.event ->> 'status' else w.status end,
-        processed = case when k.is_unfinished then k.event ->> 'status' in ('processed', 'ignored')
-                         else w.processed end,
-        processed_at = case when not k.is_unfinished then w.processed_at
-                            when k.event ->> 'status' in ('processed', 'ignored') then now() end,
-        reason = case when k.is_unfinished then k.event ->> 'reason' else w.reason end,
-        last_error = case when k.is_unfinished then k.event ->> 'last_error' else w.last_error end,
-        order_id = coalesce(w.order_id, k.event ->> 'order_id'),
-        next_attempt_at = case when k.is_unfinished and k.event ->> 'status' = 'pending' then now() end
-    from known k
-    where w.id = k.id and k.deliveries > 0
-    returning w.id, k.is_unfinished
+    set delivery_count = w.delivery_count + coalesce((r.e ->> 'deliveries')::integer, 1), last_delivered_at = now(),
+        occurred_at = case when r.meaning = 'move' then (r.e ->> 'occurred_at')::timestamptz else w.occurred_at end
+    from repeated r where w.id = r.id and r.meaning in ('move', 'count')
+    returning w.id
+  ),
+  reread as (
+    update public.webhook_events w
+    set delivery_count = w.delivery_count + coalesce((r.e ->> 'deliveries')::integer, 1), last_delivered_at = now(),
+        payment_key = coalesce(r.e ->> 'payment_key', w.payment_key),
+        order_id = coalesce(r.e ->> 'order_id', w.order_id),
+        occurred_at = case when not coalesce(r.is_observation, false) then w.occurred_at
+                           -- The fold has read it.
+                           when w.reason in ('amount_mismatch', 'double_charge')
+                             then greatest(w.occurred_at, (r.e ->> 'occurred_at')::timestamptz)
+                           else (r.e ->> 'occurred_at')::timestamptz end,
+        payload = case when r.is_observation then (r.e ->> 'payload')::jsonb else w.payload end,
+        proof = r.e ->> 'proof', change = nullif(r.e -> 'change', 'null'), claim = nullif(r.e -> 'claim', 'null'),
+        status = r.e ->> 'status', reason = r.e ->> 'reason', last_error = r.e ->> 'last_error',
+        processed = r.e ->> 'status' in ('processed', 'ignored'),
+        processed_at = case when r.e ->> 'status' in ('processed', 'ignored') then now() end,
+        attempts = case when r.meaning = 'ask' then w.attempts else 0 end,
+        waiting_since = case when r.meaning = 'ask' then w.waiting_since else now() end,
+        next_attempt_at = case when r.meaning = 'ask' then w.next_attempt_at
+                               when r.e ->> 'status' = 'pending' then now() end,
+        -- Who is asking Toss about an event that still waits may go on.
+        lease_token = case when r.e ->> 'status' = 'pending' then w.lease_token end,
+        lease_until = case when r.e ->> 'status' = 'pending' then w.lease_until end
+    from repeated r where w.id = r.id and r.meaning in ('ask', 'reopen')
+    returning w.id
   )
-  select d.id, false from delivered_again d where d.is_unfinished;
+  select a.id from reread a
+  union all
+  select r.id from repeated r join counted c on c.id = r.id where r.meaning = 'move';
+end;
+$$;
+
+-- Says for which orders payment events are that name none, and lets the others wait. The orders of all these events.
+create function supatoss.find_orders(p_ids uuid[])
+returns text[]
+language plpgsql
+set search_path = ''
+as $$
+begin
+  -- Which order a payment belongs to may be known from its row or from another event of it.
+  update public.webhook_events w
+  set order_id = coalesce(
+        (select p.order_id from public.payments p where p.payment_key = w.payment_key),
+        (select min(o.order_id collate "C") from public.webhook_events o
+         where o.payment_key = w.payment_key and o.order_id is not null and o.change ->> 'kind' = 'payment'))
+  where w.id = any (p_ids) and w.order_id is null and w.payment_key is not null
+    and w.change ->> 'kind' = 'payment' and w.status = 'processed';
+
+  -- Nobody has said yet which order this is for: it waits until an event or Toss says so.
+  update public.webhook_events w
+  set status = 'pending', reason = 'unknown_order', processed = false, processed_at = null, next_attempt_at = now()
+  where w.id = any (p_ids) and w.order_id is null and w.change ->> 'kind' = 'payment' and w.status = 'processed';
+
+  return (
+    select array_agg(distinct w.order_id) from public.webhook_events w
+    where w.id = any (p_ids) and w.change ->> 'kind' = 'payment' and w.order_id is not null and w.status = 'processed');
+end;
+$$;
+
+-- Events that waited for an order that one of these names. They end as if they had come after it.
+create function supatoss.wake_orphans(p_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+begin
+  update public.webhook_events o
+  set order_id = w.order_id, status = 'processed', reason = null, last_error = null, processed = true,
+      processed_at = now(), attempts = 0, next_attempt_at = null, lease_token = null, lease_until = null
+  from public.webhook_events w
+  where w.id = any (p_ids) and w.order_id is not null and w.change ->> 'kind' = 'payment' and w.status = 'processed'
+    and o.payment_key = w.payment_key and o.order_id is null
+    and o.status = 'pending' and o.reason = 'unknown_order' and o.change ->> 'kind' = 'payment';
 end;
 $$;
 
@@ -106,89 +225,30 @@ as $$
 declare
   v_order_ids text[];
   v_has_orphans boolean;
-  v_has_secrets boolean;
   v_has_settlements boolean;
   v_has_billing boolean;
-  v_event record;
-  v_waiting uuid[];
 begin
   select array_agg(distinct w.order_id) filter (where w.change ->> 'kind' = 'payment' and w.order_id is not null),
          bool_or(w.change ->> 'kind' = 'payment' and w.order_id is null),
-         bool_or(w.change ->> 'kind' = 'payment' and w.change ->> 'secret' is not null),
          bool_or(w.change ->> 'kind' = 'settlement'),
          bool_or(w.change ->> 'kind' = 'billing')
-  into v_order_ids, v_has_orphans, v_has_secrets, v_has_settlements, v_has_billing
+  into v_order_ids, v_has_orphans, v_has_settlements, v_has_billing
   from public.webhook_events w
   where w.id = any (p_ids) and w.status = 'processed';
 
   if v_has_orphans then
-    -- Which order a payment belongs to may be known from its row or from another event of it.
-    update public.webhook_events w
-    set order_id = coalesce(
-          (select p.order_id from public.payments p where p.payment_key = w.payment_key),
-          (select min(o.order_id collate "C") from public.webhook_events o
-           where o.payment_key = w.payment_key and o.order_id is not null and o.change ->> 'kind' = 'payment'))
-    where w.id = any (p_ids) and w.order_id is null and w.payment_key is not null
-      and w.change ->> 'kind' = 'payment' and w.status = 'processed';
-
-    -- Nobody has said yet which order this is for: it waits until an event or Toss says so.
-    update public.webhook_events w
-    set status = 'pending', reason = 'unknown_order', processed = false, processed_at = null, next_attempt_at = now()
-    where w.id = any (p_ids) and w.order_id is null and w.change ->> 'kind' = 'payment' and w.status = 'processed';
-
-    select array_agg(distinct w.order_id) into v_order_ids
-    from public.webhook_events w
-    where w.id = any (p_ids) and w.change ->> 'kind' = 'payment' and w.order_id is not null and w.status = 'processed';
+    v_order_ids := supatoss.find_orders(p_ids);
   end if;
-
   if v_order_ids is not null then
-    -- And those that waited for what one of these events says.
-    update public.webhook_events o
-    set order_id = w.order_id, status = 'processed', reason = null, processed = true, processed_at = now(),
-        next_attempt_at = null
-    from public.webhook_events w
-    where w.id = any (p_ids) and w.order_id is not null and w.change ->> 'kind' = 'payment' and w.status = 'processed'
-      and o.payment_key = w.payment_key and o.order_id is null
-      and o.status = 'pending' and o.reason = 'unknown_order' and o.change ->> 'kind' = 'payment';
-  end if;
-
-  if v_has_secrets then
-    insert into public.payment_secrets as s (order_id, secret, payment_key)
-    select distinct on (w.order_id, w.change ->> 'secret') w.order_id, w.change ->> 'secret', w.payment_key
-    from public.webhook_events w
-    where w.id = any (p_ids) and w.change ->> 'kind' = 'payment' and w.status = 'processed'
-      and w.order_id is not null and w.change ->> 'secret' is not null and w.payment_key is not null
-    order by w.order_id, w.change ->> 'secret', w.payment_key collate "C"
-    on conflict (order_id, secret) do update set payment_key = excluded.payment_key
-      where s.payment_key is null or excluded.payment_key collate "C" < s.payment_key collate "C";
-  end if;
-
-  if v_order_ids is not null then
+    perform supatoss.wake_orphans(p_ids);
     perform supatoss.project_payments(v_order_ids);
   end if;
-
   if v_has_settlements then
     perform supatoss.project_settlements(p_ids);
   end if;
-
-  if not coalesce(v_has_billing, false) then
-    return;
+  if v_has_billing then
+    perform supatoss.project_subscriptions(p_ids);
   end if;
-  v_waiting := p_ids;
-  for v_event in
-    select w.id, w.change, w.occurred_at, w.event_key from public.webhook_events w
-    where w.id = any (p_ids) and w.change ->> 'kind' = 'billing' and w.status = 'processed'
-    order by w.occurred_at, w.event_key collate "C"
-  loop
-    v_waiting := array_remove(v_waiting, v_event.id);
-    if v_event.change ->> 'action' = 'issued' then
-      perform supatoss.apply_billing_key_issued(
-        v_event.change ->> 'customer_key', v_event.change ->> 'billing_key', v_event.occurred_at, v_event.event_key,
-        v_waiting);
-    else
-      perform supatoss.apply_billing_key_deleted(v_event.change ->> 'billing_key', v_event.occurred_at);
-    end if;
-  end loop;
 end;
 $$;
 
@@ -253,9 +313,11 @@ begin
 end;
 $$;
 
--- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. One
--- outcome an event, in order: {event_key, id, outcome: created | duplicate, status, reason}. Errors that a retry can
--- cure are raised, and nothing is stored.
+-- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. An
+-- event: {event_key, event_type, payload (text), proof, status, reason, last_error, payment_key, order_id, occurred_at,
+-- is_observation (Toss answered it, at occurred_at), change, claim, transmission_id, transmission_time,
+-- transmission_retried_count}. One outcome an event, in order: {event_key, id, outcome: created | duplicate, status,
+-- reason}. Errors that a retry can cure are raised, and nothing is stored.
 -- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
 -- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
 -- an index.

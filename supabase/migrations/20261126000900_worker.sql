@@ -25,7 +25,9 @@ as $$
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
            'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
-           'last_error', c.last_error, 'cancel_key', c.change ->> 'cancel_key',
+           'last_error', c.last_error, 'claim', c.claim,
+           'waited_seconds', extract(epoch from now() - c.waiting_since)::double precision,
+           'cancel_key', c.change ->> 'cancel_key',
            'cancel_request', c.change ->> 'cancel_request',
            -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
            'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text
@@ -90,26 +92,37 @@ begin
 end;
 $$;
 
--- What we hold that can vouch for an unsigned event: secrets of the order, whether we know the billing key, and which
--- payment a cancel belongs to.
-create function public.read_webhook_event_vouchers_v1(
-  order_id text, payment_key text, billing_key text, cancel_key text, cancel_request text)
+-- Which keys we hold: the payment keys that proven events name for an order, the newest first, and the one in its row
+-- (which the application may have made up); whether a billing key is one of ours; which payment a cancel belongs to.
+create function public.read_known_keys_v1(order_id text, billing_key text, cancel_key text, cancel_request text)
 returns jsonb
 language sql stable
 set search_path = ''
 as $$
   select jsonb_build_object(
-    'secrets', (
-      select coalesce(jsonb_agg(distinct s.secret), '[]'::jsonb) from public.payment_secrets s
-      where s.order_id = $1 and ($2 is null or s.payment_key is null or s.payment_key = $2)),
-    'holds_billing_key', $3 is not null and (
-      exists (select 1 from public.subscriptions s where s.billing_key = $3)
+    'payment_keys', (
+      select coalesce(jsonb_agg(k.payment_key order by k.latest_at desc nulls last, k.payment_key collate "C"),
+                      '[]'::jsonb)
+      from (
+        select w.payment_key, max(w.occurred_at) as latest_at
+        from public.webhook_events w
+        where w.order_id = $1 and w.payment_key is not null and w.proof is not null
+        group by w.payment_key
+        order by 2 desc nulls last limit 20
+      ) k),
+    'paid_keys', (
+      select coalesce(jsonb_agg(distinct w.payment_key), '[]'::jsonb) from public.webhook_events w
+      where w.order_id = $1 and w.payment_key is not null and w.proof is not null
+        and w.change ->> 'kind' = 'payment' and w.change ->> 'status' = 'DONE'),
+    'row_payment_key', (select p.payment_key from public.payments p where p.order_id = $1),
+    'holds_billing_key', $2 is not null and (
+      exists (select 1 from public.subscriptions s where s.billing_key = $2)
       or exists (select 1 from public.webhook_events w
-                 where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = $3)),
+                 where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = $2)),
     'cancel_payment_key', (
       select min(p.payment_key collate "C") from public.payments p
-      where p.cancels @> jsonb_build_array(jsonb_build_object('transactionKey', $4))
-         or p.cancels @> jsonb_build_array(jsonb_build_object('cancelRequestId', $5))))
+      where p.cancels @> jsonb_build_array(jsonb_build_object('transactionKey', $3))
+         or p.cancels @> jsonb_build_array(jsonb_build_object('cancelRequestId', $4))))
 $$;
 
 -- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its
@@ -131,15 +144,15 @@ as $$
   ) o
 $$;
 
--- Age in seconds of the event that waits longest for Toss; null when none waits. One step in an index of pending
--- events alone.
+-- Age in seconds of the event that waits longest for Toss; null when none waits. Claims that Toss does not bear out
+-- are not among them: anybody can make one wait for a day. One step in an index of waiting events alone.
 create function public.supatoss_oldest_waiting_seconds_v1()
 returns double precision
 language sql stable
 set search_path = ''
 as $$
   select extract(epoch from now() - min(w.waiting_since))::double precision
-  from public.webhook_events w where w.status = 'pending'
+  from public.webhook_events w where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees'
 $$;
 
 -- Retention: the payload of what is finished goes after a time, the key row stays, so a late duplicate is still a

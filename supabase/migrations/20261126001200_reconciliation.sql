@@ -184,7 +184,11 @@ begin
   select v_id, t.item ->> 'subject', t.item ->> 'kind', (t.item ->> 'day')::date, t.item ->> 'payment_key',
          t.item ->> 'order_id', t.item ->> 'transaction_key', t.item -> 'ours', t.item -> 'theirs',
          t.item ->> 'outcome', t.item ->> 'reason', (t.item ->> 'event_id')::uuid
-  from unnest(findings) as t (item)
+  -- Two odd rows of Toss's may look alike; the later finding about a subject counts.
+  from (
+    select distinct on (u.item ->> 'subject') u.item from unnest(findings) with ordinality as u (item, place)
+    order by u.item ->> 'subject', u.place desc
+  ) t
   on conflict (reconciliation_id, subject) do update set
     kind = excluded.kind, day = excluded.day, payment_key = excluded.payment_key, order_id = excluded.order_id,
     transaction_key = excluded.transaction_key, ours = excluded.ours, theirs = excluded.theirs,

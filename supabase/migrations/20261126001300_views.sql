@@ -10,7 +10,8 @@ select
   (select count(*) from public.webhook_events w where w.status = 'failed') as failed,
   (select count(*) from public.webhook_events w where w.status = 'pending') as pending,
   (select extract(epoch from now() - min(w.waiting_since))::bigint
-   from public.webhook_events w where w.status = 'pending') as oldest_waiting_seconds,
+   from public.webhook_events w
+   where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees') as oldest_waiting_seconds,
   (select count(*) from public.alerts a where a.ended_at is null) as open_alerts,
   (select max(r.finished_at) from public.reconciliations r where r.status = 'finished') as last_reconciled_at
 -- Counts of rows that one may not see are still counts: where somebody granted the view, it is empty.

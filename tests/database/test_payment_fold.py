@@ -30,14 +30,14 @@ def histories(draw: st.DrawFn) -> list[Row]:
         extra: Row = {}
         if status == "PARTIAL_CANCELED":
             extra = {"cancels": [cancel(f"t{index}", 1000, second)], "balanceAmount": 9000 - 1000 * index}
+            if draw(st.booleans()):
+                extra = {"totalAmount": None, "currency": None}  # A DEPOSIT_CALLBACK has no amounts.
         if status == "ABORTED":
             extra = {"failure": {"code": f"CODE_{index}", "message": "거절"}}
         if draw(st.booleans()):
             extra["method"] = draw(st.sampled_from(["카드", "가상계좌"]))
         if draw(st.integers(0, 5)) == 0:
             extra["totalAmount"] = 9999
-        if draw(st.integers(0, 5)) == 0:
-            extra["secret"] = "ps_1"
         key = draw(st.sampled_from(["key-1", "key-1", "key-2", None]))
         event = payment_event(status, second, key=key, **extra)
         if draw(st.integers(0, 6)) == 0:
@@ -51,6 +51,10 @@ APPLICATION_ROWS: list[Row | None] = [
     {},
     {"payment_status": "DONE", "payment_key": "key-1", "approved_at": moment(1)},
     {"payment_status": "DONE", "approved_at": moment(2)},
+    {"payment_status": "DONE", "approved_at": moment(2 + 9 * 3600)},
+    {"payment_status": "DONE", "payment_key": "key-2"},
+    {"payment_status": "PARTIAL_CANCELED", "canceled_at": moment(2)},
+    {"payment_status": "WAITING_FOR_DEPOSIT", "payment_key": "key-1"},
     {"payment_status": "CANCELED", "payment_key": "key-1", "canceled_at": moment(3)},
     {"payment_status": "FAILED", "failure_code": "MINE"},
 ]

@@ -133,6 +133,47 @@ def test_what_the_application_inserts_meanwhile_is_not_lost(
     assert (database.payment()["amount"], database.payment()["payment_status"]) == (12345, "PENDING")
 
 
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_a_row_that_appears_while_a_batch_waits_keeps_its_price(
+    database: Database, second: Database, observer: psycopg.Connection[Any], is_one_batch: bool
+) -> None:
+    events = [payment_event("WAITING_FOR_DEPOSIT", 0, totalAmount=100), payment_event("DONE", 10, totalAmount=100)]
+    neighbour = payment_event("DONE", 10, order="order-2", key="key-2")
+    with database.connection.transaction():
+        database.insert_payment(amount=9900)
+        other = Step(second, neighbour, *(events if is_one_batch else events[1:]))
+        assert other.is_waiting(observer)
+    reasons = [(outcome["status"], outcome["reason"]) for outcome in other.finish()]
+    assert reasons[-1] == ("failed", "amount_mismatch")
+    assert set(reasons[:-1]) == {("processed", None)}
+    payment = database.payment()
+    assert (payment["amount"], payment["application_state"]["amount"]) == (9900, 9900)
+    assert payment["payment_status"] == ("WAITING_FOR_DEPOSIT" if is_one_batch else "PENDING")
+    assert database.payment("order-2")["payment_status"] == "DONE"
+
+
+def test_a_billing_key_is_deleted_while_the_next_one_is_issued(
+    database: Database, second: Database, observer: psycopg.Connection[Any]
+) -> None:
+    issued = [
+        {
+            "eventType": "BILLING_KEY_ISSUED",
+            "data": {"billingKey": f"bk-{n}", "customerKey": "c", "issuedAt": f"2026-01-0{n}T00:00:00Z"},
+        }
+        for n in (1, 2)
+    ]
+    deleted = {"eventType": "BILLING_DELETED", "createdAt": "2026-01-03T00:00:00", "data": {"billingKey": "bk-1"}}
+    database.record(issued[0])
+    with database.connection.transaction():
+        database.record(issued[1])
+        other = Step(second, deleted)
+        assert other.is_waiting(observer)
+    other.finish()
+    assert database.rows("select billing_key, status from subscriptions") == [
+        {"billing_key": "bk-2", "status": "ACTIVE"}
+    ]
+
+
 def test_an_event_without_an_order_and_the_one_that_names_it(
     database: Database, second: Database, observer: psycopg.Connection[Any]
 ) -> None:

@@ -18,7 +18,7 @@ from tests.database.support import Database, Row, cancel, payment_event, record_
 from tests.database.test_worker_functions import DONE, claim, deposit, settle
 
 ALL = ("processed", "ignored", "pending", "failed")
-PROJECTIONS = ("payments", "payment_secrets", "subscriptions", "settlements")
+PROJECTIONS = ("payments", "subscriptions", "settlements")
 
 
 @pytest.fixture
@@ -177,15 +177,6 @@ def test_what_was_recorded_by_toss_s_answer_is_not_read_from_the_body(database: 
     database.connection.execute("update payments set amount = 10000")
     assert replayed(database, ids(database))[0].status == "processed"
     assert (database.payment()["amount"], database.payment()["payment_status"]) == (10000, "DONE")
-
-
-def test_a_secret_never_vouches_for_money_in_a_replay_either(database: Database) -> None:
-    record = record_of(payment_event("DONE", 10, secret="ps_1"))
-    record |= {"proof": "secret", "status": "failed", "reason": "unavailable"}
-    database.record_records([record])
-    (outcome,) = replayed(database, ids(database))
-    assert (outcome.status, outcome.reason) == ("pending", "check_deposit")
-    assert database.rows("select 1 from payments") == []
 
 
 def test_a_type_that_is_known_by_now_gets_its_effect(database: Database) -> None:

@@ -18,7 +18,7 @@ def queries(document: str) -> list[str]:
 
 @pytest.fixture
 def filled(database: Database) -> Database:
-    """An order with a cancel, one whose amount differs, an alert, a replay and a reconciliation."""
+    """An order with a cancel, one whose amount differs, an alert, a replay, a reconciliation and a refused delivery."""
     approved = at(1, offset=True)
     database.record(
         payment_event("DONE", 1, order="order-0001", approvedAt=approved),
@@ -33,6 +33,9 @@ def filled(database: Database) -> Database:
     database.connection.execute("update payments set approved_at = now() where order_id = 'order-0001'")
     database.connection.execute(
         "insert into alerts (rule, subject, started_at, seen_at) values ('backlog', '', now(), now())"
+    )
+    database.connection.execute(
+        "insert into supatoss.refused_deliveries (reason, http_status) values ('invalid_signature', 401)"
     )
     database.connection.execute(
         """insert into operator_actions (event_id, action, actor, reason)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from tests.database.support import Database, Row, at, payment_event
+from tests.database.support import Database, Row, at, payment_event, record_of
 
 
 def deposit(number: int = 1) -> Row:
@@ -123,22 +123,60 @@ def test_a_delivery_that_finishes_an_event_takes_it_from_its_worker(database: Da
     assert database.payment()["payment_status"] == "CANCELED"
 
 
-def test_vouchers(database: Database) -> None:
+def test_known_keys(database: Database) -> None:
     cancels = [{"transactionKey": "t-1", "cancelRequestId": "creq-1", "cancelAmount": 1}]
-    database.record(payment_event("PARTIAL_CANCELED", 10, secret="ps_1", cancels=cancels))
+    database.record(payment_event("PARTIAL_CANCELED", 10, cancels=cancels), payment_event("ABORTED", 5, key="key-0"))
     database.record({"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "bk-1", "customerKey": "c"}})
-    query = "select read_webhook_event_vouchers_v1(%s, %s, %s, %s, %s)"
-    assert database.call(query, "order-1", None, "bk-1", "t-1", None) == {
-        "secrets": ["ps_1"],
+    database.insert_payment(order_id="order-2", payment_key="placeholder-2")
+    query = "select read_known_keys_v1(%s, %s, %s, %s)"
+    assert database.call(query, "order-1", "bk-1", "t-1", None) == {
+        "payment_keys": ["key-1", "key-0"],
+        "paid_keys": [],
+        "row_payment_key": "key-1",
         "holds_billing_key": True,
         "cancel_payment_key": "key-1",
     }
-    assert database.call(query, None, None, None, None, "creq-1")["cancel_payment_key"] == "key-1"
-    assert database.call(query, "order-1", "key-2", "bk-2", "t-2", None) == {
-        "secrets": [],
+    assert database.call(query, None, None, None, "creq-1")["cancel_payment_key"] == "key-1"
+    assert database.call(query, "order-2", "bk-2", "t-2", None) == {
+        "payment_keys": [],
+        "paid_keys": [],
+        "row_payment_key": "placeholder-2",
         "holds_billing_key": False,
         "cancel_payment_key": None,
     }
+
+
+def test_a_payment_that_was_ever_shown_as_paid_is_a_paid_key(database: Database) -> None:
+    database.record(
+        payment_event("DONE", 10), payment_event("WAITING_FOR_DEPOSIT", 20), payment_event("ABORTED", 5, key="k")
+    )
+    assert database.call("select read_known_keys_v1('order-1', null, null, null)")["paid_keys"] == ["key-1"]
+
+
+def test_a_payment_key_that_nothing_proves_is_not_known(database: Database) -> None:
+    database.connection.execute(
+        """insert into webhook_events (event_type, payment_key, order_id, payload)
+           values ('PAYMENT_STATUS_CHANGED', 'key-x', 'order-1', '{}')"""
+    )
+    assert database.call("select read_known_keys_v1('order-1', null, null, null)")["payment_keys"] == []
+
+
+def test_a_claimed_event_says_what_was_claimed_and_since_when_it_waits(database: Database) -> None:
+    database.record_records([record_of(deposit()) | {"claim": {"status": "DONE", "cancels": [], "created_at": None}}])
+    (claimed,) = claim(database)
+    assert claimed["claim"] == {"status": "DONE", "cancels": [], "created_at": None}
+    assert 0 <= claimed["waited_seconds"] < 60
+
+
+def test_an_event_with_nothing_to_apply_can_be_finished(database: Database) -> None:
+    database.record_records([record_of(deposit()) | {"change": None, "reason": "toss_disagrees"}])
+    (claimed,) = claim(database)
+    assert settle(database, claimed, status="processed") == {
+        "outcome": "finished",
+        "status": "processed",
+        "reason": None,
+    }
+    assert database.rows("select 1 from payments") == []
 
 
 def test_overdue_accounts(database: Database) -> None:
