@@ -18,10 +18,13 @@ from supatoss.alerts.rules import Limits
 from supatoss.alerts.watch import Watch, observer_name
 from supatoss.errors import ConfigurationError
 from supatoss.health import Backlog, Readiness, healthz, metrics_routes
+from supatoss.inbox.lookups import Lookups
 from supatoss.inbox.recorder import Recorder
-from supatoss.inbox.verify import Lookups, Verifier
+from supatoss.inbox.refused import RefusedLog
+from supatoss.inbox.verify import Verifier
 from supatoss.inbox.worker import Worker
 from supatoss.ops import operators_page
+from supatoss.reconcile.records import TossRecords
 from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Retention, Schedule
 from supatoss.settings import Settings
@@ -49,21 +52,29 @@ class Loop(Protocol):
 
 
 def create_app(
-    settings: Settings, *, store: Store | None = None, toss: TossClient | None = None, worker: Worker | None = None
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    toss: TossClient | None = None,
+    lookups: Lookups | None = None,
+    worker: Worker | None = None,
+    refused: RefusedLog | None = None,
 ) -> Starlette:
     """The application. Nothing is sent before it starts; its connections are closed when it stops."""
     configure_logging(settings.log_level, settings.log_format)
     store = store or open_store(settings)
     toss = toss or open_toss(settings)
-    worker = worker or Worker(store, toss)
-    loops: list[Loop] = [make_watch(settings, store)]
+    lookups = lookups or Lookups(toss)
+    worker = worker or Worker(store, toss, lookups)
+    refused = refused or RefusedLog(store)
+    loops: list[Loop] = [make_watch(settings, store), refused]
     if settings.worker == "in-process":
-        loops += [worker, make_schedule(settings, store, toss)]
+        loops += [worker, make_schedule(settings, store, toss, lookups)]
     webhook = WebhookEndpoint(
         Verifier(
             store,
             Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
-            Lookups(toss),
+            lookups,
             accepts_unsigned=settings.toss_unsigned == "verify",
             look_up_seconds=settings.toss_timeout_seconds,
         ),
@@ -72,6 +83,7 @@ def create_app(
         settings.max_body_bytes,
         settings.answer_deadline_seconds,
         on_pending=worker.wake,
+        refused=refused,
     )
 
     @asynccontextmanager
@@ -121,10 +133,11 @@ def open_toss(settings: Settings) -> TossClient:
     )
 
 
-def make_schedule(settings: Settings, store: Store, toss: TossClient) -> Schedule:
+def make_schedule(settings: Settings, store: Store, toss: TossClient, lookups: Lookups) -> Schedule:
     """What is done by the clock, as the settings say."""
     days = settings.payload_retention_days
-    return Schedule(Reconciliation(store, toss), settings.reconcile_at, Retention(store, days) if days else None)
+    reconciliation = Reconciliation(store, toss, records=TossRecords(toss, lookups=lookups))
+    return Schedule(reconciliation, settings.reconcile_at, Retention(store, days) if days else None)
 
 
 def make_watch(settings: Settings, store: Store) -> Watch:

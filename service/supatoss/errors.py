@@ -33,7 +33,7 @@ class Reason(StrEnum):
     SOURCE_NOT_ALLOWED = "source_not_allowed"
     NOTHING_VOUCHES = "nothing_vouches"
     UNKNOWN_TO_TOSS = "unknown_to_toss"
-    CONTRADICTED_BY_TOSS = "contradicted_by_toss"
+    SECRET_DIFFERS = "secret_differs"  # noqa: S105 - the name of a reason, not a secret
     UNKNOWN_BILLING_KEY = "unknown_billing_key"
     UNKNOWN_CANCEL = "unknown_cancel"
     NOT_UTF8 = "not_utf8"

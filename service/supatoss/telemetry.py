@@ -19,8 +19,12 @@ log_output = LogWriter()
 
 DELIVERIES = Counter(
     "supatoss_deliveries_total",
-    "Deliveries by outcome: created, duplicate, rejected or failed; reason is empty for created and duplicate.",
+    "Deliveries by outcome: created, duplicate, acknowledged, rejected or failed; only the last two have a reason.",
     ["outcome", "reason"],
+)
+REFUSED_UNLOGGED = Counter(
+    "supatoss_refused_unlogged_total",
+    "Refused and acknowledged deliveries beyond what the log of refused deliveries takes in a second.",
 )
 DELIVERY_SECONDS = Histogram(
     "supatoss_delivery_seconds",

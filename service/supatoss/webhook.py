@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
 from supatoss.inbox.event import EventStatus
 from supatoss.inbox.recorder import Recorder
+from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.verify import Verifier
 from supatoss.store.recording import RecordedEvent
 from supatoss.telemetry import DELIVERIES, DELIVERY_SECONDS, EVENTS_FAILED, describe
@@ -63,13 +64,18 @@ class SourceFilter:
         """Whether the sender's address is on the list; an empty list allows all."""
         if not self.allowed:
             return True
-        peer = request.client.host if request.client else ""
-        told = request.headers.getlist(self.header) if self.header else [peer]
         try:
-            (address,) = map(ipaddress.ip_address, told)
+            address = ipaddress.ip_address(self.address(request))
         except ValueError:
             return False
         return any(address in network for network in self.allowed)
+
+    def address(self, request: Request) -> str:
+        """The sender's address; empty where the header is missing, or there more than once."""
+        if not self.header:
+            return request.client.host if request.client else ""
+        told = request.headers.getlist(self.header)
+        return told[0] if len(told) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class WebhookEndpoint:
     max_body_bytes: int
     deadline_seconds: float
     on_pending: Callable[[], None]
+    refused: RefusedLog
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one delivery, whatever it is, as an ASGI application."""
@@ -99,6 +106,7 @@ class WebhookEndpoint:
                 recorded = await self._accept(_delivery(request, body), received_at)
         except DeliveryError as error:
             response = _reject(error)
+            self._note(request, received_at, body, error.reason.value, response)
             _log_answer(started, response, "rejected", error.reason)
         except NotStored as error:
             response = _not_stored()
@@ -121,15 +129,32 @@ class WebhookEndpoint:
             response = _not_stored()
             _log_answer(started, response, "failed", Reason.INTERNAL)
         else:
-            response = _stored(recorded)
-            _log_answer(started, response, recorded.outcome, recorded=recorded)
+            response = _stored(recorded) if recorded else JSONResponse({"status": "acknowledged"})
+            if recorded is None:
+                self._note(request, received_at, body, "acknowledged", response)
+            _log_answer(started, response, recorded.outcome if recorded else "acknowledged", recorded=recorded)
         return response
 
-    async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent:
-        recorded = await self.recorder.record(await self.verifier.verify(delivery, received_at))
-        if recorded.status == EventStatus.PENDING:
+    def _note(
+        self, request: Request, received_at: dt.datetime, body: bytes | None, reason: str, response: Response
+    ) -> None:
+        self.refused.note(
+            received_at,
+            body or b"",
+            reason=reason,
+            http_status=response.status_code,
+            source_address=self.source.address(request),
+        )
+
+    async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent | None:
+        """The event that was recorded, of two the one that still waits; None where nothing is to be recorded."""
+        events = await self.verifier.verify(delivery, received_at)
+        recorded = await asyncio.gather(*map(self.recorder.record, events))
+        if not recorded:
+            return None
+        if recorded[-1].status == EventStatus.PENDING:
             self.on_pending()
-        return recorded
+        return recorded[-1]
 
     async def _read(self, request: Request) -> bytes:
         if not self.source.is_allowed(request):

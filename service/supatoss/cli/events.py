@@ -15,6 +15,7 @@ import typer
 
 from supatoss.cli.options import Since, read_moment, show_moment, takes_filter
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
+from supatoss.cli.refused import refused
 from supatoss.cli.session import run_session
 from supatoss.errors import NotAllowed
 
@@ -277,3 +278,4 @@ events.command()(show)
 events.command()(tail)
 events.command()(replay)
 events.command()(ignore)
+events.command()(refused)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from supatoss.inbox.claims import Claim
 from supatoss.toss.delivery import Body, Delivery
 from supatoss.toss.events import Event
 from supatoss.toss.fields import parse_time
@@ -15,7 +16,6 @@ class Proof(StrEnum):
     """Why an event counts as genuine."""
 
     SIGNATURE = "signature"
-    SECRET = "secret"  # noqa: S105 - the name of a proof, not a secret
     TOSS_API = "toss_api"
     BILLING_KEY = "billing_key"
     OPERATOR = "operator"
@@ -39,6 +39,8 @@ class EventReason(StrEnum):
     MALFORMED = "malformed"
     CHECK_DEPOSIT = "check_deposit"
     FIND_PAYMENT = "find_payment"
+    TOSS_DISAGREES = "toss_disagrees"
+    NOT_BORNE_OUT = "not_borne_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Meaning:
     occurred_at: dt.datetime | None = None
     observed_at: dt.datetime | None = None
     """When Toss was asked, if the change is Toss's answer; it overrides the times that the event claims."""
+    claim: Claim | None = field(default=None, repr=False)
+    """What is to be compared with Toss's answers, while the event is pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ class NewEvent:
             "payment_key": meaning.payment_key,
             "order_id": meaning.order_id,
             "occurred_at": occurred_at.isoformat(),
+            "is_observation": meaning.observed_at is not None,
             "change": meaning.change,
+            "claim": meaning.claim.to_json() if meaning.claim else None,
             "transmission_id": self.delivery.transmission_id if self.delivery else None,
             "transmission_time": sent_at.isoformat() if sent_at else None,
             "transmission_retried_count": self.delivery.retried_count if self.delivery else None,

@@ -3,7 +3,7 @@
 A change is a JSON object that the SQL function record_webhook_events_v1 applies. Its kinds:
 
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
-  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels, secret; is_first: true if the event
+  requested_at, approved_at, canceled_at, failure_code, failure_message, cancels; is_first: true if the event
   sorts before all others, whenever it was sent
 - cancel: cancel_key, cancel_request; never applied, only kept until its payment is found
 - billing: action (issued | deleted), billing_key, customer_key
@@ -72,8 +72,9 @@ def interpret_payment(payment: Payment) -> Meaning:
     """What a Payment object means for its row, whether it came in an event or from Toss's API."""
     named = payment.status
     if named is None or named not in PaymentStatus.__members__:
+        # Nobody knows what a new status means for the money, so a person has to look.
         return Meaning(
-            EventStatus.IGNORED if named else EventStatus.FAILED,
+            EventStatus.FAILED,
             reason=EventReason.UNKNOWN_STATUS if named else EventReason.MALFORMED,
             error=f"data.status: {(named or 'missing')[:50]} is none of {', '.join(PaymentStatus)}",
             payment_key=payment.payment_key,
@@ -102,7 +103,6 @@ def interpret_payment(payment: Payment) -> Meaning:
         failure_code=failure.code or payment.failure_code,
         failure_message=failure.message or payment.failure_message,
         cancels=payment.cancels or None,
-        secret=payment.secret,
     )
     return Meaning(
         EventStatus.PROCESSED,
@@ -123,18 +123,17 @@ def _own_time(
 
 
 def _deposit_callback(event: events.DepositCallback) -> Meaning:
-    if event.status == PaymentStatus.DONE:
-        change = _present(kind="payment", status=event.status, secret=event.secret)
-        return Meaning(EventStatus.PENDING, change, EventReason.CHECK_DEPOSIT, order_id=event.order_id)
-    return interpret_payment(Payment(order_id=event.order_id, status=event.status, secret=event.secret))
+    """It has no amounts: a deposit is checked first, and Toss is asked what a partial cancel has left."""
+    if event.status not in (PaymentStatus.DONE, PaymentStatus.PARTIAL_CANCELED):
+        return interpret_payment(Payment(order_id=event.order_id, status=event.status))
+    change = _present(kind="payment", status=event.status)
+    return Meaning(EventStatus.PENDING, change, EventReason.CHECK_DEPOSIT, order_id=event.order_id)
 
 
 def _deposit(deposit: Deposit) -> Meaning:
     return Meaning(
         EventStatus.PENDING,
-        _present(
-            kind="payment", status=PaymentStatus.DONE.value, approved_at=deposit.deposited_at, secret=deposit.secret
-        ),
+        _present(kind="payment", status=PaymentStatus.DONE.value, approved_at=deposit.deposited_at),
         EventReason.CHECK_DEPOSIT,
         payment_key=deposit.payment_key,
         order_id=deposit.order_id,
@@ -174,7 +173,7 @@ def _payout(event: events.PayoutChanged) -> Meaning:
             seller_id=payout.destination,
             amount=amount.value,
             pay_out_amount=amount.value,
-            currency=_currency(amount.currency),
+            currency=amount.currency,
             paid_out_date=payout.payout_date,
             requested_at=payout.requested_at,
             settled_at=event.created_at if is_completed else None,
@@ -246,7 +245,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return plain_number(value) if isinstance(value, Decimal) else value
-
-
-def _currency(value: object) -> str | None:
-    return value if isinstance(value, str) and len(value) == 3 else None

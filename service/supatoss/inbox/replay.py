@@ -10,11 +10,10 @@ from typing import Any
 from supatoss.errors import NotAllowed, NotReadable
 from supatoss.inbox.event import EventReason, EventStatus, Meaning, Proof
 from supatoss.inbox.interpret import interpret
-from supatoss.inbox.verify import claim_of
 from supatoss.store import Store
 from supatoss.store.events import MAX_PAGE_EVENTS, EventFilter, EventOutcome, StoredEvent
 from supatoss.toss.delivery import read_body
-from supatoss.toss.events import Event, parse_event
+from supatoss.toss.events import parse_event
 
 EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
@@ -68,14 +67,14 @@ def reinterpret(event: StoredEvent) -> ReplayRecord | Refusal:
     if event.payload in EMPTY_PAYLOADS:
         return Refusal.PAYLOAD_EMPTIED
     if event.proof in (Proof.TOSS_API, Proof.OPERATOR):
-        # The stored change came from Toss or an operator; the body was only a claim.
-        return ReplayRecord(event, EventStatus.PROCESSED) if event.change else _wait(event, EventReason.FIND_PAYMENT)
+        # The stored change came from Toss or an operator; without one, Toss did not show what the delivery claimed.
+        return ReplayRecord(event, EventStatus.PROCESSED) if event.change else _wait(event, EventReason.TOSS_DISAGREES)
     try:
         body = read_body((event.payload or "").encode())
     except NotReadable:
         return Refusal.NOT_READABLE
     parsed = parse_event(body.fields)
-    meaning = _meaning(parsed, event.proof)
+    meaning = interpret(parsed)
     if meaning.status is EventStatus.PENDING:
         return (
             ReplayRecord(event, EventStatus.PROCESSED)
@@ -90,15 +89,6 @@ def reinterpret(event: StoredEvent) -> ReplayRecord | Refusal:
         meaning,
         parsed.created_at or meaning.occurred_at,
     )
-
-
-def _meaning(parsed: Event, proof: str) -> Meaning:
-    """A secret proves who sent it, never a deposit: that is confirmed with Toss's API, as on delivery."""
-    meaning = interpret(parsed)
-    claim = claim_of(parsed)
-    if proof == Proof.SECRET and claim is not None and claim.is_deposit and meaning.change is not None:
-        return replace(meaning, status=EventStatus.PENDING, reason=EventReason.CHECK_DEPOSIT)
-    return meaning
 
 
 def _holds_an_answer(event: StoredEvent) -> bool:

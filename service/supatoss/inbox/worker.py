@@ -7,83 +7,25 @@ import json
 import random
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import structlog
 
 from supatoss.errors import SupatossError, TossError, TossNotFound, TossRefused
-from supatoss.inbox.event import EventReason, EventStatus, Meaning, NewEvent, Proof
-from supatoss.inbox.verify import observed
+from supatoss.inbox.attempt import AttemptResult, CannotFinish, again, next_delay_seconds
+from supatoss.inbox.claims import Claim
+from supatoss.inbox.event import EventReason, EventStatus, NewEvent, Proof
+from supatoss.inbox.lookups import Lookups
+from supatoss.inbox.observe import is_final, observation, observed
 from supatoss.store import Store
-from supatoss.store.recording import ClaimedEvent, OverdueAccount
+from supatoss.store.recording import NOTHING_KNOWN, ClaimedEvent, OverdueAccount
 from supatoss.telemetry import ATTEMPTS, describe
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
 from supatoss.toss.fields import PaymentStatus
 from supatoss.toss.models import PaymentAnswer
-
-MAX_ATTEMPTS = 12
-"""The eleven waits add up to about three hours: longer than any outage on Toss's status page, and short enough that a
-person hears of it the same day."""
-
-FIRST_DELAY_SECONDS = 5.0
-MAX_DELAY_SECONDS = 3600.0
-
-
-def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0) -> float | None:
-    """Seconds until the next attempt after this many, None if there is none.
-
-    Doubles from 5 s to an hour. `dice` in [0, 1) spreads it over the upper half, so that events that failed together
-    aren't retried together. `at_least_seconds` is Toss's Retry-After.
-    """
-    if attempts >= MAX_ATTEMPTS:
-        return None
-    delay: float = min(FIRST_DELAY_SECONDS * 2.0 ** max(attempts - 1, 0), MAX_DELAY_SECONDS)
-    return max(delay * (0.5 + dice / 2), at_least_seconds)
-
-
-class CannotFinish(SupatossError):
-    """An event that no further attempt can finish: it needs manual review."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
-        super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptResult:
-    """The result of one attempt, as finish_webhook_event_v1 takes it."""
-
-    status: EventStatus
-    reason: str | None = None
-    last_error: str | None = None
-    delay_seconds: float | None = None
-    meaning: Meaning | None = None
-
-    def to_text(self, event: ClaimedEvent) -> str:
-        """The JSON text for one claimed event."""
-        meaning = self.meaning
-        fields: dict[str, Any] = {
-            "event": event.id,
-            "lease": event.lease,
-            "status": self.status.value,
-            "reason": self.reason,
-            "last_error": self.last_error,
-            "delay_seconds": self.delay_seconds,
-        }
-        if meaning:
-            observed_at = meaning.observed_at
-            fields |= {
-                "change": meaning.change,
-                "payment_key": meaning.payment_key,
-                "order_id": meaning.order_id,
-                "occurred_at": observed_at.isoformat() if observed_at else None,
-            }
-        return json.dumps(fields, ensure_ascii=False)
-
 
 BATCH = 8
 """Events claimed at once; each calls Toss once or twice, and test keys allow 100 calls a minute."""
@@ -109,9 +51,10 @@ _log = structlog.get_logger("supatoss.worker")
 class Worker:
     """A loop over pending events. `run` ends after `stop`, once the claimed events are finished."""
 
-    def __init__(self, store: Store, toss: TossClient) -> None:
+    def __init__(self, store: Store, toss: TossClient, lookups: Lookups) -> None:
         self._store = store
         self._toss = toss
+        self._lookups = lookups
         self._woken = asyncio.Event()
         self._is_stopping = False
 
@@ -163,7 +106,7 @@ class Worker:
         expired = 0
         for account in overdue:
             try:
-                answer = await self._toss.payment(account.payment_key, timeout_seconds=LOOK_UP_SECONDS)
+                answer = await self._lookups.payment(account.payment_key, LOOK_UP_SECONDS)
             except TossError as error:
                 _log.warning("overdue account not looked up", order_id=account.order_id, error=str(error))
                 continue
@@ -179,11 +122,13 @@ class Worker:
 
     async def _finish(self, event: ClaimedEvent) -> None:
         try:
-            result = _processed(await self._answer(event))
+            claim = Claim.from_json(event.claim) if event.claim else Claim()
+            claim = replace(claim, payment_key=event.payment_key, order_id=event.order_id)
+            result = await self._judge(event, claim, await self._answer(event, claim))
         except CannotFinish as problem:
             result = AttemptResult(EventStatus.FAILED, problem.reason, str(problem))
         except TossError as error:
-            result = _again(event, error)
+            result = _again(event, error.outcome, str(error), EventStatus.FAILED, error.retry_after_seconds or 0.0)
         finished = await self._store.finish_event(result.to_text(event))
         ATTEMPTS.labels(finished.status or finished.outcome, finished.reason or "").inc()
         log = _log.error if finished.status == EventStatus.FAILED else _log.info
@@ -198,13 +143,35 @@ class Worker:
             error=result.last_error,
         )
 
-    async def _answer(self, event: ClaimedEvent) -> PaymentAnswer:
-        """The payment at Toss, approved first if it still needs that."""
-        answer = await self._look_up(event)
+    async def _judge(self, event: ClaimedEvent, claim: Claim, answer: PaymentAnswer) -> AttemptResult:
+        """What an answer makes of a pending event."""
+        is_unsigned = event.reason == EventReason.TOSS_DISAGREES
+        shown = answer.payment.status
+        if claim.exceeds(answer.payment) or (event.reason == EventReason.CHECK_DEPOSIT and not is_final(answer)):
+            # What nobody signed and Toss never shows was not so; what was signed needs a person.
+            end = EventStatus.IGNORED if is_unsigned else EventStatus.FAILED
+            problem = f"the delivery says {claim.status}, Toss shows {shown}"
+            return _again(event, EventReason.NOT_BORNE_OUT.value, problem, end)
+        meaning = observed(answer)
+        if is_unsigned:
+            # The answer is an event of its own, the same one that the delivery makes when it is sent again.
+            seen = observation(event.event_type, answer, dt.datetime.now(dt.UTC))
+            await self._store.record_webhook_events([seen.to_record()])
+            return AttemptResult(EventStatus.PROCESSED)
+        if meaning.status is not EventStatus.PROCESSED:
+            return AttemptResult(EventStatus.FAILED, meaning.reason.value if meaning.reason else None, meaning.error)
+        return AttemptResult(EventStatus.PROCESSED, meaning=meaning)
+
+    async def _answer(self, event: ClaimedEvent, claim: Claim) -> PaymentAnswer:
+        """The payment at Toss, approved first if a signed deposit still needs that."""
+        answer = await self._look_up(event, claim)
         if event.reason != EventReason.CHECK_DEPOSIT or answer.payment.status != PaymentStatus.IN_PROGRESS:
             return answer
         payment = answer.payment
-        if event.amount is None or payment.payment_key is None or payment.order_id is None:
+        if event.payment_key is None or event.payment_key != payment.payment_key:
+            # Which attempt at the order Toss shows is not documented: never approve one that nobody has named.
+            return answer
+        if event.amount is None or payment.order_id is None:
             raise CannotFinish("no_stored_amount", "the payment needs approval, and no amount is stored for its order")
         amount = Decimal(event.amount)
         if payment.total_amount is not None and payment.total_amount != amount:
@@ -214,24 +181,25 @@ class Worker:
             )
         try:
             return await self._toss.confirm(
-                payment.payment_key, payment.order_id, amount, idempotency_key=_idempotency_key(event)
+                event.payment_key, payment.order_id, amount, idempotency_key=_idempotency_key(event)
             )
         except TossRefused as error:
             if error.code != "ALREADY_PROCESSED_PAYMENT":
                 raise
-            return await self._look_up(event)
+            return await self._look_up(event, claim)
 
-    async def _look_up(self, event: ClaimedEvent) -> PaymentAnswer:
-        payment_key = event.payment_key
-        if not payment_key and event.cancel_key:
-            vouchers = await self._store.read_vouchers(cancel_key=event.cancel_key, cancel_request=event.cancel_request)
-            payment_key = vouchers.cancel_payment_key
-        if payment_key:
-            return await self._toss.payment(payment_key, timeout_seconds=LOOK_UP_SECONDS)
-        if event.order_id:
-            return await self._toss.payment_by_order(event.order_id, timeout_seconds=LOOK_UP_SECONDS)
-        # Another event of the payment may name it later.
-        raise TossNotFound("payment", "the event's payment is not known yet")
+    async def _look_up(self, event: ClaimedEvent, claim: Claim) -> PaymentAnswer:
+        known = NOTHING_KNOWN
+        if claim.payment_key is None and event.cancel_key:
+            known = await self._store.read_known_keys(cancel_key=event.cancel_key, cancel_request=event.cancel_request)
+            claim = replace(claim, payment_key=known.cancel_payment_key)
+        elif claim.payment_key is None and claim.order_id is not None:
+            known = await self._store.read_known_keys(order_id=claim.order_id)
+        answer = await self._lookups.about(claim, known, LOOK_UP_SECONDS)
+        if answer is None:
+            # Another event of the payment may name it later, and Toss's records may lag.
+            raise TossNotFound("payment", "the event's payment is not known yet")
+        return answer
 
 
 def _idempotency_key(event: ClaimedEvent) -> str:
@@ -245,19 +213,11 @@ def _idempotency_key(event: ClaimedEvent) -> str:
     return f"{key}-{event.lease}" if _CONFIRM_REFUSED.search(event.last_error or "") else key
 
 
-def _processed(answer: PaymentAnswer) -> AttemptResult:
-    meaning = observed(answer)
-    if meaning.status is not EventStatus.PROCESSED:
-        return AttemptResult(EventStatus.FAILED, meaning.reason.value if meaning.reason else None, meaning.error)
-    return AttemptResult(EventStatus.PROCESSED, meaning=meaning)
-
-
-def _again(event: ClaimedEvent, error: TossError) -> AttemptResult:
-    """Another attempt later. Refusals are retried too: keys get fixed, and Toss's records catch up."""
-    delay = next_delay_seconds(event.attempts, random.random(), error.retry_after_seconds or 0.0)  # noqa: S311
-    if delay is None:
-        return AttemptResult(EventStatus.FAILED, error.outcome, str(error))
-    return AttemptResult(EventStatus.PENDING, last_error=str(error), delay_seconds=delay)
+def _again(
+    event: ClaimedEvent, reason: str, problem: str, end: EventStatus, at_least_seconds: float = 0.0
+) -> AttemptResult:
+    dice = random.random()  # noqa: S311 - no secret depends on it
+    return again(event, reason, problem, end, dice=dice, at_least_seconds=at_least_seconds)
 
 
 def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:

@@ -7,7 +7,7 @@ from typing import Any
 
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret_payment
-from supatoss.inbox.verify import observed
+from supatoss.inbox.observe import observed
 from supatoss.reconcile.compare import difference, is_suspect
 from supatoss.reconcile.records import TossRecords, Window
 from supatoss.store import Store

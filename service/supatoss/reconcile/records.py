@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from supatoss.errors import TossNotFound, TossRefused, TossUnavailable
+from supatoss.inbox.lookups import Lookups
 from supatoss.store.findings import FindingReason
 from supatoss.toss.client import TossClient
 from supatoss.toss.fields import SEOUL
@@ -27,6 +30,7 @@ STEP_SIZE = 250
 Sleep = Callable[[float], Awaitable[None]]
 
 _DAY = dt.timedelta(days=1)
+_log = structlog.get_logger("supatoss.reconcile")
 
 
 def today(now: dt.datetime) -> dt.date:
@@ -75,8 +79,15 @@ class Window:
 class TossRecords:
     """Lists transactions and looks payments up, with retries: no webhook waits for the answer here."""
 
-    def __init__(self, toss: TossClient, sleep: Sleep = asyncio.sleep, page_size: int = PAGE_SIZE) -> None:
+    def __init__(
+        self,
+        toss: TossClient,
+        sleep: Sleep = asyncio.sleep,
+        page_size: int = PAGE_SIZE,
+        lookups: Lookups | None = None,
+    ) -> None:
         self._toss = toss
+        self._lookups = lookups or Lookups(toss)
         self._sleep = sleep
         self._page_size = page_size
 
@@ -94,16 +105,21 @@ class TossRecords:
             for first in range(0, len(page), STEP_SIZE):
                 part = page[first : first + STEP_SIZE]
                 # Toss takes whole seconds and includes the end; what lies outside belongs to a neighbouring day.
-                kept = [row for row in part if row.transaction_at is None or window.has(row.transaction_at)]
-                yield part[-1].transaction_key, [_record(row) for row in kept]
+                inside = [row for row in part if row.transaction_at is None or window.has(row.transaction_at)]
+                keys = [row.transaction_key for row in part if row.transaction_key]
+                unread = sum(not row.transaction_key for row in inside)
+                if unread:
+                    # Toss documents a key for every row; without one it can't be stored, and must not stop the day.
+                    _log.error("transactions without a key are not compared", transactions=unread)
+                yield keys[-1] if keys else position or "", [_record(row) for row in inside if row.transaction_key]
 
     async def payment(self, payment_key: str) -> PaymentAnswer | FindingReason:
         """The payment, or why there is none to compare with. Raises TossUnavailable and TossMisconfigured."""
-        return await self._look_up(lambda: self._toss.payment(payment_key, timeout_seconds=LOOKUP_SECONDS))
+        return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS))
 
     async def payment_of_order(self, order_id: str) -> PaymentAnswer | FindingReason:
         """As `payment`, by order id."""
-        return await self._look_up(lambda: self._toss.payment_by_order(order_id, timeout_seconds=LOOKUP_SECONDS))
+        return await self._look_up(lambda: self._lookups.payment_by_order(order_id, LOOKUP_SECONDS))
 
     async def payments(self, payment_keys: list[str]) -> list[PaymentAnswer | FindingReason]:
         """As `payment`, for several at once; one without an answer doesn't hold up the others.

@@ -88,7 +88,7 @@ def _read(fields: Mapping[str, Any]) -> Meaning:
 
 def _fee(row: SettlementRow) -> Decimal | None:
     parts = [part.fee for part in row.fees if part.fee is not None]
-    return sum(parts, Decimal(0)) if parts else None
+    return sum(parts, Decimal(0)) if parts else row.fee
 
 
 def _event(change: Mapping[str, Any]) -> NewEvent:

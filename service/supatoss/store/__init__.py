@@ -4,7 +4,8 @@ from supatoss.store.alerts import AlertCalls
 from supatoss.store.events import EventCalls
 from supatoss.store.reconciliation import ReconciliationCalls
 from supatoss.store.recording import RecordingCalls
+from supatoss.store.refused import RefusedCalls
 
 
-class Store(RecordingCalls, EventCalls, AlertCalls, ReconciliationCalls):
+class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls):
     """The calls about every subject, over one connection."""

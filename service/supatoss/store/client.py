@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import anyio
 import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
@@ -49,11 +50,13 @@ class Function(StrEnum):
     SCHEMA_VERSION = "supatoss_schema_version"
 
     RECORD_EVENTS = "record_webhook_events_v1"
-    READ_VOUCHERS = "read_webhook_event_vouchers_v1"
+    READ_KNOWN_KEYS = "read_known_keys_v1"
     CLAIM_EVENTS = "claim_webhook_events_v1"
     FINISH_EVENT = "finish_webhook_event_v1"
     OVERDUE_ACCOUNTS = "supatoss_overdue_accounts_v1"
     EMPTY_PAYLOADS = "supatoss_empty_payloads_v1"
+    NOTE_REFUSED = "supatoss_note_refused_v1"
+    READ_REFUSED = "supatoss_read_refused_v1"
 
     FIND_EVENTS = "find_webhook_events_v1"
     REPLAY_EVENTS = "replay_webhook_events_v1"
@@ -161,8 +164,9 @@ class Connection:
     async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
         for attempt in range(1, tries + 1):
             try:
-                # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever.
-                async with asyncio.timeout(self._timeout_seconds):
+                # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever. A limit of
+                # asyncio could interrupt httpx while it gives up a connection, which would be lost to the pool.
+                with anyio.fail_after(self._timeout_seconds):
                     answer = await self._client.rpc(function.value, dict(arguments)).execute()
             except (TimeoutError, httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
                 problem = _translate(error)

@@ -1,7 +1,7 @@
 """Recording events, and finishing those that wait for Toss: the rows and the calls about them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -24,17 +24,30 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Vouchers:
-    """What we hold that can vouch for an unsigned event."""
+class KnownKeys:
+    """Keys that we hold.
 
-    secrets: tuple[str, ...] = field(repr=False)
+    payment_keys: proven ones of an order, newest first; paid_keys: those that Toss has shown as paid; row_payment_key:
+    that of the order's row.
+    """
+
+    payment_keys: tuple[str, ...]
+    paid_keys: frozenset[str]
+    row_payment_key: str | None
     holds_billing_key: bool
     cancel_payment_key: str | None
 
 
+NOTHING_KNOWN = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key=None)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
-    """A pending event under our lease. amount: what the application stored for its order, as decimal text."""
+    """A pending event under our lease.
+
+    amount: what the application stored for its order, as decimal text. claim: Claim.to_json of its delivery.
+    waited_seconds: since it became pending, on the database's clock.
+    """
 
     id: str
     lease: str
@@ -49,6 +62,8 @@ class ClaimedEvent:
     cancel_key: str | None
     cancel_request: str | None
     amount: str | None
+    claim: Mapping[str, Any] | None
+    waited_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +97,31 @@ class RecordingCalls(Connection):
             raise StoreRefused(f"{Function.RECORD_EVENTS} answered for other events than were sent")
         return recorded
 
-    async def read_vouchers(
+    async def read_known_keys(
         self,
         *,
         order_id: str | None = None,
-        payment_key: str | None = None,
         billing_key: str | None = None,
         cancel_key: str | None = None,
         cancel_request: str | None = None,
-    ) -> Vouchers:
-        """What vouches for an event about these subjects."""
+    ) -> KnownKeys:
+        """The payment keys of an order, whether a billing key is held, and the payment that has a cancel."""
         arguments = {
             "order_id": order_id,
-            "payment_key": payment_key,
             "billing_key": billing_key,
             "cancel_key": cancel_key,
             "cancel_request": cancel_request,
         }
         return await self.call(
-            Function.READ_VOUCHERS,
+            Function.READ_KNOWN_KEYS,
             arguments,
-            lambda row: Vouchers(tuple(row["secrets"]), row["holds_billing_key"], row["cancel_payment_key"]),
+            lambda row: KnownKeys(
+                tuple(row["payment_keys"]),
+                frozenset(row["paid_keys"]),
+                row["row_payment_key"],
+                row["holds_billing_key"],
+                row["cancel_payment_key"],
+            ),
         )
 
     async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:

@@ -3,7 +3,6 @@
 Source: docs.tosspayments.com, core API reference.
 """
 
-import asyncio
 import base64
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,13 +12,14 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import anyio
 import httpx
 
 from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.tls import tls_context
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
-from supatoss.toss.ratelimit import RateLimiter, SingleFlight, TokenBucket, loop_time
+from supatoss.toss.ratelimit import RateLimiter, TokenBucket, loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
 from supatoss.toss.responses import error_in, read_object, read_rows, typed
 from supatoss.urls import TOSS_API_URL, check_url
@@ -88,7 +88,6 @@ class TossClient:
         self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
         self._limiter = RateLimiter(max_in_flight)
         self._buckets: dict[str, TokenBucket] = {}
-        self._look_ups: SingleFlight[PaymentAnswer] = SingleFlight()
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=tls_context(),
@@ -112,17 +111,14 @@ class TossClient:
         await self._http.aclose()
 
     async def payment(self, payment_key: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> PaymentAnswer:
-        """The payment with this key.
-
-        Concurrent look-ups of it share one request, so the answer's asked_at can be before this call.
-        """
-        return await self._look_up(requests.payment(payment_key, timeout_seconds))
+        """The payment with this key."""
+        return await self._payment(requests.payment(payment_key, timeout_seconds))
 
     async def payment_by_order(
         self, order_id: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS
     ) -> PaymentAnswer:
-        """A payment of this order, shared as `payment` is. Toss doesn't document which of several attempts it is."""
-        return await self._look_up(requests.payment_by_order(order_id, timeout_seconds))
+        """A payment of this order. Toss doesn't document which of several attempts it is."""
+        return await self._payment(requests.payment_by_order(order_id, timeout_seconds))
 
     async def confirm(
         self,
@@ -149,12 +145,16 @@ class TossClient:
         keys, is_full = self._keys, True
         while is_full:
             rows, keys = await self._page(requests.transactions(start, end, page_size, starting_after), keys)
-            page = [typed("transactions", Transaction, row) for row in rows]
-            is_full = len(page) >= page_size
-            if is_full and page[-1].transaction_key == starting_after:
+            page = [Transaction.model_validate(row) for row in rows if isinstance(row, dict)]
+            if rows and not page:
+                raise TossUnavailable("transactions", "answered in an unexpected form: no objects")
+            keys_of_page = [row.transaction_key for row in page if row.transaction_key]
+            is_full = len(rows) >= page_size
+            if is_full and keys_of_page[-1:] in ([], [starting_after]):
                 raise TossUnavailable("transactions", "answered the same page again")
+            if keys_of_page:
+                starting_after = keys_of_page[-1]
             if page:
-                starting_after = page[-1].transaction_key
                 yield page
 
     async def settlements(
@@ -177,13 +177,6 @@ class TossClient:
                 yield [typed("settlements", SettlementRow, row) for row in rows]
             number, before = number + 1, rows
 
-    async def _look_up(self, request: TossRequest) -> PaymentAnswer:
-        key = (request.call, *request.expected.values())
-        try:
-            return await self._look_ups.join(key, lambda: self._payment(request), request.timeout_seconds)
-        except TimeoutError:
-            raise TossUnavailable(request.call, "timeout") from None
-
     async def _payment(self, request: TossRequest) -> PaymentAnswer:
         response = await self._send(request, self._keys)
         fields = read_object(request.call, response.body)
@@ -204,7 +197,9 @@ class TossClient:
         re-issued, and a merchant can have several MIDs. "Not found" holds only if every key could look.
         """
         try:
-            async with asyncio.timeout(request.timeout_seconds):
+            # Not asyncio's own: its cancellation would interrupt httpx while it gives up a connection, which then keeps
+            # its place in the pool for ever. httpx shields that work from anyio's.
+            with anyio.fail_after(request.timeout_seconds):
                 return await self._send_with_any(request, keys, loop_time() + request.timeout_seconds)
         except TimeoutError:
             problem = TossUnavailable(request.call, "timeout")

@@ -1,5 +1,6 @@
 """A delivery: one HTTP request from Toss, as received, and how its body is read."""
 
+import codecs
 import hashlib
 import json
 import math
@@ -56,7 +57,8 @@ class Body:
 
 
 def read_body(raw: bytes) -> Body:
-    """Reads any bytes as a body. Raises NotReadable, which says what was expected."""
+    """Reads any bytes as a body; a byte order mark before it is passed over. Raises NotReadable."""
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

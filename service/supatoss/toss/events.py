@@ -14,6 +14,7 @@ from supatoss.toss.models import (
     Cancel,
     DeletedBillingKey,
     Deposit,
+    IssuedAccount,
     IssuedBillingKey,
     OrderPayment,
     Payment,
@@ -116,7 +117,7 @@ class VirtualAccountIssued(Event):
     """Guide only: an account was issued and waits for its deposit."""
 
     TYPE = "VIRTUAL_ACCOUNT_ISSUED"
-    data: Payment
+    data: IssuedAccount
 
 
 class VirtualAccountDeposit(Event):

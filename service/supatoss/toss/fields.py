@@ -115,6 +115,13 @@ def _signed_amount(value: object) -> Decimal | None:
     return exact
 
 
+def _amount_or_none(value: object) -> Decimal | None:
+    try:
+        return _signed_amount(value)
+    except ValueError:
+        return None
+
+
 def _amount(value: object) -> Decimal | None:
     amount = _signed_amount(value)
     if amount is not None and amount < 0:
@@ -137,7 +144,9 @@ BillingKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_len
 CustomerKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=300)]
 TossId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=200)]
 Word = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
-Currency = Annotated[Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None, BeforeValidator(_no_empty_text)]
+Currency = Annotated[str | None, _or_none(core_schema.str_schema(strict=True, pattern="^[A-Z]{1,10}$"))]
+"""A code as Toss writes it. Not always three letters: MUSD was seen (techchat.tosspayments.com)."""
+
 Text = Annotated[str | None, _or_none(core_schema.str_schema(strict=True, min_length=1))]
 PresentText = Annotated[str | None, PlainValidator(_text_or_none)]
 """A field that has to be present; anything but text counts as None."""
@@ -146,6 +155,9 @@ Object = Annotated[dict[str, Any] | None, _or_none(core_schema.is_instance_schem
 Objects = Annotated[list[dict[str, Any]], PlainValidator(_objects)]
 Amount = Annotated[Decimal | None, PlainValidator(_amount)]
 SignedAmount = Annotated[Decimal | None, PlainValidator(_signed_amount)]
+AmountIfReadable = Annotated[Decimal | None, PlainValidator(_amount_or_none)]
+"""Where one odd amount must not stop the reading of all others."""
+
 Time = Annotated[dt.datetime | None, PlainValidator(parse_time)]
 Date = Annotated[dt.date | None, PlainValidator(parse_date)]
 Url = Annotated[str | None, PlainValidator(_url_or_none)]

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from supatoss.toss.fields import (
     Amount,
+    AmountIfReadable,
     BillingKey,
     Currency,
     CustomerKey,
@@ -73,6 +74,21 @@ class Payment(TossModel):
         return self
 
 
+_ACCOUNT_FIELDS = ("accountNumber", "accountType", "bankCode", "bank", "customerName", "depositorName", "dueDate")
+
+
+class IssuedAccount(Payment):
+    """Data of VIRTUAL_ACCOUNT_ISSUED: a payment, with its account as an object or its fields beside the others."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_account(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or isinstance(data.get("virtualAccount"), dict):
+            return data
+        account = {name: data[name] for name in _ACCOUNT_FIELDS if data.get(name) is not None}
+        return {**data, "virtualAccount": account} if account else data
+
+
 class Cancel(TossModel):
     """Toss's Cancel object. Naming its payment is undocumented but possible."""
 
@@ -96,7 +112,7 @@ class Money(TossModel):
     """An amount in units of its currency."""
 
     value: Amount = None
-    currency: Text = None
+    currency: Currency = None
 
 
 class Payout(TossModel):
@@ -177,16 +193,19 @@ class PaymentAnswer:
 
 
 class Transaction(TossModel):
-    """One approval or cancel, listed from the same day on. The sign of a cancel's amount is not documented."""
+    """One approval or cancel, as far as it can be read: one odd row must not stop the reading of a day.
 
-    transaction_key: TossId
-    payment_key: OptionalPaymentKey = None
-    order_id: OptionalOrderId = None
+    Same-day rows are included; Toss doesn't document the sign of a cancel's amount.
+    """
+
+    transaction_key: Text = None
+    payment_key: Text = None
+    order_id: Text = None
     m_id: Text = Field(default=None, alias="mId")
     status: Text = None
     method: Text = None
     currency: Currency = None
-    amount: SignedAmount = None
+    amount: AmountIfReadable = None
     transaction_at: Time = None
     customer_key: Text = Field(default=None, repr=False)
     receipt_url: Text = None
@@ -214,6 +233,8 @@ class SettlementRow(TossModel):
     method: Text = None
     amount: SignedAmount = None
     interest_fee: SignedAmount = None
+    fee: SignedAmount = None
+    """In place of `fees` in some rows (techchat.tosspayments.com)."""
     fees: Annotated[tuple[Fee, ...], BeforeValidator(_empty_if_null)] = ()
     supply_amount: SignedAmount = Field(
         # The reference has one name; the payment object and community copies have the other.

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar
 
 from supatoss.errors import TossUnavailable
 
 WINDOW_SECONDS = 61.0
 """Toss counts by the minute; one second more, because a request arrives later than it was sent."""
-
-T = TypeVar("T")
 
 
 def loop_time() -> float:
@@ -78,51 +75,3 @@ class RateLimiter:
         if self._paused_until > deadline:
             raise TossUnavailable(call, "rate limit", retry_after_seconds=left)
         return left
-
-
-class SingleFlight(Generic[T]):
-    """Concurrent callers with the same key share one piece of work."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
-        self._waiting: dict[asyncio.Task[T], int] = {}
-
-    async def join(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, T]], timeout_seconds: float) -> T:
-        """The result of the work in flight under this key, else of the work that `start` makes.
-
-        A cancelled caller leaves the work to the others; the last one cancels it. Raises what the work raises, and
-        TimeoutError if work that another caller started takes longer than timeout_seconds.
-        """
-        task = self._tasks.get(key)
-        is_mine = task is None
-        if task is None:
-            task = asyncio.create_task(start())
-            task.add_done_callback(lambda done: self._land(key, done))
-            self._tasks[key] = task
-            self._waiting[task] = 0
-        self._waiting[task] += 1
-        try:
-            # Unlike `await task`, waiting for it does not cancel it when the waiter is cancelled.
-            finished, _ = await asyncio.wait((task,), timeout=None if is_mine else timeout_seconds)
-            if not finished:
-                raise TimeoutError
-            return task.result()
-        finally:
-            self._leave(key, task)
-
-    def _leave(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        self._waiting[task] -= 1
-        if self._waiting[task]:
-            return
-        del self._waiting[task]
-        self._forget(key, task)
-        task.cancel()
-
-    def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        self._forget(key, task)
-        if not task.cancelled():
-            task.exception()  # marks it as retrieved: all waiters may have gone
-
-    def _forget(self, key: Hashable, task: asyncio.Task[T]) -> None:
-        if self._tasks.get(key) is task:
-            del self._tasks[key]

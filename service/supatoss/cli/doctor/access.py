@@ -18,7 +18,6 @@ NAME = "public key"
 TABLES = (
     "webhook_events",
     "payments",
-    "payment_secrets",
     "subscriptions",
     "settlements",
     "operator_actions",
@@ -35,9 +34,9 @@ TABLES = (
 ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
     {
         Function.RECORD_EVENTS: {"events": "-"},
-        Function.READ_VOUCHERS: dict.fromkeys(
-            ("order_id", "payment_key", "billing_key", "cancel_key", "cancel_request")
-        ),
+        Function.READ_KNOWN_KEYS: dict.fromkeys(("order_id", "billing_key", "cancel_key", "cancel_request")),
+        Function.NOTE_REFUSED: {"deliveries": "[]"},
+        Function.READ_REFUSED: {"max_deliveries": 0, "before_id": None},
         Function.CLAIM_EVENTS: {"max_events": 0, "lease_seconds": 1},
         Function.FINISH_EVENT: {"attempt": "-"},
         Function.FIND_EVENTS: {"query": "-"},

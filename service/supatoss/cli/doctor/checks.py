@@ -204,7 +204,9 @@ ADDRESS = "public address"
 READY = "public /readyz"
 WEBHOOK = "public webhook"
 
-_BODY = b'{"eventType":"supatoss.doctor"}'
+_BODY = b'{"eventType":"payout.changed"}'
+"""Toss signs this type, so without a signature it is refused at once; an unknown type would be answered 200."""
+
 _WRONG_SIGNATURE = {SIGNATURE_HEADER: "0" * 64, TIME_HEADER: "2026-01-01T00:00:00+09:00"}
 _TUNNEL = "Toss needs a public https address: deploy, or register a tunnel's URL and set PUBLIC_URL to it"
 

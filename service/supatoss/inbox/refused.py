@@ -1,0 +1,118 @@
+"""The bounded log of deliveries that were not believed: refused, or acknowledged without proof.
+
+It is what an operator looks at first after a key was rotated. Whoever sends them decides how many there are, so few of
+them a second are written, the database keeps the newest thousand, and the rest is only counted.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from supatoss.errors import NotReadable, StoreError
+from supatoss.masking import mask_json
+from supatoss.store import Store
+from supatoss.store.refused import RefusedDelivery
+from supatoss.telemetry import REFUSED_UNLOGGED
+from supatoss.toss.delivery import read_body
+from supatoss.toss.events import parse_event
+
+MAX_PER_SECOND = 5
+"""18,000 an hour at most, whatever is sent; a person reads the newest few."""
+
+MAX_BODY_BYTES = 8 * 1024
+"""Of a body: twice Toss's longest documented one."""
+
+FLUSH_SECONDS = 1.0
+MAX_WAITING = 50
+"""Deliveries that wait to be written: ten seconds of a database that is away."""
+
+_log = structlog.get_logger("supatoss.refused")
+
+
+class RefusedLog:
+    """Takes notes without waiting, and writes them once a second until `stop`."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[RefusedDelivery] = []
+        self._taken_at: deque[float] = deque(maxlen=MAX_PER_SECOND)
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def note(
+        self,
+        received_at: dt.datetime,
+        body: bytes,
+        *,
+        reason: str,
+        http_status: int,
+        source_address: str,
+    ) -> None:
+        """Keeps one delivery in mind, unless there were too many just now."""
+        now = self._clock()
+        is_full = len(self._taken_at) == MAX_PER_SECOND and now - self._taken_at[0] < 1.0
+        if is_full or len(self._waiting) >= MAX_WAITING:
+            REFUSED_UNLOGGED.inc()
+            return
+        self._taken_at.append(now)
+        text = body[:MAX_BODY_BYTES].decode("utf-8", errors="replace").replace("\x00", "\ufffd")
+        self._waiting.append(RefusedDelivery(received_at, _type_of(body), reason, http_status, source_address, text))
+        self._woken.set()
+
+    async def flush(self) -> int:
+        """Writes what waits: how many. Raises StoreError; then it waits on."""
+        waiting = self._waiting[:]
+        if not waiting:
+            return 0
+        await self._store.note_refused(waiting)
+        del self._waiting[: len(waiting)]
+        return len(waiting)
+
+    async def run(self) -> None:
+        """Writes until `stop`, then what is left."""
+        while not self._stopping.is_set():
+            await self._woken.wait()
+            self._woken.clear()
+            await self._try_to_flush()
+            # Those of the next second ride in one call.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._stopping.wait()
+        await self._try_to_flush()
+
+    def stop(self) -> None:
+        """Ends `run` once what waits is written."""
+        self._stopping.set()
+        self._woken.set()
+
+    async def _try_to_flush(self) -> None:
+        try:
+            await self.flush()
+        except StoreError as error:
+            _log.warning("refused deliveries not written", error=str(error), waiting=len(self._waiting))
+            self._woken.set()
+
+
+def _type_of(body: bytes) -> str | None:
+    try:
+        return parse_event(read_body(body).fields).event_type
+    except NotReadable:
+        return None
+
+
+def shown_body(body: str) -> Any:
+    """A kept body as operators may see it: masked; only its length where it can't be parsed; None if it is empty."""
+    if not body:
+        return None
+    try:
+        return mask_json(read_body(body.encode("utf-8", errors="replace")).text)
+    except NotReadable:
+        # Half an object is no JSON, and a pattern that looks for secrets in it would miss some.
+        return f"[not shown: cut or not JSON, {len(body):,} characters]"

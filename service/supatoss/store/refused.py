@@ -1,0 +1,50 @@
+"""Deliveries that were not believed, as the database keeps the newest of them."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from supatoss.store.client import Connection, Function
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDelivery:
+    """One delivery and its answer. body: its first 8 KiB, which may hold a secret. id: None before it is kept."""
+
+    received_at: dt.datetime
+    event_type: str | None
+    reason: str
+    http_status: int
+    source_address: str
+    body: str = field(repr=False)
+    id: int | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Reads an element of supatoss_read_refused_v1's answer. Raises KeyError, TypeError or ValueError."""
+        return cls(**{**row, "received_at": dt.datetime.fromisoformat(row["received_at"]).astimezone(dt.UTC)})
+
+    def to_record(self) -> dict[str, Any]:
+        """One element of supatoss_note_refused_v1's argument."""
+        record = {**asdict(self), "received_at": self.received_at.isoformat()}
+        del record["id"]
+        return record
+
+
+class RefusedCalls(Connection):
+    """Each call raises StoreUnavailable or StoreRefused."""
+
+    async def note_refused(self, deliveries: Sequence[RefusedDelivery]) -> int:
+        """Keeps deliveries, and of all that are kept the newest thousand: how many were written."""
+        records = json.dumps([delivery.to_record() for delivery in deliveries], ensure_ascii=False)
+        # One try: the log is no record of money, and a second one would write them twice.
+        return await self.call(Function.NOTE_REFUSED, {"deliveries": records}, int, tries=1)
+
+    async def read_refused(self, max_deliveries: int, before_id: int | None = None) -> list[RefusedDelivery]:
+        """The newest of them, or those before one."""
+        arguments = {"max_deliveries": max_deliveries, "before_id": before_id}
+        return await self.call(
+            Function.READ_REFUSED, arguments, lambda rows: [RefusedDelivery.from_row(row) for row in rows]
+        )
