@@ -25,7 +25,7 @@ def settings(project_url: str) -> Mapping[str, str]:
 
 def empty(project: Project) -> None:
     """Empties the tables that deliveries write."""
-    project.rows.execute("truncate public.webhook_events, public.payments, public.payment_secrets")
+    project.rows.execute("truncate public.webhook_events, public.payments")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ def _paths(shop: Shop) -> dict[str, str]:
         "event-failed": f"/ops/events/{failed}",
         "event-done": f"/ops/events/{done}",
         "payment": "/ops/payment?order=order-parts-0001",
+        "refused": "/ops/refused",
+        "refused-one": "/ops/refused/1",
         "missing": "/ops/nowhere",
     }
 

@@ -1,6 +1,6 @@
 """Deliveries to send: made-up orders and customers with everything that can happen to them, as Toss tells it.
 
-Every body carries `faultId`, a field that is unknown to the service: by it the oracle finds the stored event again.
+Every body carries `faultId`, a field that is unknown to the service: by it the oracle finds a signed event again.
 """
 
 import datetime as dt
@@ -23,6 +23,15 @@ class Sent:
     name: str
     raw: bytes
     form: str | None = "hex"
+
+    @property
+    def stored_as(self) -> str:
+        """What the oracle knows its event by: of an unsigned one nothing is stored but what Toss answers."""
+        if self.form is not None:
+            return self.name
+        body = json.loads(self.raw)
+        data = body.get("data") or body
+        return f"{body.get('eventType', 'DEPOSIT_CALLBACK')} of {data['orderId']}"
 
 
 @dataclass(slots=True)

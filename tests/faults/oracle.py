@@ -21,18 +21,25 @@ MOVED = ("DONE", "PARTIAL_CANCELED", "CANCELED")
 
 @dataclass(slots=True)
 class Expected:
-    """Rows by their keys. events: name to (status, reason). subscriptions: (customer, billing key) to the rest."""
+    """Rows by their keys. subscriptions: (customer, billing key) to the rest.
+
+    events: what an event is stored as to (status, reason). stored_as: a delivery's name to that.
+    """
 
     events: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     payments: dict[str, Row] = field(default_factory=dict)
     subscriptions: dict[tuple[str, str], Row] = field(default_factory=dict)
     settlements: dict[str, Row] = field(default_factory=dict)
+    stored_as: dict[str, str] = field(default_factory=dict)
 
 
 def expect(mix: Mix) -> Expected:
     """The tables after every event of a mix."""
     bodies: dict[str, Body] = {sent.name: json.loads(sent.raw) for sent in mix.events}
-    expected = Expected(events=dict.fromkeys(bodies, ("processed", None)))
+    expected = Expected(
+        events={sent.stored_as: ("processed", None) for sent in mix.events},
+        stored_as={sent.name: sent.stored_as for sent in mix.events},
+    )
     for order_id, amount in mix.stored_amounts.items():
         expected.payments[order_id] = _placeholder(order_id, amount)
     for order_id, events in _grouped(bodies, lambda data: data["orderId"], "PAYMENT_STATUS_CHANGED").items():

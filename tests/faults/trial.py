@@ -33,7 +33,8 @@ class Trial:
 
     async def check_acknowledged(self) -> None:
         """Right after something died: whatever was answered 200 is stored."""
-        acknowledged = list(self.sender.acknowledged)
+        stored_as = {sent.name: sent.stored_as for sent in self.mix.events}
+        acknowledged = {stored_as[name] for name in self.sender.acknowledged}
         self.lost_at_once += await asyncio.to_thread(missing, self.world.dsn, acknowledged)
 
 

@@ -12,6 +12,9 @@ from tests.faults.oracle import Expected, Row
 
 MAX_SHOWN = 12
 
+_NAME = "coalesce(payload ->> 'faultId', event_type || ' of ' || order_id)"
+"""What an event is stored as: mix.Sent.stored_as."""
+
 _PAYMENTS = """
     select order_id, payment_key, payment_status, amount, balance_amount, approved_at, canceled_at, failure_code,
            jsonb_array_length(coalesce(cancels, '[]'::jsonb)) as cancels, settled_at
@@ -43,9 +46,9 @@ class Verdict:
 
 
 def missing(dsn: str, names: Iterable[str]) -> list[str]:
-    """Of these events, those that are not stored now."""
+    """Of these names under which events are stored, those that are not there now."""
     with psycopg.connect(dsn) as connection:
-        stored = {name for (name,) in connection.execute("select payload ->> 'faultId' from webhook_events")}
+        stored = {name for (name,) in connection.execute(f"select {_NAME} from webhook_events")}
     return sorted(set(names) - stored)
 
 
@@ -73,17 +76,20 @@ def _judge_events(
     connection: psycopg.Connection[Row], expected: Expected, acknowledged: Mapping[str, int], verdict: Verdict
 ) -> None:
     rows = connection.execute(
-        "select payload ->> 'faultId' as name, status, reason, processed, delivery_count from webhook_events"
+        f"select {_NAME} as name, status, reason, processed, delivery_count from webhook_events"
     ).fetchall()
     counts = Counter(row["name"] for row in rows)
+    answered = Counter[str]()
+    for name, times in acknowledged.items():
+        answered[expected.stored_as.get(name, name)] += times
     verdict.doubled += [f"event {name} ({count} rows)" for name, count in counts.items() if count > 1]
-    verdict.lost += [f"event {name}" for name in expected.events if acknowledged.get(name) and name not in counts]
+    verdict.lost += [f"event {name}" for name in expected.events if answered[name] and name not in counts]
     for row in rows:
         name, found = row["name"], (row["status"], row["reason"])
         if found != expected.events.get(name) or row["processed"] != (row["status"] in ("processed", "ignored")):
             verdict.wrong.append(f"event {name} is {found}, not {expected.events.get(name)}")
-        elif row["delivery_count"] < acknowledged.get(name, 0) and counts[name] == 1:
-            verdict.lost.append(f"delivery of {name}: {acknowledged[name]} answered, {row['delivery_count']} counted")
+        elif row["delivery_count"] < answered[name] and counts[name] == 1:
+            verdict.lost.append(f"delivery of {name}: {answered[name]} answered, {row['delivery_count']} counted")
 
 
 def _judge_rows(

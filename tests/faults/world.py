@@ -24,7 +24,7 @@ LIVE_KEY = "live_sk_made_up_for_faults_0001"
 
 WATCH_SECONDS = 0.1
 SETTLE_SECONDS = 60.0
-TABLES = "payments, payment_secrets, subscriptions, settlements, webhook_events"
+TABLES = "payments, subscriptions, settlements, webhook_events"
 
 
 class Supervisor:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -155,3 +156,24 @@ def test_tail_shows_new_events_and_ends_with_ctrl_c(stack: Stack) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_refused_delivery_is_found_with_its_body_masked(stack: Stack) -> None:
+    forged = {"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "cli-forged", "secret": "ps_forged"}}
+    assert stack.post(forged, headers={}).status_code == 401
+
+    def logged() -> list[Any]:
+        return [item for item in answer(stack, "refused")["deliveries"] if "cli-forged" in str(item["body"])]
+
+    end = time.monotonic() + 10
+    while not logged() and time.monotonic() < end:
+        time.sleep(0.2)  # the log is written once a second
+    (found,) = logged()
+    assert (found["reason"], found["http_status"]) == ("missing_signature", 401)
+    assert found["event_type"] == "PAYMENT_STATUS_CHANGED"
+    assert found["source_address"] == "127.0.0.1"
+    assert found["body"]["data"]["secret"] == "[masked]"
+    shown = events(stack, "refused", "--body", str(found["id"]))
+    assert "cli-forged" in shown
+    assert "ps_forged" not in shown
+    assert "ps_forged" not in events(stack, "refused", "--json")

@@ -129,11 +129,21 @@ async def test_a_tampered_row_is_what_toss_says_again(
 
 
 async def test_a_tampered_status_that_an_event_has_folded_in_is_repaired(play: Play) -> None:
-    key = await play.pay("order-folded")
-    await play.project.update("payments?order_id=eq.order-folded", payment_status="CANCELED", canceled_at=str(now()))
+    await play.project.order("order-folded")
+    key = await play.pay("order-folded", heard=False)
+    tampered = {"payment_key": key, "payment_status": "CANCELED", "canceled_at": str(now())}
+    await play.project.update("payments?order_id=eq.order-folded", **tampered)
     await play.project.hear({"paymentKey": key, "orderId": "order-folded", "status": "IN_PROGRESS"})
     assert (await play.project.payment("order-folded"))["payment_status"] == "CANCELED"
     await check_repair(play, {"order-folded": FindingKind.STATUS})
+    row = await play.project.payment("order-folded")
+    assert (row["payment_status"], row["canceled_at"]) == ("DONE", None)
+
+
+async def test_a_tampered_status_gives_way_to_what_toss_has_reported(play: Play) -> None:
+    key = await play.pay("order-folded")
+    await play.project.update("payments?order_id=eq.order-folded", payment_status="CANCELED", canceled_at=str(now()))
+    await play.project.hear({"paymentKey": key, "orderId": "order-folded", "status": "IN_PROGRESS"})
     row = await play.project.payment("order-folded")
     assert (row["payment_status"], row["canceled_at"]) == ("DONE", None)
 

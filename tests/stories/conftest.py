@@ -105,6 +105,15 @@ class World:
         assert row is not None
         return row
 
+    def make_due(self, order: str) -> None:
+        """What waits for a later attempt is due now, as in time."""
+        due = self.http.patch(
+            f"{self.supabase.url}/rest/v1/webhook_events?order_id=eq.{order}&status=eq.pending",
+            headers={"apikey": SUPABASE_KEY},
+            json={"next_attempt_at": "2026-01-01T00:00:00+00:00"},
+        )
+        due.raise_for_status()
+
     def until_sent(self) -> None:
         """Until every webhook has been answered with 200."""
         self.until(lambda: all(delivery["state"] != "sending" for delivery in self.deliveries()) or None)

@@ -49,7 +49,7 @@ def test_a_stack_that_works_has_no_failure(world: World) -> None:
         "alerts": "nobody is alerted: ALERT_WEBHOOK_URL is not set",
     }
     assert found["Toss key 1 of 1"]["message"] == "test key, accepted"
-    for table in ("webhook_events", "payments", "payment_secrets", "subscriptions", "settlements"):
+    for table in ("webhook_events", "payments", "subscriptions", "settlements"):
         assert found[f"anon reads {table}"]["level"] == "ok"
     assert found["anon calls functions"]["message"] == f"all {len(ARGUMENTS)} refused"
     assert found["clock, Data API"]["message"] == found["clock, Toss"]["message"] == "within 5 s"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.inbox.lookups import Lookups
 from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossClient
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, FakeToss, Step, client, ok, payment_body, refusal
 
@@ -279,14 +280,19 @@ async def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 # -- single flight
 
 
+def shared(api: TossClient) -> Lookups:
+    return Lookups(api)
+
+
 async def test_the_same_look_up_at_once_is_one_request() -> None:
     toss = FakeToss(seconds=1)
-    api = client(toss)
-    look_ups = [api.payment("pay-1") for _ in range(20)] + [api.payment_by_order("order-1") for _ in range(20)]
+    lookups = shared(client(toss))
+    look_ups = [lookups.payment("pay-1", 3) for _ in range(20)]
+    look_ups += [lookups.payment_by_order("order-1", 3) for _ in range(20)]
     answers = await asyncio.gather(*look_ups)
     assert sorted(toss.paths) == ["/v1/payments/orders/order-1", "/v1/payments/pay-1"]
     assert len({id(answer) for answer in answers}) == 2
-    await api.payment("pay-1")
+    await lookups.payment("pay-1", 3)
     assert len(toss.requests) == 3, "an answer is not kept"
 
 
@@ -300,8 +306,8 @@ async def test_a_confirm_is_never_shared() -> None:
 @pytest.mark.parametrize("gone", [0, 1])
 async def test_a_caller_that_goes_away_leaves_the_others_their_answer(gone: int) -> None:
     toss = FakeToss(seconds=1)
-    api = client(toss)
-    callers = [asyncio.create_task(api.payment("pay-1")) for _ in range(3)]
+    lookups = shared(client(toss))
+    callers = [asyncio.create_task(lookups.payment("pay-1", 3)) for _ in range(3)]
     await asyncio.sleep(0.5)
     callers[gone].cancel()
     results = await asyncio.gather(*callers, return_exceptions=True)
@@ -323,12 +329,12 @@ async def test_a_request_that_nobody_waits_for_is_ended() -> None:
 
 async def test_a_caller_that_joins_waits_no_longer_than_it_said() -> None:
     toss = FakeToss(seconds=10)
-    api = client(toss)
-    worker = asyncio.create_task(api.payment("pay-1", timeout_seconds=20))
+    lookups = shared(client(toss))
+    worker = asyncio.create_task(lookups.payment("pay-1", 20))
     await asyncio.sleep(1)
     started = clock()
     with pytest.raises(TossUnavailable, match="timeout"):
-        await api.payment("pay-1")
+        await lookups.payment("pay-1", 3)
     assert clock() - started == pytest.approx(3)
     assert (await worker).payment.status == "DONE"
     assert len(toss.requests) == 1

@@ -27,7 +27,7 @@ def rows(*numbers: int) -> list[dict[str, Any]]:
     return [row(number) for number in numbers]
 
 
-def keys_of(pages: list[list[Transaction]]) -> list[list[str]]:
+def keys_of(pages: list[list[Transaction]]) -> list[list[str | None]]:
     return [[transaction.transaction_key for transaction in page] for page in pages]
 
 
@@ -124,10 +124,35 @@ async def test_a_transaction_is_typed_and_what_is_new_passes() -> None:
     assert "customer-1" not in repr(transaction)
 
 
-@pytest.mark.parametrize("bad", [{"transactionKey": None}, {"transactionKey": 5}, {"amount": "much"}, {"amount": True}])
-async def test_a_transaction_that_cannot_be_read_is_not_passed_over(bad: dict[str, Any]) -> None:
-    with pytest.raises(TossUnavailable, match=next(iter(bad))):
-        await transactions(FakeToss(ok([row(1), row(2, **bad)])))
+@pytest.mark.parametrize(
+    ("odd", "field", "value"),
+    [
+        ({"transactionKey": None}, "transaction_key", None),
+        ({"transactionKey": 5}, "transaction_key", None),
+        ({"amount": "much"}, "amount", None),
+        ({"amount": True}, "amount", None),
+        ({"currency": "MUSD"}, "currency", "MUSD"),
+        ({"currency": 5}, "currency", None),
+        ({"paymentKey": {}, "orderId": "x" * 500}, "payment_key", None),
+    ],
+)
+async def test_one_odd_transaction_does_not_stop_the_reading_of_a_day(
+    odd: dict[str, Any], field: str, value: object
+) -> None:
+    ((first, second),) = await transactions(FakeToss(ok([row(1), row(2, **odd)])))
+    assert first.transaction_key == "tx-1"
+    assert getattr(second, field) == value
+
+
+async def test_a_page_goes_on_after_the_last_row_that_has_a_key() -> None:
+    toss = FakeToss(ok([row(1), row(2, transactionKey=None)]), ok(rows(3)))
+    await transactions(toss, page_size=2)
+    assert queries(toss)[1]["startingAfter"] == "tx-1"
+
+
+async def test_a_full_page_without_any_key_cannot_be_gone_on_from() -> None:
+    with pytest.raises(TossUnavailable, match="same page"):
+        await transactions(FakeToss(ok([row(1, transactionKey=None)])), page_size=1)
 
 
 async def test_settlements_are_counted_in_pages_until_a_short_one() -> None:

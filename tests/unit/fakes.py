@@ -12,11 +12,14 @@ from prometheus_client import REGISTRY
 
 from supatoss.app import create_app
 from supatoss.errors import TossUnavailable
+from supatoss.inbox.lookups import Lookups
+from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.worker import Worker
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.client import SCHEMA_VERSION
-from supatoss.store.recording import RecordedEvent, Vouchers
+from supatoss.store.recording import KnownKeys, RecordedEvent
+from supatoss.store.refused import RefusedDelivery
 from supatoss.telemetry import configure_logging
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
@@ -60,8 +63,9 @@ class MemoryStore(Store):
     """Remembers records by event key. `trouble` is raised instead of an answer; `hangs` never answers."""
 
     def __init__(self) -> None:
-        self.vouchers = Vouchers((), holds_billing_key=False, cancel_payment_key=None)
+        self.known = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key=None)
         self.records: dict[str, Mapping[str, Any]] = {}
+        self.noted: list[RefusedDelivery] = []
         self.trouble: Exception | None = None
         self.hangs = False
         self.version = SCHEMA_VERSION
@@ -73,9 +77,14 @@ class MemoryStore(Store):
         await self._misbehave()
         return [self._record(record) for record in records]
 
-    async def read_vouchers(self, **subjects: str | None) -> Vouchers:
+    async def read_known_keys(self, **subjects: str | None) -> KnownKeys:
         await self._misbehave()
-        return self.vouchers
+        return self.known
+
+    async def note_refused(self, deliveries: Sequence[RefusedDelivery]) -> int:
+        await self._misbehave()
+        self.noted += deliveries
+        return len(deliveries)
 
     async def schema_version(self) -> int:
         self.asked_for_version += 1
@@ -118,7 +127,8 @@ class Service:
     def __init__(self, toss: TossClient | None = None, **more: Any) -> None:
         self.store = MemoryStore()
         toss_or_silence = toss or SilentToss()
-        self.worker = SleepingWorker(self.store, toss_or_silence)
+        self.refused = RefusedLog(self.store)
+        self.worker = SleepingWorker(self.store, toss_or_silence, Lookups(toss_or_silence))
         self.app = create_app(
             Settings.load(
                 supabase_url="http://127.0.0.1:1",
@@ -131,6 +141,7 @@ class Service:
             store=self.store,
             toss=toss_or_silence,
             worker=self.worker,
+            refused=self.refused,
         )
 
     @property

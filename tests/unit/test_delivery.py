@@ -32,6 +32,11 @@ def refusal(raw: bytes) -> NotReadable:
     return caught.value
 
 
+def test_a_byte_order_mark_is_passed_over() -> None:
+    read = read_body(b'\xef\xbb\xbf{"a":1}')
+    assert (read.text, read.key) == ('{"a":1}', read_body(b'{"a":1}').key)
+
+
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("raw", "byte"),
@@ -78,7 +83,7 @@ class TestWhatIsRefused:
             b'{"a":"\\x41"}',
             b'{"a":"\\u12"}',
             b'{"a":1}\x00',
-            b'\xef\xbb\xbf{"a":1}',
+            b'\xef\xbb\xbf\xef\xbb\xbf{"a":1}',
             b"]",
             b"]" * 300 + b"[" * 300,
             b'"' + b"[" * 300,

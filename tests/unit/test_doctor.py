@@ -73,9 +73,9 @@ def test_everything_refused_is_what_is_wanted() -> None:
 
 def test_rows_that_the_public_key_reads_are_a_failure_and_not_shown() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=[{"secret": "ps_1"}]) if "/payment_secrets" in request.url.path else REFUSAL
+        return httpx.Response(200, json=[{"secret": "ps_1"}]) if "/webhook_events" in request.url.path else REFUSAL
 
-    verdict = by_name(run(check_access, answer))["anon reads payment_secrets"]
+    verdict = by_name(run(check_access, answer))["anon reads webhook_events"]
     assert verdict.level is Level.FAILED
     assert "enable row level security" in (verdict.fix or "")
     assert "ps_1" not in repr(verdict)

@@ -44,7 +44,6 @@ class TestPayments:
             "merchant_id": "tacmeshop01",
             "requested_at": "2026-03-14T01:20:40+00:00",
             "approved_at": "2026-03-14T01:21:07+00:00",
-            "secret": "ps_GWxcd2udH692Qsp70HRh0Ux5DCMA",
         }
 
     def test_the_payment_of_the_guide(self) -> None:
@@ -66,9 +65,9 @@ class TestPayments:
         assert (meaning.payment_key, meaning.order_id, meaning.occurred_at) == ("key-1", "order-1", None)
 
     @pytest.mark.parametrize("status", ["SOMETHING_NEW", "done", " DONE", "is_canceled", "name", "X" * 60])
-    def test_a_status_that_toss_added_is_ignored_by_name(self, status: str) -> None:
+    def test_a_status_that_toss_added_needs_a_person(self, status: str) -> None:
         meaning = meaning_of(payment_body(status=status))
-        assert meaning.status is EventStatus.IGNORED
+        assert meaning.status is EventStatus.FAILED
         assert meaning.reason is EventReason.UNKNOWN_STATUS
         assert meaning.change is None
         assert (meaning.payment_key, meaning.order_id) == ("key-1", "order-1")
@@ -140,7 +139,7 @@ class TestPayments:
         assert change["status"] == "WAITING_FOR_DEPOSIT"
         assert change["virtual_account"]["accountNumber"] == "X0000000000001"
         assert change["virtual_account"]["dueDate"] == "2026-04-08T09:00:00+09:00"
-        assert change["secret"] == "ps_FicT1onAlVaSecReT00000000001"
+        assert "secret" not in change
 
     def test_metadata_is_kept_as_it_is(self) -> None:
         metadata = {"cart": "c-77", "price": 12.5, "whole": 5.0, "deep": [{"a": None, "b": [True, 1]}]}
@@ -220,7 +219,7 @@ class TestVirtualAccounts:
     def test_an_issued_account_keeps_a_status_of_its_own(self) -> None:
         assert change_of(event_body("VIRTUAL_ACCOUNT_ISSUED", orderId="o", status="EXPIRED"))["status"] == "EXPIRED"
         unknown = meaning_of(event_body("VIRTUAL_ACCOUNT_ISSUED", orderId="o", status="NEW"))
-        assert (unknown.status, unknown.reason) == (EventStatus.IGNORED, EventReason.UNKNOWN_STATUS)
+        assert (unknown.status, unknown.reason) == (EventStatus.FAILED, EventReason.UNKNOWN_STATUS)
 
     def test_the_deposit_of_the_guide_is_checked_first(self) -> None:
         meaning = meaning_of(GUIDE_DEPOSIT)
@@ -231,7 +230,6 @@ class TestVirtualAccounts:
             "kind": "payment",
             "status": "DONE",
             "approved_at": "2024-01-01T01:00:00+00:00",
-            "secret": "secret_key_...",
         }
 
     def test_the_deposit_of_toss_is_checked_first(self) -> None:
@@ -239,18 +237,23 @@ class TestVirtualAccounts:
         meaning = meaning_of(body)
         assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
         assert (meaning.payment_key, meaning.order_id) == (None, body["orderId"])
-        assert meaning.change == {"kind": "payment", "status": "DONE", "secret": body["secret"]}
+        assert meaning.change == {"kind": "payment", "status": "DONE"}
 
-    @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "CANCELED", "PARTIAL_CANCELED"])
+    @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "CANCELED"])
     def test_any_other_deposit_callback_changes_the_payment(self, status: str) -> None:
         meaning = meaning_of({"secret": "ps_1", "status": status, "transactionKey": "tx-1", "orderId": "order-1"})
         assert (meaning.status, meaning.reason) == (EventStatus.PROCESSED, None)
         assert (meaning.payment_key, meaning.order_id, meaning.occurred_at) == (None, "order-1", None)
-        assert meaning.change == {"kind": "payment", "status": status, "secret": "ps_1"}
+        assert meaning.change == {"kind": "payment", "status": status}
+
+    def test_a_partial_cancel_without_amounts_is_checked_first(self) -> None:
+        body = {"secret": "ps_1", "status": "PARTIAL_CANCELED", "transactionKey": "tx-1", "orderId": "order-1"}
+        meaning = meaning_of(body)
+        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
 
     @pytest.mark.parametrize(
         ("status", "expected"),
-        [("NEW", EventStatus.IGNORED), ("", EventStatus.FAILED), (None, EventStatus.FAILED), (5, EventStatus.FAILED)],
+        [("NEW", EventStatus.FAILED), ("", EventStatus.FAILED), (None, EventStatus.FAILED), (5, EventStatus.FAILED)],
     )
     def test_a_deposit_callback_of_another_status_changes_nothing(self, status: object, expected: EventStatus) -> None:
         meaning = meaning_of({"secret": "ps_1", "status": status, "transactionKey": "tx-1", "orderId": "order-1"})

@@ -1,115 +1,152 @@
-"""Two deliveries about one change that are in flight at once ask Toss once."""
+"""Looking payments up: shared before the request is sent, never after it."""
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from supatoss.errors import TossNotFound, TossUnavailable
-from supatoss.inbox.verify import Lookups
+from supatoss.inbox.lookups import Lookups
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 
 pytestmark = pytest.mark.anyio
 
 
-def payment(status: str) -> PaymentAnswer:
-    fields = {"paymentKey": "key-1", "orderId": "order-1", "status": status}
-    return PaymentAnswer(dt.datetime.now(dt.UTC), fields, Payment.model_validate(fields))
-
-
-class SlowToss(TossClient):
-    """Answers when told to; counts its calls."""
+class HeldToss(TossClient):
+    """Answers when it is let go: with the balance that the payment had when the request was sent."""
 
     def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.answers: asyncio.Queue[PaymentAnswer | Exception] = asyncio.Queue()
+        self.balance = 0
+        self.sent: list[str] = []
+        self.held: list[asyncio.Event] = []
+        self.trouble: Exception | None = None
 
-    async def _next(self, name: str) -> PaymentAnswer:
-        self.calls.append(name)
-        answer = await self.answers.get()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    async def payment(self, payment_key: str, *, timeout_seconds: float = 0) -> PaymentAnswer:
+        return await self._answer(payment_key)
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
-        return await self._next(payment_key)
+    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 0) -> PaymentAnswer:
+        return await self._answer(order_id)
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
-        return await self._next(order_id)
+    async def _answer(self, name: str) -> PaymentAnswer:
+        self.sent.append(name)
+        fields: dict[str, Any] = {
+            "paymentKey": name,
+            "orderId": "order",
+            "status": "DONE",
+            "balanceAmount": self.balance,
+        }
+        held = asyncio.Event()
+        self.held.append(held)
+        await held.wait()
+        if self.trouble:
+            raise self.trouble
+        return PaymentAnswer(dt.datetime.now(dt.UTC), fields, Payment.model_validate(fields))
 
 
-def is_done(answer: PaymentAnswer) -> bool:
-    return answer.payment.status == "DONE"
-
-
-async def started(*coroutines: Callable[[], object]) -> None:
-    """Lets tasks run until they wait."""
-    for _ in range(5 * len(coroutines) + 5):
+async def settle_down() -> None:
+    """Lets every task run until it waits."""
+    for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def test_two_at_once_ask_once() -> None:
-    toss = SlowToss()
-    lookups = Lookups(toss)
-    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(lookups.find(None, "order-1", 1, is_done))
-    await started()
-    toss.answers.put_nowait(payment("DONE"))
-    assert (await first).payment.status == (await second).payment.status == "DONE"
-    assert toss.calls == ["key-1"]
+@pytest.fixture
+def toss() -> HeldToss:
+    return HeldToss()
 
 
-async def test_an_answer_that_is_too_old_for_the_second_is_asked_again() -> None:
-    toss = SlowToss()
-    lookups = Lookups(toss)
-    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(lookups.find(None, "order-1", 1, lambda answer: answer.payment.status == "CANCELED"))
-    await started()
-    toss.answers.put_nowait(payment("DONE"))
-    toss.answers.put_nowait(payment("CANCELED"))
-    assert (await first).payment.status == "DONE"
-    assert (await second).payment.status == "CANCELED"
-    assert toss.calls == ["key-1", "order-1"]
+@pytest.fixture
+def lookups(toss: HeldToss) -> Lookups:
+    return Lookups(toss)
 
 
-async def test_an_error_of_the_first_is_not_the_second_s() -> None:
-    toss = SlowToss()
-    lookups = Lookups(toss)
-    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
-    second = asyncio.create_task(lookups.find(None, "order-1", 1, is_done))
-    await started()
-    toss.answers.put_nowait(TossUnavailable("payment"))
-    toss.answers.put_nowait(payment("DONE"))
-    with pytest.raises(TossUnavailable):
-        await first
-    assert (await second).payment.status == "DONE"
+def balance_of(answer: PaymentAnswer) -> Any:
+    return answer.fields["balanceAmount"]
 
 
-async def test_the_first_may_leave() -> None:
-    toss = SlowToss()
-    lookups = Lookups(toss)
-    first = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
-    await started()
-    second = asyncio.create_task(lookups.find("key-1", "order-1", 1, is_done))
-    await started()
-    first.cancel()
-    await started()
-    toss.answers.put_nowait(payment("DONE"))
-    assert (await second).payment.status == "DONE"
-    assert toss.calls == ["key-1"]
+async def test_those_who_come_at_once_share_one_request(lookups: Lookups, toss: HeldToss) -> None:
+    asking = [asyncio.create_task(lookups.payment("p1", 5)) for _ in range(3)]
+    await settle_down()
+    toss.held[0].set()
+    assert len({id(answer) for answer in await asyncio.gather(*asking)}) == 1
+    assert toss.sent == ["p1"]
 
 
-async def test_one_after_the_other_asks_twice() -> None:
-    toss = SlowToss()
-    lookups = Lookups(toss)
-    for _ in range(2):
-        toss.answers.put_nowait(payment("DONE"))
-        await lookups.find("key-1", "order-1", 1, is_done)
-    assert toss.calls == ["key-1", "key-1"]
+async def test_who_comes_after_it_was_sent_gets_the_next_answer(lookups: Lookups, toss: HeldToss) -> None:
+    first = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    toss.balance = 5000
+    later = [asyncio.create_task(lookups.payment("p1", 5)) for _ in range(3)]
+    await settle_down()
+    assert toss.sent == ["p1"]  # one on its way at a time
+    toss.held[0].set()
+    await settle_down()
+    toss.held[1].set()
+    assert balance_of(await first) == 0
+    assert [balance_of(answer) for answer in await asyncio.gather(*later)] == [5000, 5000, 5000]
+    assert toss.sent == ["p1", "p1"]
 
 
-async def test_there_has_to_be_something_to_ask_for() -> None:
-    with pytest.raises(TossNotFound):
-        await Lookups(SlowToss()).find(None, None, 1, is_done)
+async def test_different_payments_do_not_wait_for_each_other(lookups: Lookups, toss: HeldToss) -> None:
+    asking = [
+        asyncio.create_task(lookups.payment("p1", 5)),
+        asyncio.create_task(lookups.payment("p2", 5)),
+        asyncio.create_task(lookups.payment_by_order("p1", 5)),
+    ]
+    await settle_down()
+    assert toss.sent == ["p1", "p2", "p1"]
+    for held in toss.held:
+        held.set()
+    await asyncio.gather(*asking)
+
+
+async def test_who_leaves_takes_no_answer_from_the_others(lookups: Lookups, toss: HeldToss) -> None:
+    starter = asyncio.create_task(lookups.payment("p1", 5))
+    other = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    starter.cancel()
+    await settle_down()
+    toss.held[0].set()
+    assert balance_of(await other) == 0
+
+
+async def test_a_request_that_waits_is_not_sent_when_nobody_waits_for_it(lookups: Lookups, toss: HeldToss) -> None:
+    first = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    second = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    second.cancel()
+    await settle_down()
+    toss.held[0].set()
+    await first
+    await settle_down()
+    assert toss.sent == ["p1"]
+    again = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    toss.held[1].set()
+    assert balance_of(await again) == 0
+
+
+async def test_a_time_out_is_the_callers_own(lookups: Lookups, toss: HeldToss) -> None:
+    patient = asyncio.create_task(lookups.payment("p1", 5))
+    with pytest.raises(TossUnavailable, match="timeout"):
+        await lookups.payment("p1", 0)
+    await settle_down()
+    toss.held[0].set()
+    assert balance_of(await patient) == 0
+
+
+async def test_an_error_is_everybodys_and_the_next_one_asks_anew(lookups: Lookups, toss: HeldToss) -> None:
+    toss.trouble = TossNotFound("payment", "unknown")
+    asking = [asyncio.create_task(lookups.payment("p1", 5)) for _ in range(2)]
+    await settle_down()
+    waiting = asyncio.create_task(lookups.payment("p1", 5))
+    await settle_down()
+    toss.held[0].set()
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(result) for result in results] == [TossNotFound, TossNotFound]
+    await settle_down()
+    toss.trouble = None
+    toss.held[1].set()
+    assert balance_of(await waiting) == 0

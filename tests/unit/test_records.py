@@ -112,7 +112,9 @@ class TestRecord:
             "payment_key": "key-1",
             "order_id": "order-1",
             "occurred_at": SENT_AT_UTC,
+            "is_observation": False,
             "change": {"kind": "payment", "status": "DONE", "order_name": "가상 상품"},
+            "claim": None,
             "transmission_id": "whtrans_a01",
             "transmission_time": SENT_AT_UTC,
             "transmission_retried_count": 3,
@@ -140,9 +142,6 @@ class TestSecrets:
         "body",
         [
             payment_body(status="DONE", secret="hidden", metadata={"a": "hidden"}),
-            {"secret": "hidden", "status": "DONE", "transactionKey": "tx-1", "orderId": "order-1"},
-            {"secret": "hidden", "status": "WAITING_FOR_DEPOSIT", "transactionKey": "tx-1", "orderId": "order-1"},
-            event_body("VIRTUAL_ACCOUNT_DEPOSIT", orderId="o", secret="hidden"),
             event_body("BILLING_KEY_ISSUED", billingKey="hidden", customerKey="c"),
             event_body("BILLING_KEY_DELETED", billingKey="hidden"),
             event_body("BILLING_DELETED", billingKey="hidden"),
@@ -155,6 +154,22 @@ class TestSecrets:
         for shown in (event, event.meaning, event.body):
             assert "hidden" not in repr(shown)
             assert "hidden" not in str(shown)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            payment_body(status="DONE", secret="hidden"),
+            {"secret": "hidden", "status": "DONE", "transactionKey": "tx-1", "orderId": "order-1"},
+            {"secret": "hidden", "status": "WAITING_FOR_DEPOSIT", "transactionKey": "tx-1", "orderId": "order-1"},
+            event_body("VIRTUAL_ACCOUNT_DEPOSIT", orderId="o", secret="hidden"),
+        ],
+        ids=lambda body: body.get("eventType", "DEPOSIT_CALLBACK"),
+    )
+    def test_of_payments_are_in_no_change_and_in_no_repr(self, body: dict[str, Any]) -> None:
+        event = new_event(body)
+        assert "hidden" not in json.dumps(event.to_record()["change"])
+        for shown in (event, event.meaning, event.body):
+            assert "hidden" not in f"{shown!r} {shown}"
 
     def test_are_not_in_the_repr_of_the_delivery(self) -> None:
         delivery = Delivery(b'{"secret":"hidden"}', b"hidden", b"now", "whtrans_a01", 1)

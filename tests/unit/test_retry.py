@@ -2,7 +2,7 @@
 
 import pytest
 
-from supatoss.inbox.worker import MAX_ATTEMPTS, MAX_DELAY_SECONDS, next_delay_seconds
+from supatoss.inbox.attempt import MAX_ATTEMPTS, MAX_DELAY_SECONDS, next_delay_seconds
 
 
 def test_the_delay_doubles_up_to_an_hour() -> None:

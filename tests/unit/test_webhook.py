@@ -53,7 +53,7 @@ class TestStored:
             (GUIDE_BILLING_KEY, "processed"),
             ({"eventType": "SOMETHING_NEW_HAPPENED"}, "ignored"),
             ({}, "ignored"),
-            ({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "o", "status": "NEW"}}, "ignored"),
+            ({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "o", "status": "NEW"}}, "failed"),
             ({"eventType": "PAYMENT_STATUS_CHANGED", "data": None}, "failed"),
             ({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "o", "totalAmount": -1}}, "failed"),
         ],

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from supatoss.errors import StoreUnavailable, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
-from supatoss.inbox.worker import MAX_ATTEMPTS, Worker
-from supatoss.store.recording import ClaimedEvent, FinishedEvent, OverdueAccount, Vouchers
+from supatoss.inbox.attempt import DISAGREEMENT_SECONDS, MAX_ATTEMPTS
+from supatoss.inbox.lookups import Lookups
+from supatoss.inbox.worker import Worker
+from supatoss.store.recording import ClaimedEvent, FinishedEvent, KnownKeys, OverdueAccount
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 from tests.unit.fakes import MemoryStore
@@ -98,13 +100,19 @@ def event(**fields: Any) -> ClaimedEvent:
         "cancel_key": None,
         "cancel_request": None,
         "amount": "9900",
+        "claim": {"status": "DONE", "cancels": [], "created_at": None},
+        "waited_seconds": 1.0,
     }
     return ClaimedEvent(**base | fields)
 
 
+def make_worker(store: Queue, toss: TossClient) -> Worker:
+    return Worker(store, toss, Lookups(toss))
+
+
 async def finish(toss: Scripted, claimed: ClaimedEvent) -> Mapping[str, Any]:
     store = Queue(claimed)
-    assert await Worker(store, toss).work_once() == 1
+    assert await make_worker(store, toss).work_once() == 1
     (result,) = store.results
     assert (result["event"], result["lease"]) == (claimed.id, claimed.lease)
     return result
@@ -129,6 +137,51 @@ async def test_an_approval_that_was_done_before_is_looked_up() -> None:
     toss = Scripted(answer("IN_PROGRESS"), answer(), confirm=refused)
     assert (await finish(toss, event()))["status"] == "processed"
     assert toss.asked == ["key-1", "key-1"]
+
+
+async def test_an_approval_that_was_done_before_and_does_not_show_yet_waits() -> None:
+    refused = TossRefused("confirm", code="ALREADY_PROCESSED_PAYMENT", http_status=400)
+    toss = Scripted(answer("IN_PROGRESS"), answer("IN_PROGRESS"), confirm=refused)
+    result = await finish(toss, event())
+    assert (result["status"], result["last_error"]) == ("pending", "the delivery says DONE, Toss shows IN_PROGRESS")
+
+
+async def test_only_the_payment_that_was_named_is_approved() -> None:
+    toss = Scripted(answer("IN_PROGRESS", paymentKey="another"))
+    result = await finish(toss, event(payment_key=None))
+    assert (toss.confirmed, result["status"]) == ([], "pending")
+
+
+async def test_a_signed_deposit_that_toss_does_not_show_waits_and_then_needs_a_person() -> None:
+    result = await finish(Scripted(answer("WAITING_FOR_DEPOSIT")), event())
+    assert (result["status"], result.get("change")) == ("pending", None)
+    last = await finish(Scripted(answer("WAITING_FOR_DEPOSIT")), event(attempts=MAX_ATTEMPTS))
+    assert (last["status"], last["reason"]) == ("failed", "not_borne_out")
+
+
+def disagreement(**fields: Any) -> ClaimedEvent:
+    return event(event_type="PAYMENT_STATUS_CHANGED", reason="toss_disagrees", proof="toss_api", **fields)
+
+
+async def test_what_toss_shows_later_is_recorded_as_the_event_that_the_delivery_makes() -> None:
+    store = Queue(disagreement())
+    await make_worker(store, Scripted(answer("DONE"))).work_once()
+    (record,) = store.records.values()
+    assert (record["event_type"], record["proof"]) == ("PAYMENT_STATUS_CHANGED", "toss_api")
+    assert (record["change"]["status"], record["is_observation"]) == ("DONE", True)
+    assert [(result["status"], "change" in result) for result in store.results] == [("processed", False)]
+
+
+@pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "IN_PROGRESS"])
+async def test_toss_is_asked_for_a_day_and_then_it_was_not_so(status: str) -> None:
+    toss = Scripted(answer(status))
+    first = await finish(toss, disagreement())
+    assert (first["status"], 15 <= first["delay_seconds"] <= 30) == ("pending", True)
+    assert toss.confirmed == []  # nothing that nobody signed approves a payment
+    late = await finish(Scripted(answer(status)), disagreement(attempts=40))
+    assert (late["status"], 3600 <= late["delay_seconds"] <= 7200) == ("pending", True)
+    end = await finish(Scripted(answer(status)), disagreement(attempts=20, waited_seconds=DISAGREEMENT_SECONDS))
+    assert (end["status"], end["reason"]) == ("ignored", "not_borne_out")
 
 
 async def test_an_approval_of_unknown_outcome_is_looked_up_in_the_next_attempt() -> None:
@@ -169,7 +222,7 @@ async def test_nothing_is_approved_with_an_amount_that_is_not_stored(fields: dic
     "error",
     [
         TossUnavailable("payment", "no answer"),
-        TossNotFound("payment", code="NOT_FOUND_PAYMENT"),
+        TossNotFound("payment", "the event's payment is not known yet"),
         TossMisconfigured("payment", code="UNAUTHORIZED_KEY"),
         TossRefused("payment", code="FORBIDDEN"),
     ],
@@ -191,8 +244,8 @@ async def test_toss_s_wish_to_wait_is_kept() -> None:
 async def test_a_cancel_is_found_by_the_payment_that_has_it() -> None:
     toss = Scripted(answer("CANCELED"))
     store = Queue(event(reason="find_payment", payment_key=None, order_id=None, cancel_key="t-1"))
-    store.vouchers = Vouchers((), holds_billing_key=False, cancel_payment_key="key-1")
-    await Worker(store, toss).work_once()
+    store.known = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key="key-1")
+    await make_worker(store, toss).work_once()
     assert toss.asked == ["key-1"]
     assert store.results[0]["order_id"] == "order-1"
 
@@ -204,7 +257,7 @@ async def test_a_cancel_of_an_unknown_payment_waits() -> None:
 
 async def test_one_event_s_defect_is_its_own() -> None:
     store = Queue(event(id="event-1"), event(id="event-2", payment_key="key-2"))
-    assert await Worker(store, Scripted(RuntimeError("a defect"), answer())).work_once() == 2
+    assert await make_worker(store, Scripted(RuntimeError("a defect"), answer())).work_once() == 2
     assert [result["event"] for result in store.results] == ["event-2"]
 
 
@@ -212,7 +265,7 @@ async def test_an_overdue_account_that_toss_shows_as_expired_is_recorded() -> No
     overdue = OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")
     store = Queue(overdue=[overdue])
     account = {"accountNumber": "X1", "expired": True}
-    assert await Worker(store, Scripted(answer("WAITING_FOR_DEPOSIT", virtualAccount=account))).sweep() == 1
+    assert await make_worker(store, Scripted(answer("WAITING_FOR_DEPOSIT", virtualAccount=account))).sweep() == 1
     (record,) = store.records.values()
     assert (record["event_type"], record["proof"]) == ("supatoss.account_expired", "toss_api")
     assert (record["change"]["status"], record["order_id"]) == ("EXPIRED", "order-1")
@@ -220,7 +273,7 @@ async def test_an_overdue_account_that_toss_shows_as_expired_is_recorded() -> No
 
 async def test_an_overdue_account_that_was_paid_meanwhile_is_recorded_as_paid() -> None:
     store = Queue(overdue=[OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")])
-    await Worker(store, Scripted(answer("DONE"))).sweep()
+    await make_worker(store, Scripted(answer("DONE"))).sweep()
     (record,) = store.records.values()
     assert (record["event_type"], record["change"]["status"]) == ("supatoss.account_checked", "DONE")
 
@@ -228,13 +281,13 @@ async def test_an_overdue_account_that_was_paid_meanwhile_is_recorded_as_paid() 
 async def test_a_sweep_goes_on_when_one_account_cannot_be_looked_up() -> None:
     accounts = [OverdueAccount(f"key-{n}", f"order-{n}", "2026-04-08T00:00:00+00:00") for n in (1, 2)]
     store = Queue(overdue=accounts)
-    assert await Worker(store, Scripted(TossUnavailable("payment"), answer())).sweep() == 1
+    assert await make_worker(store, Scripted(TossUnavailable("payment"), answer())).sweep() == 1
 
 
 async def test_the_loop_outlives_a_store_that_is_away_and_ends_when_told() -> None:
     store = Queue(event())
     store.trouble = StoreUnavailable("away")
-    worker = Worker(store, Scripted(answer()))
+    worker = make_worker(store, Scripted(answer()))
     tries = 0
     original = store.claim_events
 

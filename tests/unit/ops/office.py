@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from supatoss.app import create_app
+from supatoss.inbox.lookups import Lookups
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.client import Function
@@ -58,8 +59,9 @@ class PaperStore(Store):
         self.trouble: Exception | None = None
         self.searched: list[tuple[EventFilter, Cursor | None]] = []
         self.did: list[tuple[str, Any]] = []
+        self.asked: list[tuple[Function, Mapping[str, Any]]] = []
         self.outcome = EventOutcome(EVENT_ID, "replayed", "processed", None)
-        self.answers: dict[Function, dict[str, Any]] = {
+        self.answers: dict[Function, Any] = {
             Function.OPS_OVERVIEW: {
                 "now": "2026-11-25T03:30:00+00:00",
                 "since": "2026-11-24T04:00:00+00:00",
@@ -76,11 +78,13 @@ class PaperStore(Store):
                 "subscriptions": [],
             },
             Function.OPS_PAYMENT: {"payment": None, "settlements": [], "events": [], "has_more": False},
+            Function.READ_REFUSED: [],
         }
 
     async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
         if self.trouble:
             raise self.trouble
+        self.asked.append((function, arguments))
         return self.answers[function]
 
     async def find_events(
@@ -113,7 +117,7 @@ class Office:
 
     def __init__(self, **settings: Any) -> None:
         self.store = PaperStore()
-        self.worker = SleepingWorker(self.store, SilentToss())
+        self.worker = SleepingWorker(self.store, SilentToss(), Lookups(SilentToss()))
         self.app = create_app(
             Settings.load(
                 **{

@@ -40,6 +40,7 @@ def anyio_backend() -> str:
         ("/ops/events?status=lost", 400),
         (EVENT, 200),
         ("/ops/payment?order=nobody-knows", 404),
+        ("/ops/refused", 200),
         ("/ops/nowhere", 404),
         ("/ops/static/ops.css", 200),
         ("/ops/static/nowhere.css", 404),
@@ -95,7 +96,7 @@ async def test_only_static_files_are_served(office: Office, path: str) -> None:
     assert (await office.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001"])
+@pytest.mark.parametrize("path", ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001", "/ops/refused"])
 async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
     office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
     response = await office.get(path, headers={"accept-language": "ko"})

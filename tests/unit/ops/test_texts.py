@@ -41,7 +41,7 @@ CODES = {
     "payment": (*PaymentStatus, "PENDING"),
     "reason": (*EventReason, *OTHER_REASONS, "none"),
     "advice": (*EventReason, *OTHER_REASONS),
-    "rejected": Reason,
+    "rejected": (*Reason, "acknowledged"),
     "refusal": Refusal,
     "span": ("seconds", "minutes", "hours", "days"),
     "environment": ("test", "live"),
