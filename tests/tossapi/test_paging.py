@@ -9,6 +9,7 @@ import pytest
 import respx
 
 from supatoss.errors import TossMisconfigured, TossRefused, TossUnavailable
+from supatoss.reconcile.settlements import fee_of
 from supatoss.toss.models import SettlementRow, Transaction
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, URL, FakeToss, client, ok, refusal
 
@@ -234,3 +235,16 @@ async def test_all_pages_come_with_the_key_of_the_first() -> None:
     used = [request.headers["authorization"] for request in toss.requests]
     assert used[1] == used[2] != used[0]
     assert len(used) == 3, "another key could be another MID's"
+
+
+@pytest.mark.parametrize(
+    ("fields", "fee"),
+    [
+        ({"fee": 859950}, Decimal(859950)),
+        ({"fees": [{"type": "BASE", "fee": 300}, {"type": "ETC", "fee": 20}]}, Decimal(320)),
+        ({"fees": [{"type": "BASE", "fee": 300}], "fee": 1}, Decimal(300)),
+        ({"fees": None}, None),
+    ],
+)
+def test_a_settlement_has_its_fee_in_either_form(fields: dict[str, Any], fee: Decimal | None) -> None:
+    assert fee_of(SettlementRow.model_validate({"transactionKey": "tx-1", **fields})) == fee

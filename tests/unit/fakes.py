@@ -66,6 +66,7 @@ class MemoryStore(Store):
         self.known = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key=None)
         self.records: dict[str, Mapping[str, Any]] = {}
         self.noted: list[RefusedDelivery] = []
+        self.calls = 0
         self.trouble: Exception | None = None
         self.hangs = False
         self.version = SCHEMA_VERSION
@@ -97,6 +98,7 @@ class MemoryStore(Store):
         return self.oldest_waiting
 
     async def _misbehave(self) -> None:
+        self.calls += 1
         if self.hangs:
             await asyncio.Event().wait()
         if self.trouble:

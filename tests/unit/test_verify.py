@@ -204,6 +204,26 @@ async def test_a_deposit_of_an_order_that_nobody_knows_asks_once() -> None:
     assert record["payment_key"] == PAID["paymentKey"]
 
 
+@pytest.mark.parametrize(
+    ("body", "payment"),
+    [
+        (DONE, DONE["data"]),
+        (DEPOSIT, PAID),
+        ({**DEPOSIT, "status": "WAITING_FOR_DEPOSIT"}, {**PAID, "status": "WAITING_FOR_DEPOSIT", "approvedAt": None}),
+        ({**DONE, "data": {**DONE["data"], "status": "CANCELED"}}, DONE["data"]),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_lone_delivery_costs_one_question_and_two_calls_of_the_data_api_at_most(
+    body: dict[str, Any], payment: dict[str, Any]
+) -> None:
+    toss = KnowingToss(payment)
+    service = service_with(toss)
+    status, _ = await deliver(service, body)
+    assert (status, len(toss.asked)) == (200, 1)
+    assert service.store.calls <= 2
+
+
 @pytest.mark.anyio
 async def test_a_deposit_of_an_order_with_a_known_payment_asks_for_that_payment() -> None:
     toss = KnowingToss(PAID)

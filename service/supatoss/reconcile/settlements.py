@@ -74,7 +74,7 @@ def _meaning(row: SettlementRow) -> Meaning:
         "currency": row.currency,
         "amount": row.amount,
         "pay_out_amount": row.pay_out_amount,
-        "fee": _fee(row),
+        "fee": fee_of(row),
         "sold_date": row.sold_date and row.sold_date.isoformat(),
         "paid_out_date": row.paid_out_date and row.paid_out_date.isoformat(),
     }
@@ -86,7 +86,8 @@ def _read(fields: Mapping[str, Any]) -> Meaning:
     return interpret(SettlementCompleted(event_type=SettlementCompleted.TYPE, data=settlement))
 
 
-def _fee(row: SettlementRow) -> Decimal | None:
+def fee_of(row: SettlementRow) -> Decimal | None:
+    """The sum of its fees; some rows have one `fee` in their place."""
     parts = [part.fee for part in row.fees if part.fee is not None]
     return sum(parts, Decimal(0)) if parts else row.fee
 
