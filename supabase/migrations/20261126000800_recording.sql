@@ -112,7 +112,9 @@ begin
     when p_event.status in ('pending', 'failed') then 'reopen'
     -- What was borne out once, or never was, is claimed anew, and Toss does not show it now.
     when v_disagrees and (p_event.status = 'processed' or p_event.reason = 'not_borne_out') then 'reopen'
+    -- The same state was seen again, later. A signed event may be read by an answer that shows another state by now.
     when p_event.status = 'processed' and (p_reading ->> 'is_observation')::boolean
+      and (p_event.proof = 'toss_api' or p_reading -> 'change' = p_event.change)
       and (p_reading ->> 'occurred_at')::timestamptz > p_event.occurred_at then 'move'
     else 'count'
   end;

@@ -220,3 +220,13 @@ def test_a_failed_event_sent_again_ends_as_in_any_other_order(database: Database
     row = only(database, "status, reason, last_error, attempts, occurred_at")
     assert row.pop("occurred_at").isoformat() == "2026-03-14T00:00:20+00:00"
     assert row == {"status": "processed", "reason": None, "last_error": None, "attempts": 0}
+
+
+def test_a_processed_event_that_is_read_by_another_state_keeps_its_time(database: Database) -> None:
+    waiting = record_of(payment_event("WAITING_FOR_DEPOSIT", 0))
+    database.record_records([waiting, record_of(payment_event("DONE", 10))])
+    later = record_of(payment_event("DONE", 20)) | {"event_key": waiting["event_key"], "is_observation": True}
+    database.record_records([later])
+    assert database.payment()["payment_status"] == "DONE"
+    (row,) = database.rows("select change from webhook_events where event_key = %s", waiting["event_key"])
+    assert row["change"]["status"] == "WAITING_FOR_DEPOSIT"

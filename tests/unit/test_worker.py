@@ -152,11 +152,14 @@ async def test_only_the_payment_that_was_named_is_approved() -> None:
     assert (toss.confirmed, result["status"]) == ([], "pending")
 
 
-async def test_a_signed_deposit_that_toss_does_not_show_waits_and_then_needs_a_person() -> None:
-    result = await finish(Scripted(answer("WAITING_FOR_DEPOSIT")), event())
+@pytest.mark.parametrize(
+    ("shown", "end"), [("WAITING_FOR_DEPOSIT", "ignored"), ("EXPIRED", "ignored"), ("READY", "failed")]
+)
+async def test_a_signed_deposit_that_toss_never_shows_ends_after_the_last_attempt(shown: str, end: str) -> None:
+    result = await finish(Scripted(answer(shown)), event())
     assert (result["status"], result.get("change")) == ("pending", None)
-    last = await finish(Scripted(answer("WAITING_FOR_DEPOSIT")), event(attempts=MAX_ATTEMPTS))
-    assert (last["status"], last["reason"]) == ("failed", "not_borne_out")
+    last = await finish(Scripted(answer(shown)), event(attempts=MAX_ATTEMPTS))
+    assert (last["status"], last["reason"]) == (end, "not_borne_out")
 
 
 def disagreement(**fields: Any) -> ClaimedEvent:

@@ -148,8 +148,8 @@ class Worker:
         is_unsigned = event.reason == EventReason.TOSS_DISAGREES
         shown = answer.payment.status
         if claim.exceeds(answer.payment) or (event.reason == EventReason.CHECK_DEPOSIT and not is_final(answer)):
-            # What nobody signed and Toss never shows was not so; what was signed needs a person.
-            end = EventStatus.IGNORED if is_unsigned else EventStatus.FAILED
+            # What Toss never shows was not so, or was taken back. A signed one that was never approved needs a person.
+            end = EventStatus.IGNORED if is_unsigned or is_final(answer) else EventStatus.FAILED
             problem = f"the delivery says {claim.status}, Toss shows {shown}"
             return _again(event, EventReason.NOT_BORNE_OUT.value, problem, end)
         meaning = observed(answer)
