@@ -33,7 +33,7 @@ check: lint  ## the quick part: lint, types, unit tests (under a minute)
 	$(PY) -m pytest -n auto $(UNIT)
 
 slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, 500 examples of each property
-	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough
+	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough -o faulthandler_timeout=0
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
 	$(PY) -m tests.faults --write docs/reliability.md
