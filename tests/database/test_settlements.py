@@ -1,4 +1,4 @@
-"""When a payment was settled follows from all settlements that name it, in whatever order they came."""
+"""A payment's settled_at is computed from all settlements that name it, so their order does not matter."""
 
 import itertools
 from typing import Any
