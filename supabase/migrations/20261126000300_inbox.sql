@@ -105,7 +105,7 @@ comment on column public.webhook_events.proof is 'Why the event is believed.';
 comment on column public.webhook_events.occurred_at is 'When it happened at Toss.';
 comment on column public.webhook_events.change is 'What the event means for a row, in supatoss''s terms.';
 comment on column public.webhook_events.claim is
-  'What the delivery claimed, while Toss does not show it yet: {status, cancels, created_at}.';
+  'What the delivery claimed, while Toss does not show it yet: {status, secret_digest, cancels, created_at}.';
 comment on column public.webhook_events.delivery_count is 'How many deliveries carried this event.';
 comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
 comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';

@@ -225,6 +225,11 @@ begin
     a.stated_canceled_at := null;
     a.canceled_at := null;
   elsif supatoss.is_moved(e.status) then
+    if e.change ->> 'was_approved' = 'false' then
+      -- An account was cancelled without a deposit: the one before was taken back.
+      a.stated_approved_at := null;
+      a.done_at := null;
+    end if;
     a.moved_at := coalesce(a.moved_at, e.occurred_at);
     a.stated_approved_at := coalesce(e.approved_at, a.stated_approved_at);
     if e.status = 'DONE' then

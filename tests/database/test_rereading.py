@@ -30,7 +30,7 @@ def disagreement(claimed: str, second: int = 0, *, cancels: tuple[str, ...] = ()
         "reason": "toss_disagrees",
         "last_error": f"the delivery says {claimed}, Toss shows WAITING_FOR_DEPOSIT",
         "change": None,
-        "claim": {"status": claimed, "cancels": list(cancels), "created_at": None},
+        "claim": {"status": claimed, "secret_digest": None, "cancels": list(cancels), "created_at": None},
     }
 
 

@@ -1,6 +1,7 @@
 """What a delivery claims, read from any JSON, and whether it says more than Toss shows."""
 
 import datetime as dt
+import hashlib
 from typing import Any
 
 import pytest
@@ -43,6 +44,10 @@ NO_MORE = [
 AT = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)
 
 
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 def answer(status: str | None = "DONE", **fields: object) -> Payment:
     return Payment.model_validate(
         {"paymentKey": "key-1", "orderId": "order-1", "status": status, "totalAmount": 9900, **fields}
@@ -76,10 +81,18 @@ def test_a_deposit_error_told_after_the_deposit_is_more(seconds: float, is_more:
 
 
 def test_secrets_differ_only_where_there_are_two() -> None:
-    assert Claim(secret="a").differs_in_secret(answer(secret="b"))
-    assert not Claim(secret="a").differs_in_secret(answer(secret="a"))
-    assert not Claim(secret="a").differs_in_secret(answer())
+    assert Claim(secret_digest=digest("a")).differs_in_secret(answer(secret="b"))
+    assert not Claim(secret_digest=digest("a")).differs_in_secret(answer(secret="a"))
+    assert not Claim(secret_digest=digest("a")).differs_in_secret(answer())
     assert not Claim().differs_in_secret(answer(secret="b"))
+
+
+def test_a_secret_tells_attempts_apart_where_no_payment_is_named() -> None:
+    other = answer(secret="b")
+    assert not Claim(order_id="order-1", secret_digest=digest("a")).may_mean(other)
+    assert Claim(order_id="order-1", secret_digest=digest("b")).may_mean(other)
+    assert Claim(order_id="order-1").may_mean(other)
+    assert Claim("key-1", "order-1", secret_digest=digest("a")).may_mean(other)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +101,7 @@ def test_secrets_differ_only_where_there_are_two() -> None:
         (
             "DEPOSIT_CALLBACK",
             {"secret": "s", "status": "DONE", "transactionKey": "t", "orderId": "order-1"},
-            Claim(None, "order-1", "DONE", secret="s"),
+            Claim(None, "order-1", "DONE", secret_digest=digest("s")),
         ),
         (
             "PAYMENT_STATUS_CHANGED",
@@ -125,4 +138,4 @@ def test_any_json_has_a_claim_or_none(fields: Any) -> None:
     if isinstance(fields, dict):
         for event_type in events.TYPES:
             claim = claim_of(event_type, fields)
-            assert claim is None or Claim.from_json(claim.to_json()).status == claim.status
+            assert claim is None or Claim.from_json(claim.to_json()).secret_digest == claim.secret_digest

@@ -221,6 +221,22 @@ class TestVirtualAccounts:
         unknown = meaning_of(event_body("VIRTUAL_ACCOUNT_ISSUED", orderId="o", status="NEW"))
         assert (unknown.status, unknown.reason) == (EventStatus.FAILED, EventReason.UNKNOWN_STATUS)
 
+    @pytest.mark.parametrize(
+        ("fields", "was_approved"),
+        [
+            ({"status": "CANCELED", "approvedAt": None, "virtualAccount": {}}, False),
+            ({"status": "CANCELED", "approvedAt": "2026-03-14T10:00:00+09:00", "virtualAccount": {}}, None),
+            ({"status": "CANCELED", "virtualAccount": {}}, None),
+            ({"status": "CANCELED", "approvedAt": None, "virtualAccount": None}, None),
+            ({"status": "WAITING_FOR_DEPOSIT", "approvedAt": None, "virtualAccount": {}}, None),
+        ],
+    )
+    def test_an_account_cancelled_without_a_deposit_was_never_approved(
+        self, fields: dict[str, Any], was_approved: bool | None
+    ) -> None:
+        change = change_of(event_body("PAYMENT_STATUS_CHANGED", orderId="order-1", paymentKey="k", **fields))
+        assert change.get("was_approved") is was_approved
+
     def test_the_deposit_of_the_guide_is_checked_first(self) -> None:
         meaning = meaning_of(GUIDE_DEPOSIT)
         assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
@@ -239,17 +255,12 @@ class TestVirtualAccounts:
         assert (meaning.payment_key, meaning.order_id) == (None, body["orderId"])
         assert meaning.change == {"kind": "payment", "status": "DONE"}
 
-    @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "CANCELED"])
-    def test_any_other_deposit_callback_changes_the_payment(self, status: str) -> None:
+    @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "CANCELED", "PARTIAL_CANCELED", "EXPIRED"])
+    def test_any_other_deposit_callback_is_checked_too(self, status: str) -> None:
         meaning = meaning_of({"secret": "ps_1", "status": status, "transactionKey": "tx-1", "orderId": "order-1"})
-        assert (meaning.status, meaning.reason) == (EventStatus.PROCESSED, None)
+        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
         assert (meaning.payment_key, meaning.order_id, meaning.occurred_at) == (None, "order-1", None)
         assert meaning.change == {"kind": "payment", "status": status}
-
-    def test_a_partial_cancel_without_amounts_is_checked_first(self) -> None:
-        body = {"secret": "ps_1", "status": "PARTIAL_CANCELED", "transactionKey": "tx-1", "orderId": "order-1"}
-        meaning = meaning_of(body)
-        assert (meaning.status, meaning.reason) == (EventStatus.PENDING, EventReason.CHECK_DEPOSIT)
 
     @pytest.mark.parametrize(
         ("status", "expected"),

@@ -100,7 +100,7 @@ def event(**fields: Any) -> ClaimedEvent:
         "cancel_key": None,
         "cancel_request": None,
         "amount": "9900",
-        "claim": {"status": "DONE", "cancels": [], "created_at": None},
+        "claim": {"status": "DONE", "secret_digest": None, "cancels": [], "created_at": None},
         "waited_seconds": 1.0,
     }
     return ClaimedEvent(**base | fields)
@@ -173,6 +173,16 @@ async def test_what_toss_shows_later_is_recorded_as_the_event_that_the_delivery_
     assert (record["event_type"], record["proof"]) == ("PAYMENT_STATUS_CHANGED", "toss_api")
     assert (record["change"]["status"], record["is_observation"]) == ("DONE", True)
     assert [(result["status"], "change" in result) for result in store.results] == [("processed", False)]
+
+
+async def test_a_made_up_claim_does_not_keep_a_real_cancel_away() -> None:
+    claim = {"status": "PARTIAL_CANCELED", "secret_digest": None, "cancels": ["made-up"], "created_at": None}
+    store = Queue(disagreement(claim=claim))
+    shown = answer("PARTIAL_CANCELED", cancels=[{"transactionKey": "t1"}, {"transactionKey": "t2"}])
+    await make_worker(store, Scripted(shown)).work_once()
+    (record,) = store.records.values()
+    assert [cancel["transactionKey"] for cancel in record["change"]["cancels"]] == ["t1", "t2"]
+    assert [result["status"] for result in store.results] == ["pending"]
 
 
 @pytest.mark.parametrize("status", ["WAITING_FOR_DEPOSIT", "IN_PROGRESS"])
@@ -256,6 +266,14 @@ async def test_a_cancel_is_found_by_the_payment_that_has_it() -> None:
 async def test_a_cancel_of_an_unknown_payment_waits() -> None:
     result = await finish(Scripted(), event(payment_key=None, order_id=None, cancel_key="t-1"))
     assert result["status"] == "pending"
+
+
+async def test_a_callback_never_takes_the_answer_about_another_attempt() -> None:
+    claim = {"status": "DONE", "secret_digest": "5" * 64, "cancels": [], "created_at": None}
+    for attempts, status in ((1, "pending"), (MAX_ATTEMPTS, "failed")):
+        claimed = event(event_type="DEPOSIT_CALLBACK", payment_key=None, claim=claim, attempts=attempts)
+        result = await finish(Scripted(answer(secret="ps_of_another")), claimed)
+        assert (result["status"], result.get("change")) == (status, None)
 
 
 async def test_one_event_s_defect_is_its_own() -> None:

@@ -4,6 +4,7 @@ A claim is a hint: it says which payment to look up, and nothing of it is ever s
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,12 +41,15 @@ _NOT_YET: Mapping[str, frozenset[Status]] = {
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a delivery says of a payment, true or not. cancels: transaction keys."""
+    """What a delivery says of a payment, true or not.
+
+    cancels: transaction keys. secret_digest: SHA-256 of the payment's secret, which tells attempts at an order apart.
+    """
 
     payment_key: str | None = None
     order_id: str | None = None
     status: str | None = None
-    secret: str | None = field(default=None, repr=False)
+    secret_digest: str | None = field(default=None, repr=False)
     cancels: frozenset[str] = frozenset()
     created_at: dt.datetime | None = None
 
@@ -66,12 +70,17 @@ class Claim:
 
     def differs_in_secret(self, answer: Payment) -> bool:
         """Whether both have a secret and they are not the same."""
-        return None not in (self.secret, answer.secret) and self.secret != answer.secret
+        return None not in (self.secret_digest, answer.secret) and self.secret_digest != _digest(answer.secret)
+
+    def may_mean(self, answer: Payment) -> bool:
+        """Whether the answer can be about the payment that is meant: the secret decides where no payment is named."""
+        return self.payment_key is not None or not self.differs_in_secret(answer)
 
     def to_json(self) -> dict[str, Any]:
-        """What has to be kept to ask again, without the secret."""
+        """What has to be kept to ask again."""
         return {
             "status": self.status,
+            "secret_digest": self.secret_digest,
             "cancels": sorted(self.cancels),
             "created_at": self.created_at.isoformat() if self.created_at else None,
         }
@@ -79,7 +88,12 @@ class Claim:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Claim":
         """A kept claim. Raises KeyError, TypeError or ValueError."""
-        return cls(status=kept["status"], cancels=frozenset(kept["cancels"]), created_at=parse_time(kept["created_at"]))
+        return cls(
+            status=kept["status"],
+            secret_digest=kept["secret_digest"],
+            cancels=frozenset(kept["cancels"]),
+            created_at=parse_time(kept["created_at"]),
+        )
 
 
 def _is_later(created_at: dt.datetime | None, approved_at: dt.datetime | None) -> bool:
@@ -117,7 +131,7 @@ def claim_of(event_type: str, fields: Mapping[str, Any]) -> Claim | None:
         _text(claimed.get("paymentKey"), MAX_PAYMENT_KEY_LENGTH),
         _text(claimed.get("orderId"), MAX_ORDER_ID_LENGTH),
         _known(claimed.get("status")) or status,
-        _text(claimed.get("secret")),
+        _digest(_text(claimed.get("secret"))),
         frozenset(key for key in found if key),
         parse_time(fields.get("createdAt") or data.get("createdAt")),
     )
@@ -129,6 +143,10 @@ def _object(value: object) -> dict[str, Any]:
 
 def _text(value: object, longest: int = MAX_PAYMENT_KEY_LENGTH) -> str | None:
     return value if isinstance(value, str) and 0 < len(value) <= longest else None
+
+
+def _digest(secret: str | None) -> str | None:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest() if secret else None
 
 
 def _known(value: object) -> str | None:

@@ -4,7 +4,7 @@ A change is a JSON object that the SQL function record_webhook_events_v1 applies
 
 - payment: status, amount, balance, currency, method, order_name, receipt_url, merchant_id, virtual_account, metadata,
   requested_at, approved_at, canceled_at, failure_code, failure_message, cancels; is_first: true if the event
-  sorts before all others, whenever it was sent
+  sorts before all others, whenever it was sent; was_approved: false for an account cancelled without a deposit
 - cancel: cancel_key, cancel_request; never applied, only kept until its payment is found
 - billing: action (issued | deleted), billing_key, customer_key
 - settlement: settlement_kind (settlement | payout), settlement_key, status, the payment it names, amounts, dates
@@ -99,6 +99,7 @@ def interpret_payment(payment: Payment) -> Meaning:
         metadata=payment.metadata,
         requested_at=payment.requested_at,
         approved_at=payment.approved_at,
+        was_approved=False if status is PaymentStatus.CANCELED and _holds_no_deposit(payment) else None,
         canceled_at=canceled_at if status.is_canceled else None,
         failure_code=failure.code or payment.failure_code,
         failure_message=failure.message or payment.failure_message,
@@ -113,6 +114,12 @@ def interpret_payment(payment: Payment) -> Meaning:
     )
 
 
+def _holds_no_deposit(payment: Payment) -> bool:
+    """Whether Toss says that an account has no deposit: none came, or it was taken back."""
+    is_said = "approved_at" in payment.model_fields_set and payment.approved_at is None
+    return is_said and payment.virtual_account is not None
+
+
 def _own_time(
     status: PaymentStatus, approved_at: dt.datetime | None, canceled_at: dt.datetime | None
 ) -> dt.datetime | None:
@@ -123,8 +130,8 @@ def _own_time(
 
 
 def _deposit_callback(event: events.DepositCallback) -> Meaning:
-    """It has no amounts: a deposit is checked first, and Toss is asked what a partial cancel has left."""
-    if event.status not in (PaymentStatus.DONE, PaymentStatus.PARTIAL_CANCELED):
+    """It names an order, no payment, and has no amounts: Toss's answer says which attempt is meant, and the rest."""
+    if event.status not in PaymentStatus.__members__:
         return interpret_payment(Payment(order_id=event.order_id, status=event.status))
     change = _present(kind="payment", status=event.status)
     return Meaning(EventStatus.PENDING, change, EventReason.CHECK_DEPOSIT, order_id=event.order_id)

@@ -67,25 +67,22 @@ class Verifier:
 
     async def _signed(self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime) -> NewEvent:
         meaning = interpret(event)
-        # A DEPOSIT_CALLBACK names no payment: Toss's answer does, and the body alone counts only where there is none.
-        if meaning.status is EventStatus.PENDING or event.event_type == events.DepositCallback.TYPE:
+        if meaning.status is EventStatus.PENDING:
             meaning = await self._complete(event, meaning, body)
         return NewEvent(event, body, meaning, Proof.SIGNATURE, received_at, delivery)
 
     async def _complete(self, event: events.Event, meaning: Meaning, body: Body) -> Meaning:
         """Finishes an event that needs Toss now if Toss answers in time and shows as much; else the worker does."""
         claim, known = await self._what_is_known(claim_of(event.event_type, body.fields) or Claim(), event)
-        if meaning.status is EventStatus.PENDING:
-            meaning = replace(meaning, payment_key=meaning.payment_key or claim.payment_key, claim=claim)
+        meaning = replace(meaning, payment_key=meaning.payment_key or claim.payment_key, claim=claim)
         try:
             answer = await self._lookups.about(claim, known, self._look_up_seconds)
         except TossError as error:
             _log_toss_error(error)
             return meaning
-        is_meant = answer is not None and not claim.differs_in_secret(answer.payment)
-        if answer is None or not is_meant or claim.exceeds(answer.payment) or not is_final(answer):
+        if answer is None or not claim.may_mean(answer.payment):
             return meaning
-        return observed(answer)
+        return meaning if claim.exceeds(answer.payment) or not is_final(answer) else observed(answer)
 
     async def _unsigned(
         self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime

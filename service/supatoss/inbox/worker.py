@@ -147,17 +147,19 @@ class Worker:
         """What an answer makes of a pending event."""
         is_unsigned = event.reason == EventReason.TOSS_DISAGREES
         shown = answer.payment.status
+        if is_unsigned:
+            # The answer is an event of its own, the same one that the delivery makes when it is sent again. It counts
+            # even where it is less than the claim: a made-up claim must not keep a real change away.
+            seen = observation(event.event_type, answer, dt.datetime.now(dt.UTC))
+            await self._store.record_webhook_events([seen.to_record()])
         if claim.exceeds(answer.payment) or (event.reason == EventReason.CHECK_DEPOSIT and not is_final(answer)):
             # What Toss never shows was not so, or was taken back. A signed one that was never approved needs a person.
             end = EventStatus.IGNORED if is_unsigned or is_final(answer) else EventStatus.FAILED
             problem = f"the delivery says {claim.status}, Toss shows {shown}"
             return _again(event, EventReason.NOT_BORNE_OUT.value, problem, end)
-        meaning = observed(answer)
         if is_unsigned:
-            # The answer is an event of its own, the same one that the delivery makes when it is sent again.
-            seen = observation(event.event_type, answer, dt.datetime.now(dt.UTC))
-            await self._store.record_webhook_events([seen.to_record()])
             return AttemptResult(EventStatus.PROCESSED)
+        meaning = observed(answer)
         if meaning.status is not EventStatus.PROCESSED:
             return AttemptResult(EventStatus.FAILED, meaning.reason.value if meaning.reason else None, meaning.error)
         return AttemptResult(EventStatus.PROCESSED, meaning=meaning)
@@ -196,7 +198,7 @@ class Worker:
         elif claim.payment_key is None and claim.order_id is not None:
             known = await self._store.read_known_keys(order_id=claim.order_id)
         answer = await self._lookups.about(claim, known, LOOK_UP_SECONDS)
-        if answer is None:
+        if answer is None or not claim.may_mean(answer.payment):
             # Another event of the payment may name it later, and Toss's records may lag.
             raise TossNotFound("payment", "the event's payment is not known yet")
         return answer
