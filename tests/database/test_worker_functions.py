@@ -162,7 +162,7 @@ def test_a_payment_key_that_nothing_proves_is_not_known(database: Database) -> N
 
 
 def test_a_claimed_event_says_what_was_claimed_and_since_when_it_waits(database: Database) -> None:
-    kept = {"status": "DONE", "secret_digest": None, "cancels": [], "created_at": None}
+    kept: Row = {"status": "DONE", "secret_digest": None, "cancels": [], "created_at": None}
     database.record_records([record_of(deposit()) | {"claim": kept}])
     (claimed,) = claim(database)
     assert claimed["claim"] == kept

@@ -176,7 +176,7 @@ async def test_what_toss_shows_later_is_recorded_as_the_event_that_the_delivery_
 
 
 async def test_a_made_up_claim_does_not_keep_a_real_cancel_away() -> None:
-    claim = {"status": "PARTIAL_CANCELED", "secret_digest": None, "cancels": ["made-up"], "created_at": None}
+    claim: dict[str, Any] = {"status": "PARTIAL_CANCELED", "secret_digest": None, "cancels": ["made-up"], "created_at": None}
     store = Queue(disagreement(claim=claim))
     shown = answer("PARTIAL_CANCELED", cancels=[{"transactionKey": "t1"}, {"transactionKey": "t2"}])
     await make_worker(store, Scripted(shown)).work_once()
@@ -269,7 +269,7 @@ async def test_a_cancel_of_an_unknown_payment_waits() -> None:
 
 
 async def test_a_callback_never_takes_the_answer_about_another_attempt() -> None:
-    claim = {"status": "DONE", "secret_digest": "5" * 64, "cancels": [], "created_at": None}
+    claim: dict[str, Any] = {"status": "DONE", "secret_digest": "5" * 64, "cancels": [], "created_at": None}
     for attempts, status in ((1, "pending"), (MAX_ATTEMPTS, "failed")):
         claimed = event(event_type="DEPOSIT_CALLBACK", payment_key=None, claim=claim, attempts=attempts)
         result = await finish(Scripted(answer(secret="ps_of_another")), claimed)
