@@ -176,7 +176,12 @@ async def test_what_toss_shows_later_is_recorded_as_the_event_that_the_delivery_
 
 
 async def test_a_made_up_claim_does_not_keep_a_real_cancel_away() -> None:
-    claim: dict[str, Any] = {"status": "PARTIAL_CANCELED", "secret_digest": None, "cancels": ["made-up"], "created_at": None}
+    claim: dict[str, Any] = {
+        "status": "PARTIAL_CANCELED",
+        "secret_digest": None,
+        "cancels": ["made-up"],
+        "created_at": None,
+    }
     store = Queue(disagreement(claim=claim))
     shown = answer("PARTIAL_CANCELED", cancels=[{"transactionKey": "t1"}, {"transactionKey": "t2"}])
     await make_worker(store, Scripted(shown)).work_once()
