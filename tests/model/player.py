@@ -148,7 +148,7 @@ class Player:
         app = create_app(_settings(), store=self._store, toss=self._api, lookups=lookups, worker=self._worker)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://service.test")
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._work: asyncio.Task[int] | None = None
 
     async def deliver(self, webhooks: Sequence[Webhook]) -> None:
@@ -179,12 +179,13 @@ class Player:
         return worked > 0
 
     async def sweep(self) -> None:
-        """The worker's look at accounts whose deposit is overdue."""
+        """The worker's look at accounts whose deposit is overdue; it may wait for the application's transaction."""
         task = asyncio.create_task(self._worker.sweep())
         await self.settle()
         if not task.done():
             self.look_ups.release()
-        await task
+            await self.settle()
+        self._tasks.append(task)
 
     async def settle(self) -> None:
         """Runs everything that can run, until only the story can go on."""
