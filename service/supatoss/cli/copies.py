@@ -86,29 +86,24 @@ def read_release() -> dict[str, str]:
 def find_folder(given: Path) -> Path:
     """The folder of migrations, from the repository, its `supabase`, or the folder itself. Raises NotAllowed."""
     try:
-        return _find_folder(Path(os.path.abspath(given)), given)
+        return _find_folder(Path(os.path.abspath(given)), given)  # noqa: PTH100 - resolve() would follow links
     except OSError as error:
         raise NotAllowed(f"can't read {given}: {error.strerror}") from None
 
 
 def _find_folder(path: Path, given: Path) -> Path:
-    if not path.exists() and not path.parent.is_dir():
+    is_migrations = path.name == "migrations" and path.parent.name == "supabase"
+    project = path.parent if is_migrations else path if path.name == "supabase" else path / "supabase"
+    if not (path.parent if is_migrations else path).exists():
         raise NotAllowed(f"there is no folder {given}: name your repository or its supabase/migrations")
-    if path.is_file():
-        raise NotAllowed(f"{given} is a file: name your repository or its supabase/migrations")
-    if path.name == "migrations" and path.parent.name == "supabase":
-        project = path.parent
-    else:
-        project = path if path.name == "supabase" else path / "supabase"
+    if path.exists() and not path.is_dir():
+        raise NotAllowed(f"{given} is not a folder: name your repository or its supabase/migrations")
     if not (project / "config.toml").is_file():
         raise NotAllowed(
             f"{given} is not a Supabase project: there is no {project / 'config.toml'}."
             f" `{CLI} init` in the repository makes one"
         )
-    folder = project / "migrations"
-    if folder.exists() and not folder.is_dir():
-        raise NotAllowed(f"{folder} is not a folder")
-    return folder
+    return project / "migrations"
 
 
 def plan(folder: Path, release: Mapping[str, str], wanted: Naming | None, now: dt.datetime) -> Plan:
@@ -206,7 +201,9 @@ def _header(name: str, text: str, naming: Naming) -> str:
         "tables": dict(naming.tables),
         "sha256": _digest(text),
     }
-    return f"-- Copied by `supatoss migrations copy`, which knows the file by the next line.\n{_MARK}{json.dumps(mark)}\n"
+    return (
+        f"-- Copied by `supatoss migrations copy`, which knows the file by the next line.\n{_MARK}{json.dumps(mark)}\n"
+    )
 
 
 def _digest(text: str) -> str:
@@ -233,19 +230,20 @@ def _names(missing: Sequence[str], files: Sequence[Path], now: dt.datetime) -> l
     """
     versions = [found[1] for file in files if (found := _MIGRATION.fullmatch(file.name))]
     newest = max(versions, default="0")[:_VERSION_LENGTH].ljust(_VERSION_LENGTH, "0")
-    version = max(_next(newest), f"{now - dt.timedelta(seconds=max(len(missing) - 1, 0)):{_VERSION}}")
+    version = f"{now - dt.timedelta(seconds=max(len(missing), 1)):{_VERSION}}"
     names = []
     for name in missing:
-        if len(version) > _VERSION_LENGTH:
-            raise NotAllowed(f"no version can follow {newest}, the newest migration here: rename it")
+        version = _after(max(version, newest))
         names.append(f"{version}_supatoss_{name.partition('_')[2]}")
-        version = _next(version)
     return names
 
 
-def _next(version: str) -> str:
+def _after(version: str) -> str:
     try:
         moment = dt.datetime.strptime(version, _VERSION).replace(tzinfo=dt.UTC)
         return f"{moment + dt.timedelta(seconds=1):{_VERSION}}"
-    except (ValueError, OverflowError):
-        return f"{int(version) + 1:0{_VERSION_LENGTH}}"  # not a time, which the CLI allows
+    except (ValueError, OverflowError):  # not a time, which the CLI allows
+        following = f"{int(version) + 1:0{_VERSION_LENGTH}}"
+    if len(following) > _VERSION_LENGTH:
+        raise NotAllowed(f"no version can follow that of your newest migration, {version}: rename it")
+    return following

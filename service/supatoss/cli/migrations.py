@@ -75,14 +75,15 @@ def _print_report(plan: "Plan", *, is_written: bool, now: dt.datetime) -> None:
     for name, target in plan.missing.items():
         typer.echo(f"copied   {plain(target.name)}" if is_written else f"missing  {name}")
     for name, problem in plan.problems:
-        typer.echo(f"{problem.name.lower():8} {plain(name)}: {problem}".replace("_", " ", 1))
+        typer.echo(f"{'differs':8} {plain(name)}: {problem}")
     for name in plan.newer:
         typer.echo(f"note     {plain(name)}: from a later release than this one")
     where = plain(plan.folder) + ("" if plan.naming.is_default else f" ({plan.naming})")
     if plan.is_blocked and plan.missing:
         typer.echo(f"Nothing was copied to {where}: first settle what is said above.")
     elif plan.missing and is_written:
-        if f"{now:%Y%m%d%H%M%S}" < next(iter(plan.missing.values())).name:
+        origin, first = next(iter(plan.missing.items()))
+        if first.name != origin and first.name > f"{now:%Y%m%d%H%M%S}_z":
             typer.echo("note     they are dated in the future, to come after your newest migration")
         typer.echo(f"{len(plan.missing)} new in {where}. Commit them, then: {CLI} db push --remote")
     elif not plan.missing and not plan.problems:

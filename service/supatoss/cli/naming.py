@@ -21,20 +21,20 @@ _ENDINGS = "pkey|key|idx|check|fkey|excl|seq"
 """What the names of our indexes and constraints end with; they begin with the table's name. A test holds it."""
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_TAKEN_SCHEMAS = frozenset(
-    "auth cron extensions graphql graphql_public information_schema net pgbouncer pgmq pgsodium realtime storage"
-    " supabase_functions supabase_migrations supatoss vault".split()
-)
-# PostgreSQL's reserved words, which would need quotes everywhere (its manual, appendix C).
-_RESERVED = frozenset(
-    "all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation"
-    " column concurrently constraint create cross current_catalog current_date current_role current_schema"
-    " current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for"
-    " foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral"
-    " leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps"
-    " placing primary references returning right select session_user similar some symmetric system_user table"
-    " tablesample then to trailing true union unique user using variadic verbose when where window with".split()
-)
+_TAKEN_SCHEMAS = """
+    auth cron extensions graphql graphql_public information_schema net pgbouncer pgmq pgsodium realtime storage
+    supabase_functions supabase_migrations supatoss vault
+"""
+_RESERVED_WORDS = """
+    all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+    column concurrently constraint create cross current_catalog current_date current_role current_schema
+    current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for
+    foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral
+    leading left like limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps
+    placing primary references returning right select session_user similar some symmetric system_user table
+    tablesample then to trailing true union unique user using variadic verbose when where window with
+"""
+"""Names that would need quotes everywhere (PostgreSQL's manual, appendix C)."""
 
 
 def relations_of(texts: Iterable[str]) -> frozenset[str]:
@@ -93,7 +93,7 @@ def read_naming(schema: str | None, tables: Iterable[str], relations: frozenset[
         return None
     if schema is not None:
         _check_name("--schema", schema)
-        if schema in _TAKEN_SCHEMAS or schema.startswith("pg_"):
+        if schema in _TAKEN_SCHEMAS.split() or schema.startswith("pg_"):
             raise NotAllowed(f"--schema {schema}: this schema belongs to Supabase, PostgreSQL or supatoss")
     for old, _, new in pairs:
         if old not in relations:
@@ -108,7 +108,7 @@ def read_naming(schema: str | None, tables: Iterable[str], relations: frozenset[
 
 
 def _check_name(option: str, name: str) -> None:
-    if not _NAME.fullmatch(name) or len(name) > MAX_NAME_BYTES or name in _RESERVED:
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME_BYTES or name in _RESERVED_WORDS.split():
         raise NotAllowed(
             f"{option} {name[:80]!r}: a name has lower-case letters, digits and _, and isn't a reserved word of SQL"
         )
