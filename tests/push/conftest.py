@@ -1,4 +1,4 @@
-"""A merchant's repository, and the Supabase CLI as they use it: `db push` onto a real PostgreSQL."""
+"""A merchant's repository, pushed by the real Supabase CLI onto a real PostgreSQL."""
 
 import os
 import subprocess
