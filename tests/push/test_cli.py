@@ -121,3 +121,19 @@ def test_copies_that_a_colleague_fetches_are_known(repository: Repository) -> No
     check = repository.copy("--check")
     assert (check.exit_code, "--schema toss" in check.output) == (0, True)
     assert repository.must_push() == []
+
+
+def test_a_version_that_a_colleague_took_too(repository: Repository) -> None:
+    """Nothing is half applied, and the copies that are not applied may be made again."""
+    repository.add("20250101000000_profiles.sql", "create table public.profiles (id uuid primary key);")
+    assert repository.copy().exit_code == 0
+    copied = sorted(repository.folder.glob("*_supatoss_*.sql"))
+    version = copied[3].name.partition("_")[0]
+    repository.add(f"{version}_a_colleagues.sql", "create table public.of_a_colleague (id int);")
+    assert "duplicate key value" in repository.push().stderr
+    for file in copied[3:]:
+        file.unlink()
+    assert repository.copy().exit_code == 0
+    assert len(repository.must_push()) == len(copied) - 3
+    assert repository.copy("--check").exit_code == 0
+    assert repository.listed() == [(version, version) for version in repository.versions()]

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import json
+import os
 import resource
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from supatoss.cli import app, copies
 
+ROOT = Path(__file__).parents[2]
 RELEASE = {
     "20260901000000_tables.sql": "create table public.payments (id int);\n",
     "20260901000100_rows.sql": "-- Rows.\n\ncreate index payments_id_idx on public.payments (id);\n",
@@ -314,5 +317,22 @@ def test_json(shop: Path, release: dict[str, str]) -> None:
     assert problem == {"file": the_copy(shop, "rows").name, "problem": "other_text"}
 
 
+def test_a_wheel_brings_what_it_copies(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    built = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)  # noqa: S603 - our own build
+    (wheel,) = built.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(built / "unpacked")
+    subprocess.run(
+        [sys.executable, "-m", "supatoss", "migrations", "copy", "."],
+        cwd=shop,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(built / "unpacked")},
+        check=True,
+        timeout=30,
+    )
+    texts = {file.read_text().split("\n", 2)[2] for file in (shop / "supabase/migrations").glob("*_supatoss_*.sql")}
+    assert texts == {file.read_text() for file in (ROOT / "supabase/migrations").glob("*.sql")}
+
+
 def test_the_release_is_that_of_the_checkout() -> None:
-    assert copies.release_folder() == Path(__file__).parents[2] / "supabase/migrations"
+    assert copies.release_folder() == ROOT / "supabase/migrations"
