@@ -32,7 +32,7 @@ test: lint  ## everything: lint, types, arrows between modules, all tests (four 
 check: lint  ## the quick part: lint, types, unit tests (under a minute)
 	$(PY) -m pytest -n auto $(UNIT)
 
-slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, 500 examples of each property
+slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, the Supabase CLI, 500 examples of each property
 	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough -o faulthandler_timeout=0
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md

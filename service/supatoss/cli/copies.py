@@ -36,7 +36,7 @@ class Problem(StrEnum):
     """Why a copy can't stay as it is, or needs a look."""
 
     CHANGED = "changed by hand since it was copied; left as it is"
-    OTHER_TEXT = "this release has another text; what is applied can't be replaced"
+    OTHER_TEXT = "this release has another text; if none of ours is applied yet, delete the copies and copy again"
     GONE = "missing, although later files of ours are there; restore it from version control"
     TWICE = "copied twice; delete the copy that isn't applied"
 
@@ -219,7 +219,10 @@ def _agreed_naming(copies: Sequence[Copy], wanted: Naming | None) -> Naming:
     if not copies:
         return wanted or Naming()
     if wanted not in (None, copies[0].naming):
-        raise NotAllowed(f"the copies here were made with {copies[0].naming}, which can't be changed to {wanted}")
+        raise NotAllowed(
+            f"the copies here were made with {copies[0].naming}, which can't be changed to {wanted}."
+            " If none of them is applied yet, delete them and copy again"
+        )
     return copies[0].naming
 
 

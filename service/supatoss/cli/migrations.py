@@ -86,5 +86,7 @@ def _print_report(plan: "Plan", *, is_written: bool, now: dt.datetime) -> None:
         if first.name != origin and first.name > f"{now:%Y%m%d%H%M%S}_z":
             typer.echo("note     they are dated in the future, to come after your newest migration")
         typer.echo(f"{len(plan.missing)} new in {where}. Commit them, then: {CLI} db push --remote")
-    elif not plan.missing and not plan.problems:
+    elif plan.missing:
+        typer.echo(f"{len(plan.missing)} missing in {where}; without --check they are copied.")
+    elif not plan.problems:
         typer.echo(f"Nothing to do: {where} has every migration of this release.")
