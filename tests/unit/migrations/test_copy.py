@@ -83,7 +83,7 @@ def test_the_next_release_brings_only_what_is_new(shop: Path, release: dict[str,
 def test_a_check_writes_nothing(shop: Path) -> None:
     shutil.rmtree(shop / "supabase/migrations")
     result = copy(shop, "--check")
-    assert (result.exit_code, result.output.count("missing ")) == (1, 2)
+    assert (result.exit_code, result.output.count("missing  ")) == (1, 2)
     assert not (shop / "supabase/migrations").exists()
 
 
