@@ -32,7 +32,7 @@ test: lint  ## everything: lint, types, arrows between modules, all tests (four 
 check: lint  ## the quick part: lint, types, unit tests (under a minute)
 	$(PY) -m pytest -n auto $(UNIT)
 
-slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, 500 examples of each property
+slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, the Supabase CLI, 500 examples of each property
 	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough -o faulthandler_timeout=0
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
@@ -56,7 +56,7 @@ lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade t
 	@$(FIND_PYTHON); $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 	  .local/lock/bin/uv pip compile $(LOCKED) - --constraint requirements-dev.txt --output-file requirements-build.txt
 	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt requirements-build.txt; then echo "a requirement names an address" >&2; exit 1; fi
-	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers tests/browser; do \
+	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers tests/browser tests/push; do \
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
 	done; fi
 

@@ -100,6 +100,21 @@ def test_a_function_that_is_not_refused_is_a_failure_however_it_ends(status: int
     assert verdict.message == "it can call claim_webhook_events_v1"
 
 
+@pytest.mark.parametrize(("status", "level"), [(406, Level.OK), (404, Level.OK), (401, Level.OK), (200, Level.FAILED)])
+def test_tables_are_looked_for_in_the_schema_that_they_were_copied_to(status: int, level: Level) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/rpc/supatoss_table_names_v1") and request.headers["apikey"] == "sb_secret_x":
+            return httpx.Response(200, json={"payments": "toss.payments"})
+        if request.url.path.endswith("/payments") and "accept-profile" not in request.headers:
+            return httpx.Response(200, json=[{"id": "of the project's own table"}])
+        is_ours = request.headers.get("accept-profile") == "toss" and status != 401
+        return httpx.Response(status, json=[{"id": 1}]) if is_ours else REFUSAL
+
+    verdict = by_name(run(check_access, answer))["anon reads payments"]
+    assert verdict.level is level
+    assert "toss.payments" in (verdict.fix or verdict.message) or status == 401
+
+
 def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
     verdicts = run(check_access, lambda _request: httpx.Response(401, json={"message": "Invalid API key"}))
     assert by_name(verdicts)["anon reads payments"].level is Level.WARNING
@@ -129,7 +144,7 @@ def test_only_a_legacy_key_is_a_bearer_token(key: str, authorization: str | None
         return REFUSAL
 
     run(check_access, answer, SETTINGS.model_copy(update={"supabase_publishable_key": SecretStr(key)}))
-    assert sent == {(key, authorization)}
+    assert sent - {("sb_secret_x", None)} == {(key, authorization)}
 
 
 @pytest.mark.parametrize(

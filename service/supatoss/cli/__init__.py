@@ -13,6 +13,7 @@ from supatoss import __version__
 from supatoss.cli.doctor import doctor
 from supatoss.cli.events import events
 from supatoss.cli.forward import forward
+from supatoss.cli.migrations import migrations
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
 from supatoss.cli.processes import serve, worker
 from supatoss.cli.reconcile import reconcile
@@ -68,6 +69,7 @@ app.command()(verify)
 app.command()(forward)
 app.command()(register)
 app.command()(doctor)
+app.add_typer(migrations, name="migrations")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

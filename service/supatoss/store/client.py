@@ -48,6 +48,7 @@ class Function(StrEnum):
     """Every function of the database that this release calls, by its subject."""
 
     SCHEMA_VERSION = "supatoss_schema_version"
+    TABLE_NAMES = "supatoss_table_names_v1"
 
     RECORD_EVENTS = "record_webhook_events_v1"
     READ_KNOWN_KEYS = "read_known_keys_v1"

@@ -51,7 +51,7 @@ def failed(check: str, message: str, fix: str) -> Verdict:
     return Verdict(check, Level.FAILED, message, fix)
 
 
-MIGRATE = "run the migrations: npx supabase@3.1.0 db push --remote"
+MIGRATE = "run the migrations: supatoss migrations copy <repository>, and there npx supabase@3.1.0 db push --remote"
 """Into the project that `supabase link` has chosen; without --remote the CLI pushes to the local stack."""
 
 REQUEST_SECONDS = 5.0

@@ -44,6 +44,7 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.IGNORE_EVENTS: {"event_ids": "-", "reason": "doctor", "actor": "doctor", "dry_run": True},
         Function.OVERDUE_ACCOUNTS: {"max_accounts": 0},
         Function.SCHEMA_VERSION: {},
+        Function.TABLE_NAMES: {},
         Function.CLAIM_ALERTS: {"max_alerts": 0, "lease_seconds": 1},
         Function.CONFIRM_ALERTS: {"tokens": "-"},
         Function.NOTE_ALERTS: {"look": "-"},
@@ -79,10 +80,7 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
 """Arguments that change nothing if a call is let through: "-" is not JSON, and fails in a function that reads JSON."""
 
 _REFUSED = (401, 403)
-_CLOSE = (
-    "in the SQL Editor: revoke all on table public.{0} from public, anon;"
-    " alter table public.{0} enable row level security;"
-)
+_CLOSE = "in the SQL Editor: revoke all on table {0} from public, anon; alter table {0} enable row level security;"
 _EMPTY = "run doctor again when the table has a row"
 _NO_KEY = "set SUPABASE_PUBLISHABLE_KEY (Project Settings > API Keys) where doctor runs; the service doesn't use it"
 
@@ -96,7 +94,8 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
         return [failed(NAME, "SUPABASE_PUBLISHABLE_KEY is the service_role key, which reads everything", _NO_KEY)]
     rest = f"{settings.supabase_url}/rest/v1"
     try:
-        tables = [await _check_table(http, rest, key, settings, table) for table in TABLES]
+        names = await _find_names(http, rest, settings)
+        tables = [await _check_table(http, rest, key, settings, table, names[table]) for table in TABLES]
         return [*tables, await _check_functions(http, rest, key)]
     except httpx.HTTPError as error:
         return [failed(NAME, f"no answer from the Data API: {type(error).__name__}", "see the Data API's verdict")]
@@ -113,9 +112,25 @@ def role_of(key: str) -> str | None:
     return role if isinstance(role, str) else None
 
 
-async def _check_table(http: httpx.AsyncClient, rest: str, key: str, settings: Settings, table: str) -> Verdict:
-    check, url = f"anon reads {table}", f"{rest}/{table}?select=*&limit=1"
-    answer = await http.get(url, headers=key_headers(key))
+async def _find_names(http: httpx.AsyncClient, rest: str, settings: Settings) -> dict[str, str]:
+    """Each table with its schema: `supatoss migrations copy` may have put it elsewhere, beside a namesake in public."""
+    secret = settings.supabase_secret_key.get_secret_value()
+    answer = await http.post(f"{rest}/rpc/{Function.TABLE_NAMES}", headers=key_headers(secret), json={})
+    found = _json(answer) if answer.is_success else None
+    return {table: f"public.{table}" for table in TABLES} | (found if isinstance(found, dict) else {})
+
+
+async def _check_table(
+    http: httpx.AsyncClient, rest: str, key: str, settings: Settings, table: str, name: str
+) -> Verdict:
+    schema, _, relation = name.partition(".")
+    check, url = f"anon reads {table}", f"{rest}/{relation}?select=*&limit=1"
+    if schema != "public":
+        answer = await http.get(url, headers={**key_headers(key), "Accept-Profile": schema})
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.NOT_ACCEPTABLE):
+            return ok(check, f"{name} is not in the Data API")
+    else:
+        answer = await http.get(url, headers=key_headers(key))
     if answer.status_code in _REFUSED:
         return _told(check, answer)
     if answer.status_code == httpx.codes.NOT_FOUND:
@@ -123,7 +138,7 @@ async def _check_table(http: httpx.AsyncClient, rest: str, key: str, settings: S
     if not answer.is_success or not isinstance(rows := _json(answer), list):
         return warning(check, f"can't verify: HTTP {answer.status_code}", "see the project's logs")
     if rows:
-        return failed(check, "anyone with the public key can read its rows", _CLOSE.format(table))
+        return failed(check, "anyone with the public key can read its rows", _CLOSE.format(name))
     ours = await http.get(url, headers=key_headers(settings.supabase_secret_key.get_secret_value()))
     if _json(ours) == []:
         return warning(check, "can't verify: the table is empty", _EMPTY)
