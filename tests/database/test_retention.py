@@ -117,15 +117,12 @@ def test_a_late_event_folds_the_same_over_emptied_ones(database: Database, late:
     assert database.projection() == expected
 
 
-def test_a_late_deposit_callback_still_finds_its_attempt(database: Database) -> None:
+def test_a_late_event_that_names_no_payment_still_finds_its_attempt(database: Database) -> None:
     first, second = payment_event("DONE", 10), payment_event("ABORTED", 5, key="key-0")
-    callback = {
-        "eventType": "DEPOSIT_CALLBACK",
+    nameless = {
+        "eventType": "PAYMENT_STATUS_CHANGED",
         "createdAt": "2026-03-14T09:00:40.000000",
-        "status": "CANCELED",
-        "secret": "ps_1",
-        "orderId": "order-1",
-        "transactionKey": "t",
+        "data": {"orderId": "order-1", "status": "CANCELED"},
     }
     projections = []
     for is_emptied in (False, True):
@@ -134,7 +131,7 @@ def test_a_late_deposit_callback_still_finds_its_attempt(database: Database) -> 
         if is_emptied:
             age(database)
             assert empty(database) == 2
-        database.record(callback)
+        database.record(nameless)
         projections.append(database.projection())
     assert projections[0] == projections[1]
     assert projections[0][0]["payment_status"] == "CANCELED"
