@@ -140,8 +140,9 @@ class TossError(SupatossError):
     """A call of Toss's API failed.
 
     call: name of the call. code: Toss's error code, None if there was none. http_status: None without a response.
-    retry_after_seconds: how long Toss, or our own limit, asks to wait. The message has the call, the code and our own
-    words; never a key, a payment's content or text from the response.
+    key: the name of the key that was used, where one was. retry_after_seconds: how long Toss, or our own limit, asks to
+    wait. The message has the call, the code and our own words; never a key, a payment's content or text from the
+    response.
     """
 
     retry_can_help: ClassVar[bool] = False
@@ -161,8 +162,13 @@ class TossError(SupatossError):
         self.code = code
         self.http_status = http_status
         self.retry_after_seconds = retry_after_seconds
-        status = "" if http_status is None else f" (HTTP {http_status})"
-        super().__init__(f"Toss, {call}: {problem or code or 'no code'}{status}")
+        self.key: str | None = None
+        self._problem = problem or code or "no code"
+        super().__init__(call, problem)
+
+    def __str__(self) -> str:
+        status = "" if self.http_status is None else f" (HTTP {self.http_status})"
+        return f"Toss, {self.call}: {self._problem}{status}"
 
 
 class TossUnavailable(TossError):
@@ -188,3 +194,6 @@ class TossMisconfigured(TossError):
     """Toss rejects our secret key: wrong, revoked, of another environment, or without permission."""
 
     outcome = "misconfigured"
+
+    def __str__(self) -> str:
+        return super().__str__() + (f" with {self.key} of TOSS_SECRET_KEY" if self.key else "")

@@ -201,6 +201,8 @@ class Settings(BaseSettings):
             raise ValueError("should be a secret key of Toss, or several with commas between")
         if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
             raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
+        if {"test_", "live_"} <= {key.get_secret_value()[:5] for key in value}:
+            raise ValueError("has test and live keys together; test payments would count as real: use one kind")
         return value
 
     @field_validator("metrics_token")

@@ -13,7 +13,8 @@ from scripts.local_stack import LOOPBACK
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
 from supatoss.toss.signature import sign_hex, sign_v1
 from tests.faults.mix import SEOUL, Sent
-from tests.support import SECRET_KEY, SECURITY_KEY
+from tests.faults.world import LIVE_KEY
+from tests.support import SECURITY_KEY
 
 COPIES = 3
 """Deliveries of each event, besides their re-sends."""
@@ -163,7 +164,7 @@ class Sender:
         ]
         if delivery.event.form:
             is_hex = delivery.event.form == "hex"
-            signature = sign_hex(raw, sent_at, SECRET_KEY) if is_hex else sign_v1(raw, sent_at, SECURITY_KEY)
+            signature = sign_hex(raw, sent_at, LIVE_KEY) if is_hex else sign_v1(raw, sent_at, SECURITY_KEY)
             head.append(f"{SIGNATURE_HEADER}: {signature}")
         return "\r\n".join([*head, "", ""]).encode() + raw
 

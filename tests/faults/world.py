@@ -15,7 +15,7 @@ import psycopg
 from scripts.local_stack import LOOPBACK, LocalPostgres, LocalSupabase, StackError, free_port
 from tests.faults.programs import SERVE, WORKER, Program, Service
 from tests.faults.proxy import Proxy
-from tests.support import SECRET_KEY, SECURITY_KEY
+from tests.support import SECURITY_KEY
 
 PUBLISHABLE_KEY = "sb_publishable_for_faults_0001"
 SUPABASE_KEY = "sb_secret_for_faults_0001"
@@ -86,7 +86,7 @@ class World:
         return {
             "SUPABASE_URL": self.data_api.url,
             "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-            "TOSS_SECRET_KEY": f"{LIVE_KEY},{SECRET_KEY}",
+            "TOSS_SECRET_KEY": LIVE_KEY,
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_API_URL": toss_url or f"http://{LOOPBACK}:{free_port()}",
             "SUPABASE_TIMEOUT_SECONDS": "1.5",

@@ -80,7 +80,12 @@ def test_the_text_has_a_line_a_verdict_and_a_way_to_mend_it(world: World) -> Non
         ),
         ({"SUPABASE_URL": NOBODY}, "Data API", "no answer from the Data API: ConnectError"),
         ({"TOSS_SECRET_KEY": "test_sk_revoked"}, "Toss key 1 of 1", "test key, not accepted: "),
-        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"}, "Toss key 2 of 2", "live key, not accepted: "),
+        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},test_sk_old"}, "Toss key 2 of 2", "test key, not accepted: "),
+        (
+            {"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"},
+            "settings",
+            "TOSS_SECRET_KEY has test and live keys together",
+        ),
         ({"TOSS_API_URL": NOBODY}, "Toss key 1 of 1", "test key, can't reach Toss"),
         ({"PUBLIC_URL": NOBODY}, "public /readyz", "no answer: ConnectError"),
         ({"PUBLIC_URL": NOBODY}, "public webhook", "no answer: ConnectError"),
@@ -108,7 +113,6 @@ def test_another_service_at_the_public_address_is_seen(world: World) -> None:
     ("changes", "message"),
     [
         ({"TOSS_UNSIGNED": "reject"}, "TOSS_UNSIGNED=reject refuses every payment event"),
-        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"}, "holds both test and live keys"),
         ({"TOSS_ALLOWED_IPS": "13.124.18.147"}, "behind a proxy that is the proxy's"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from supatoss.toss.client import TossClient
+from supatoss.toss.client import ApiKey, TossClient
 
 URL = "https://api.toss.test"
 NEWER_KEY = "test_sk_made_up_newer_0001"
@@ -76,6 +76,20 @@ class FakeToss(httpx.AsyncBaseTransport):
     @property
     def bodies(self) -> list[Any]:
         return [json.loads(request.content) for request in self.requests]
+
+
+class KeyedToss(httpx.AsyncBaseTransport):
+    """Answers each key in its own way: with a step, after some seconds."""
+
+    def __init__(self, **answers: tuple[float, Step]) -> None:
+        self.by_basic = {ApiKey.of(1, key).authorization: (key, *answer) for key, answer in answers.items()}
+        self.asked: list[tuple[str, float]] = []
+        """Keys, and when they were used."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        key, seconds, step = self.by_basic[request.headers["authorization"]]
+        self.asked.append((key, asyncio.get_running_loop().time()))
+        return await FakeToss(step, seconds=seconds).handle_async_request(request)
 
 
 def client(toss: httpx.AsyncBaseTransport, *keys: str, **options: Any) -> TossClient:

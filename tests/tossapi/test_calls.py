@@ -235,4 +235,4 @@ def test_a_client_needs_keys(keys: Any) -> None:
 
 
 def test_a_bom_does_not_come_from_us() -> None:
-    assert not ApiKey.of(LIVE_KEY).authorization.startswith("Basic 77u/")
+    assert not ApiKey.of(1, LIVE_KEY).authorization.startswith("Basic 77u/")

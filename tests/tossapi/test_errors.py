@@ -76,11 +76,11 @@ async def confirm(api: TossClient) -> object:
 
 
 async def transactions(api: TossClient) -> object:
-    return [page async for page in api.transactions(NOW, NOW)]
+    return [page async for page in api.transactions(api.keys[0], NOW, NOW)]
 
 
 async def settlements(api: TossClient) -> object:
-    return [page async for page in api.settlements(NOW.date(), NOW.date())]
+    return [page async for page in api.settlements(api.keys[0], NOW.date(), NOW.date())]
 
 
 CALLS = [look_up, look_up_order, confirm, transactions, settlements]
@@ -233,7 +233,7 @@ async def test_no_error_shows_a_key_or_what_was_answered(
 async def test_no_repr_shows_a_key_or_the_payment() -> None:
     api = client(FakeToss(), NEWER_KEY, LIVE_KEY)
     answer = await api.payment("pay-1")
-    shown = repr([answer, api, api.__dict__, api._keys])
+    shown = repr([answer, api, api.__dict__, api.keys])
     for secret in (SECRET, "pay-1", "order-1", "37400", NEWER_KEY, LIVE_KEY, NEWER_BASIC):
         assert secret not in shown
     assert "asked_at" in shown

@@ -10,8 +10,19 @@ import pytest
 
 from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.lookups import Lookups
-from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossClient
-from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, FakeToss, Step, client, ok, payment_body, refusal
+from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, ApiKey, TossClient
+from tests.tossapi.fakes import (
+    LIVE_KEY,
+    NEWER_KEY,
+    OLDER_KEY,
+    FakeToss,
+    KeyedToss,
+    Step,
+    client,
+    ok,
+    payment_body,
+    refusal,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +84,9 @@ async def test_no_other_key_is_tried_after_any_other_answer(first: httpx.Respons
         ([NOT_FOUND, UNAUTHORIZED], TossMisconfigured),
         ([UNAUTHORIZED, NOT_FOUND], TossMisconfigured),
         ([NOT_FOUND, refusal(500, "COMMON_ERROR")], TossUnavailable),
-        ([UNAUTHORIZED, refusal(400, "INVALID_REQUEST")], TossRefused),
+        ([UNAUTHORIZED, refusal(400, "INVALID_REQUEST")], TossMisconfigured),
+        ([NOT_FOUND, refusal(400, "INVALID_REQUEST")], TossRefused),
+        ([UNAUTHORIZED, refusal(500, "COMMON_ERROR")], TossUnavailable),
     ],
 )
 async def test_not_found_holds_only_if_every_key_could_look(steps: list[Any], kind: type[TossError]) -> None:
@@ -82,13 +95,60 @@ async def test_not_found_holds_only_if_every_key_could_look(steps: list[Any], ki
     assert type(caught.value) is kind
 
 
-async def test_all_keys_share_the_time() -> None:
-    toss = FakeToss(NOT_FOUND, seconds=2)
+THROTTLED = httpx.Response(429, headers={"retry-after": "60"})
+HANGS = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("first", "seconds"),
+    [
+        ((HANGS, ok()), 1.5),
+        ((0.0, THROTTLED), 0.0),
+        ((0.0, refusal(400, "INVALID_REQUEST")), 0.0),
+        ((0.0, refusal(500, "COMMON_ERROR")), 0.0),
+        ((0.0, httpx.ReadTimeout("")), 0.0),
+        ((1.0, UNAUTHORIZED), 1.0),
+    ],
+    ids=["hangs", "throttled", "odd 4xx", "500", "time-out", "revoked"],
+)
+async def test_what_is_wrong_with_one_key_leaves_the_others_their_time(
+    first: tuple[float, Step], seconds: float
+) -> None:
+    toss = KeyedToss(live_a=first, live_b=(0.25, ok()))
     started = clock()
-    with pytest.raises(TossUnavailable, match="timeout"):
-        await client(toss, NEWER_KEY, OLDER_KEY).payment("pay-1")
-    assert clock() - started == pytest.approx(3)
-    assert len(toss.requests) == 2
+    assert (await client(toss, "live_a", "live_b").payment("pay-1")).payment.status == "DONE"
+    assert [key for key, _at in toss.asked] == ["live_a", "live_b"]
+    assert clock() - started == pytest.approx(seconds + 0.25)
+
+
+async def test_a_slow_key_may_answer_while_the_next_one_is_asked() -> None:
+    toss = KeyedToss(live_a=(2.0, ok()), live_b=(0.0, NOT_FOUND))
+    started = clock()
+    assert (await client(toss, "live_a", "live_b").payment("pay-1")).payment.status == "DONE"
+    assert clock() - started == pytest.approx(2.0)
+
+
+async def test_a_payment_is_not_unknown_while_a_key_hangs() -> None:
+    toss = KeyedToss(live_a=(0.0, NOT_FOUND), live_b=(HANGS, ok()), live_c=(0.0, UNAUTHORIZED))
+    started = clock()
+    with pytest.raises(TossUnavailable):
+        await client(toss, "live_a", "live_b", "live_c").payment("pay-1")
+    assert clock() - started == pytest.approx(3.0)
+
+
+async def test_a_throttled_key_does_not_hold_the_others_back() -> None:
+    toss = KeyedToss(live_a=(0.0, THROTTLED), live_b=(0.0, ok()))
+    api = client(toss, "live_a", "live_b")
+    for _ in range(3):
+        assert (await api.payment("pay-1")).payment.status == "DONE"
+    assert [key for key, _at in toss.asked] == ["live_a", "live_b", "live_b", "live_b"]
+
+
+async def test_an_approval_is_sent_with_one_key_after_another() -> None:
+    toss = KeyedToss(live_a=(HANGS, ok()), live_b=(0.0, ok()))
+    with pytest.raises(TossUnavailable):
+        await confirm(client(toss, "live_a", "live_b"))
+    assert [key for key, _at in toss.asked] == ["live_a"], "the first one may have charged"
 
 
 # -- repeats
@@ -150,11 +210,11 @@ async def test_a_confirm_waits_for_the_bank_and_its_end_is_unknown() -> None:
 
 async def test_pages_wait_as_long_as_toss_documents() -> None:
     rows: Any = [{"transactionKey": "tx-1"}]
-    day = dt.date(2026, 11, 1)
-    pages = [page async for page in client(FakeToss(ok(rows), seconds=59.5)).settlements(day, day)]
+    day, key = dt.date(2026, 11, 1), ApiKey.of(1, LIVE_KEY)
+    pages = [page async for page in client(FakeToss(ok(rows), seconds=59.5)).settlements(key, day, day)]
     assert len(pages) == 1
     with pytest.raises(TossUnavailable, match="ReadTimeout"):
-        await anext(aiter(client(FakeToss(ok(rows), seconds=61)).settlements(day, day)))
+        await anext(aiter(client(FakeToss(ok(rows), seconds=61)).settlements(key, day, day)))
 
 
 async def test_connecting_has_its_own_shorter_time() -> None:

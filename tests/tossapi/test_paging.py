@@ -10,11 +10,13 @@ import respx
 
 from supatoss.errors import TossMisconfigured, TossRefused, TossUnavailable
 from supatoss.reconcile.settlements import fee_of
+from supatoss.toss.client import ApiKey
 from supatoss.toss.models import SettlementRow, Transaction
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, URL, FakeToss, client, ok, refusal
 
 pytestmark = pytest.mark.anyio
 
+KEY = ApiKey.of(1, LIVE_KEY)
 SEOUL = dt.timezone(dt.timedelta(hours=9))
 START = dt.datetime(2026, 11, 22, 15, 0, tzinfo=dt.UTC)
 END = dt.datetime(2026, 11, 24, 0, 0, tzinfo=SEOUL)
@@ -37,18 +39,18 @@ def queries(toss: FakeToss) -> list[dict[str, str]]:
 
 
 async def transactions(toss: FakeToss, **options: Any) -> list[list[Transaction]]:
-    return [page async for page in client(toss).transactions(START, END, **options)]
+    return [page async for page in client(toss).transactions(KEY, START, END, **options)]
 
 
 async def settlements(toss: FakeToss, **options: Any) -> list[list[SettlementRow]]:
     start, end = dt.date(2026, 11, 1), dt.date(2026, 11, 23)
-    return [page async for page in client(toss).settlements(start, end, **options)]
+    return [page async for page in client(toss).settlements(KEY, start, end, **options)]
 
 
 async def test_transactions_are_asked_for_in_korean_time_without_an_offset() -> None:
     router = respx.MockRouter(assert_all_called=True)
     route = router.get(f"{URL}/v1/transactions").respond(json=[])
-    pages = client(httpx.MockTransport(router.async_handler)).transactions(START, END)
+    pages = client(httpx.MockTransport(router.async_handler)).transactions(KEY, START, END)
     assert [page async for page in pages] == []
     assert dict(route.calls.last.request.url.params) == {
         "startDate": "2026-11-23T00:00:00",
@@ -60,7 +62,7 @@ async def test_transactions_are_asked_for_in_korean_time_without_an_offset() -> 
 async def test_parts_of_a_second_make_the_span_wider() -> None:
     toss = FakeToss(ok([]))
     instant = dt.datetime(2026, 11, 23, 1, 2, 3, 400_000, tzinfo=SEOUL)
-    assert [page async for page in client(toss).transactions(instant, instant)] == []
+    assert [page async for page in client(toss).transactions(KEY, instant, instant)] == []
     assert queries(toss)[0]["startDate"] == "2026-11-23T01:02:03"
     assert queries(toss)[0]["endDate"] == "2026-11-23T01:02:04"
 
@@ -86,14 +88,14 @@ async def test_transactions_resume_after_a_row() -> None:
 
 async def test_a_caller_that_has_enough_asks_for_no_more() -> None:
     toss = FakeToss(ok(rows(1, 2)))
-    async for _page in client(toss).transactions(START, END, page_size=2):
+    async for _page in client(toss).transactions(KEY, START, END, page_size=2):
         break
     assert len(toss.requests) == 1
 
 
 async def test_the_pages_before_an_error_have_been_given() -> None:
     toss = FakeToss(ok(rows(1, 2)), refusal(500, "COMMON_ERROR"))
-    pages = aiter(client(toss).transactions(START, END, page_size=2))
+    pages = aiter(client(toss).transactions(KEY, START, END, page_size=2))
     assert keys_of([await anext(pages)]) == [["tx-1", "tx-2"]]
     with pytest.raises(TossUnavailable):
         await anext(pages)
@@ -174,7 +176,7 @@ async def test_settlements_by_the_day_of_payment() -> None:
 
 async def test_days_may_be_given_as_times() -> None:
     toss = FakeToss(ok([]))
-    assert [page async for page in client(toss).settlements(END, END)] == []
+    assert [page async for page in client(toss).settlements(KEY, END, END)] == []
     assert queries(toss)[0]["startDate"] == "2026-11-24"
 
 
@@ -223,18 +225,18 @@ async def test_page_sizes_that_toss_does_not_give(page_size: int) -> None:
 async def test_a_time_without_an_offset_is_not_guessed() -> None:
     naive = START.replace(tzinfo=None)
     with pytest.raises(ValueError, match="offset"):
-        await anext(aiter(client(FakeToss()).transactions(naive, END)))
+        await anext(aiter(client(FakeToss()).transactions(KEY, naive, END)))
 
 
-async def test_all_pages_come_with_the_key_of_the_first() -> None:
-    toss = FakeToss(refusal(401, "UNAUTHORIZED_KEY"), ok(rows(1)), refusal(401, "UNAUTHORIZED_KEY"))
-    pages = aiter(client(toss, NEWER_KEY, OLDER_KEY, LIVE_KEY).transactions(START, END, page_size=1))
+async def test_all_pages_are_asked_for_with_the_key_that_was_named() -> None:
+    toss = FakeToss(ok(rows(1)), refusal(401, "UNAUTHORIZED_KEY"))
+    api = client(toss, NEWER_KEY, OLDER_KEY, LIVE_KEY)
+    pages = aiter(api.transactions(api.keys[1], START, END, page_size=1))
     assert keys_of([await anext(pages)]) == [["tx-1"]]
-    with pytest.raises(TossMisconfigured):
+    with pytest.raises(TossMisconfigured, match=r"UNAUTHORIZED_KEY \(HTTP 401\) with key 2 \(…0002\)"):
         await anext(pages)
-    used = [request.headers["authorization"] for request in toss.requests]
-    assert used[1] == used[2] != used[0]
-    assert len(used) == 3, "another key could be another MID's"
+    used = {request.headers["authorization"] for request in toss.requests}
+    assert used == {api.keys[1].authorization}, "another key could be another MID's"
 
 
 @pytest.mark.parametrize(

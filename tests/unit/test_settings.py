@@ -219,6 +219,11 @@ class TestWhatDoesNotStart:
                     "live_sk_hidden, live_ck_hidden",
                 )
             ),
+            (
+                "TOSS_SECRET_KEY",
+                "live_gsk_hidden,test_sk_hidden",
+                "TOSS_SECRET_KEY has test and live keys together; test payments would count as real: use one kind.",
+            ),
             ("TOSS_SECURITY_KEY", "", "TOSS_SECURITY_KEY is empty; should be a key."),
             ("TOSS_SECURITY_KEY", "hidden,", "TOSS_SECURITY_KEY is empty; should be a key."),
             ("TOSS_SECURITY_KEY", "hidden 키", f"TOSS_SECURITY_KEY {NO_SPACES}"),

@@ -10,7 +10,7 @@ import typer
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, plain, print_json, print_problem, print_table
 
 if TYPE_CHECKING:
-    from supatoss.reconcile.records import Days
+    from supatoss.reconcile.records import Days, Source
     from supatoss.reconcile.run import Report
     from supatoss.store.findings import Finding
     from supatoss.store.reconciliation import Run, Scope
@@ -90,6 +90,8 @@ async def _reconcile(
                 return ExitStatus.UNREACHABLE
         findings = [finding async for finding in reconciliation.findings(report.run)]
     _print(mode, scope, days, report, findings, applies=applies)
+    if report.incomplete:
+        return ExitStatus.UNREACHABLE
     return ExitStatus.FOUND if report.left else ExitStatus.OK
 
 
@@ -150,6 +152,15 @@ def _print(
         "differences": {kind.value: count for kind, count in remaining_by_kind(report.counts).items()},
         "repaired": report.repaired,
         "left": report.left,
+        "keys": [
+            {
+                "key": source.key,
+                "merchant_ids": sorted(source.merchant_ids),
+                "listed": source.rows,
+                "problem": source.problem,
+            }
+            for source in report.sources
+        ],
     }
     if mode is OutputMode.JSON:
         print_json({**summary, "findings": [finding.to_json() for finding in findings]})
@@ -159,8 +170,18 @@ def _print(
         print_table(columns, [_row(finding) for finding in findings[:TABLE_FINDINGS]])
     if len(findings) > TABLE_FINDINGS:
         typer.echo(f"… and {len(findings) - TABLE_FINDINGS} more; --json shows all of them")
+    for source in report.sources if len(report.sources) > 1 else report.incomplete:
+        typer.echo(_listed_by(source))
     span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
     typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}")
+
+
+def _listed_by(source: "Source") -> str:
+    """What a key has listed; its MID shows in the rows alone."""
+    if source.problem:
+        return f"{source.key}: {source.problem}; its merchant id was NOT compared"
+    names = f", merchant id {', '.join(sorted(source.merchant_ids))}" if source.merchant_ids else ""
+    return f"{source.key}: {source.rows} listed{names}"
 
 
 def _row(finding: "Finding") -> list[object]:
@@ -188,6 +209,8 @@ def _shown(side: "Any", names: list[str]) -> str:
 
 
 def _sentence(report: "Report", *, applies: bool) -> str:
+    if not report.run.compared and not report.left:
+        return "so nothing is known: Toss lists nothing for these days, and we have nothing for them"
     if not report.left and not report.repaired:
         return "no differences"
     if not applies:

@@ -42,7 +42,7 @@ SWEEP_SECONDS = 600.0
 
 SWEEP_BATCH = 50
 
-_CONFIRM_REFUSED = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)$")
+_CONFIRM_REFUSED = re.compile(r"^Toss, confirm: .* \(HTTP 4\d\d\)")
 """last_error after an approval that Toss answered with a 4xx (TossError's own wording)."""
 
 _log = structlog.get_logger("supatoss.worker")

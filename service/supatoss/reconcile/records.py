@@ -1,19 +1,20 @@
 """Toss's records: days in Korea, the transactions listed for a day, and look-ups of payments with retries."""
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from supatoss.errors import TossNotFound, TossRefused, TossUnavailable
+from supatoss.errors import TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.lookups import Lookups
 from supatoss.store.findings import FindingReason
-from supatoss.toss.client import TossClient
+from supatoss.toss.client import ApiKey, TossClient
 from supatoss.toss.fields import SEOUL
-from supatoss.toss.models import PaymentAnswer, Transaction
+from supatoss.toss.models import PaymentAnswer, SettlementRow, Transaction
 
 LOOKUP_SECONDS = 90.0
 """Per look-up: with test keys it may wait a minute for its turn."""
@@ -76,6 +77,16 @@ class Window:
         return moment is not None and self.start <= moment < self.end
 
 
+@dataclass(slots=True)
+class Source:
+    """What one key of TOSS_SECRET_KEY has listed. problem: why it could not list all, so that its MID lacks."""
+
+    key: str
+    merchant_ids: set[str] = field(default_factory=set)
+    rows: int = 0
+    problem: str | None = None
+
+
 class TossRecords:
     """Lists transactions and looks payments up, with retries: no webhook waits for the answer here."""
 
@@ -90,6 +101,16 @@ class TossRecords:
         self._lookups = lookups or Lookups(toss)
         self._sleep = sleep
         self._page_size = page_size
+        self._sources: dict[str, Source] = {}
+
+    def begin(self) -> None:
+        """Counts anew, for another run."""
+        self._sources = {key.name: Source(key.name) for key in self._toss.keys}
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """What each key has listed since `begin`, in the order of TOSS_SECRET_KEY."""
+        return tuple(self._sources.values())
 
     @property
     def step_size(self) -> int:
@@ -99,9 +120,39 @@ class TossRecords:
     async def transactions(
         self, window: Window, position: str | None
     ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
-        """Transactions in a window, in steps: the key to resume after, and the rows to store."""
-        pages = self._toss.transactions(window.start, window.end, starting_after=position, page_size=self._page_size)
+        """Transactions of every key in a window, in steps: the position to resume after, and the rows to store.
+
+        Two keys of one MID list the same rows, which are stored once. A key that Toss refuses, or does not answer, is
+        no obstacle for the others. Raises TossUnavailable or TossMisconfigured where no key can list any.
+        """
+        first, after = self._resume_at(position)
+        for key in self._toss.keys[first:]:
+            with self._noting(key):
+                async for part in self._transactions_of(key, window, after):
+                    yield part
+            after = None
+
+    async def settlements(self, day: dt.date) -> AsyncIterator[list[SettlementRow]]:
+        """Pages of the settlements of a day's sales, of every key; what fails for one key, as in `transactions`."""
+        for key in self._toss.keys:
+            with self._noting(key):
+                async for page in self._toss.settlements(key, day, day):
+                    self._count(key, [row.m_id for row in page])
+                    yield page
+
+    def _resume_at(self, position: str | None) -> tuple[int, str | None]:
+        """The place of the key, and its last transaction: the position is both, with a space between."""
+        for place, key in enumerate(self._toss.keys):
+            if position and position.startswith(f"{key.name} "):
+                return place, position.removeprefix(f"{key.name} ") or None
+        return 0, None  # The keys were changed since: rows that are listed again are stored once.
+
+    async def _transactions_of(
+        self, key: ApiKey, window: Window, after: str | None
+    ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
+        pages = self._toss.transactions(key, window.start, window.end, starting_after=after, page_size=self._page_size)
         async for page in pages:
+            self._count(key, [row.m_id for row in page])
             for first in range(0, len(page), STEP_SIZE):
                 part = page[first : first + STEP_SIZE]
                 # Toss takes whole seconds and includes the end; what lies outside belongs to a neighbouring day.
@@ -111,10 +162,31 @@ class TossRecords:
                 if unread:
                     # Toss documents a key for every row; without one it can't be stored, and must not stop the day.
                     _log.error("transactions without a key are not compared", transactions=unread)
-                yield keys[-1] if keys else position or "", [_record(row) for row in inside if row.transaction_key]
+                after = keys[-1] if keys else after
+                yield f"{key.name} {after or ''}", [_record(row) for row in inside if row.transaction_key]
+
+    def _count(self, key: ApiKey, merchant_ids: Sequence[str | None]) -> None:
+        source = self._sources[key.name]
+        source.rows += len(merchant_ids)
+        source.merchant_ids.update(name for name in merchant_ids if name)
+
+    @contextlib.contextmanager
+    def _noting(self, key: ApiKey) -> Iterator[None]:
+        """Keeps what is wrong with a key, and raises it where nothing is right with any."""
+        source = self._sources[key.name]
+        try:
+            yield
+        except (TossMisconfigured, TossUnavailable) as error:
+            source.problem = error.code or str(error)
+            if all(other.problem for other in self.sources):
+                raise
+            _log.error("a key lists nothing: its merchant id is not compared", key=key.name, error=str(error))
 
     async def payment(self, payment_key: str) -> PaymentAnswer | FindingReason:
-        """The payment, or why there is none to compare with. Raises TossUnavailable and TossMisconfigured."""
+        """The payment, or why there is none to compare with. Raises TossUnavailable.
+
+        Where Toss refuses one of the keys, it may be a payment of that key's MID.
+        """
         return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS))
 
     async def payment_of_order(self, order_id: str) -> PaymentAnswer | FindingReason:
@@ -124,7 +196,7 @@ class TossRecords:
     async def payments(self, payment_keys: list[str]) -> list[PaymentAnswer | FindingReason]:
         """As `payment`, for several at once; one without an answer doesn't hold up the others.
 
-        Raises TossUnavailable if Toss answers for none of them.
+        Raises TossUnavailable if Toss answers for none of them, unless that is no news: a key that lists nothing.
         """
         results = await asyncio.gather(*(self.payment(key) for key in payment_keys), return_exceptions=True)
         answers: list[PaymentAnswer | FindingReason] = []
@@ -137,7 +209,7 @@ class TossRecords:
                 raise result
             else:
                 answers.append(result)
-        if failures and len(failures) == len(results):
+        if failures and len(failures) == len(results) and not any(source.problem for source in self.sources):
             raise failures[0]
         return answers
 
@@ -148,6 +220,11 @@ class TossRecords:
             return FindingReason.UNKNOWN_TO_TOSS
         except TossRefused:
             return FindingReason.REFUSED_BY_TOSS
+        except TossMisconfigured as error:
+            if len(self._toss.keys) == 1:
+                raise
+            _log.warning("a payment could not be looked up with every key", error=str(error))
+            return FindingReason.KEY_REFUSED
 
     async def _with_retries(self, request: Callable[[], Awaitable[PaymentAnswer]]) -> PaymentAnswer:
         for attempt in range(1, TRIES):

@@ -10,7 +10,7 @@ import structlog
 
 from supatoss.errors import SupatossError
 from supatoss.reconcile.payments import LOOKUPS_AT_ONCE, PaymentReconciler
-from supatoss.reconcile.records import Days, TossRecords, Window
+from supatoss.reconcile.records import Days, Source, TossRecords, Window
 from supatoss.reconcile.settlements import SettlementReconciler
 from supatoss.store import Store
 from supatoss.store.findings import Finding, FindingCount, FindingOutcome, remaining_by_kind
@@ -25,15 +25,24 @@ _log = structlog.get_logger("supatoss.reconcile")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Counts of a finished run; `Reconciliation.findings` reads the findings themselves."""
+    """Counts of a finished run; `Reconciliation.findings` reads the findings themselves.
+
+    sources: what each key listed while this process worked on it; nothing of a run that another one finished.
+    """
 
     run: Run
     counts: Sequence[FindingCount]
+    sources: Sequence[Source] = ()
 
     @property
     def left(self) -> int:
         """Differences that remain."""
         return sum(remaining_by_kind(self.counts).values())
+
+    @property
+    def incomplete(self) -> Sequence[Source]:
+        """The keys that could not list all: what belongs to their MIDs was not compared."""
+        return [source for source in self.sources if source.problem]
 
     @property
     def repaired(self) -> int:
@@ -55,7 +64,7 @@ class Reconciliation:
         self._store = store
         self._records = records or TossRecords(toss)
         self._payments = PaymentReconciler(store, self._records)
-        self._settlements = SettlementReconciler(store, toss)
+        self._settlements = SettlementReconciler(store, self._records)
         self._on_step = on_step
 
     async def reconcile(
@@ -78,10 +87,11 @@ class Reconciliation:
             raise AlreadyRunning(
                 "this reconciliation is already running; if its process has died, it can be resumed in five minutes"
             )
+        self._records.begin()
         if run.outcome != "done":
             async with self._releasing(run):
                 await self._work(run, scope, days, applies=applies)
-        return Report(run, await self._store.count_findings(run))
+        return Report(run, await self._store.count_findings(run), self._records.sources)
 
     async def findings(self, run: Run) -> AsyncIterator[Finding]:
         """Every finding of a run, by subject."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from supatoss.inbox.event import Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
+from supatoss.reconcile.records import TossRecords
 from supatoss.store import Store
 from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
-from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
 from supatoss.toss.models import Settlement, SettlementRow
@@ -24,13 +24,13 @@ _COMPARED = ("amount", "pay_out_amount")
 class SettlementReconciler:
     """The steps of a run over settlements."""
 
-    def __init__(self, store: Store, toss: TossClient) -> None:
+    def __init__(self, store: Store, records: TossRecords) -> None:
         self._store = store
-        self._toss = toss
+        self._records = records
 
     async def pages(self, day: dt.date) -> AsyncIterator[tuple[int, list[Finding]]]:
         """For each page of a day's sales: its number of rows, and the differences."""
-        async for page in self._toss.settlements(day, day):
+        async for page in self._records.settlements(day):
             yield len(page), await self._compare(page, day)
 
     async def repair(self, findings: Sequence[Finding]) -> list[Finding]:

@@ -45,6 +45,7 @@ class FindingReason(StrEnum):
     UNKNOWN_TO_TOSS = "unknown_to_toss"
     UNKNOWN_STATUS = "unknown_status"
     REFUSED_BY_TOSS = "refused_by_toss"
+    KEY_REFUSED = "key_refused"
     NOT_ANSWERED = "not_answered"
     NO_PAYMENT_NAMED = "no_payment_named"
     STILL_DIFFERENT = "still_different"

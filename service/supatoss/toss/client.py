@@ -5,7 +5,7 @@ Source: docs.tosspayments.com, core API reference.
 
 import base64
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 import anyio
 import httpx
 
-from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
+from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.tls import tls_context
 from supatoss.toss import requests
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
@@ -33,37 +33,39 @@ TEST_REQUESTS_PER_MINUTE = 100
 GET_TRIES = 2
 """A request on a kept connection that Toss has closed fails; repeating a GET is harmless."""
 
+_WEIGHTS = (TossUnavailable, TossMisconfigured, TossRefused, TossNotFound)
+
 OnCall = Callable[[str, str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A secret key, as the header that carries it."""
+    """A secret key, as the header that carries it. name: its place in the list, and its last four characters."""
 
+    name: str
     authorization: str = field(repr=False)
     is_test: bool
 
     @classmethod
-    def of(cls, secret_key: str) -> "ApiKey":
+    def of(cls, place: int, secret_key: str) -> "ApiKey":
         """The key is the user name and the password is empty: the colon belongs to it."""
         encoded = base64.b64encode(f"{secret_key}:".encode()).decode("ascii")
-        return cls(f"Basic {encoded}", secret_key.startswith("test_"))
+        return cls(f"key {place} (…{secret_key[-4:]})", f"Basic {encoded}", secret_key.startswith("test_"))
 
 
 @dataclass(frozen=True, slots=True)
 class TossResponse:
-    """A successful response. asked_at: UTC, taken before the request was sent; key: the one it was sent with."""
+    """A successful response. asked_at: UTC, taken before the request was sent."""
 
     asked_at: dt.datetime
     body: bytes = field(repr=False)
-    key: ApiKey
 
 
 class TossClient:
-    """A client of Toss's API with the keys of one merchant, newest first; several while one is being re-issued.
+    """A client of Toss's API with the keys of one merchant: one for each of its MIDs, and two while one is re-issued.
 
-    Several MIDs are fine for look-ups: the next key is tried where one finds nothing. Transactions and settlements
-    belong to one MID, that of the first key that Toss accepts: make a client for each.
+    A payment is looked up with all of them, since nothing says whose it is. Transactions and settlements are listed for
+    each key by itself: Toss lists those of the key's MID.
 
     on_call(call, outcome, seconds) is told of every request; outcome is ok or that of the error, seconds include the
     wait for a slot. Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured. Safe to share
@@ -83,7 +85,7 @@ class TossClient:
         if isinstance(secret_keys, str) or not secret_keys or not all(secret_keys):
             raise ConfigurationError(["TOSS_SECRET_KEY should be a secret key of Toss, or several."])
         self._base_url = check_base_url(base_url)
-        self._keys = tuple(map(ApiKey.of, secret_keys))
+        self.keys = tuple(ApiKey.of(place, secret_key) for place, secret_key in enumerate(secret_keys, 1))
         self._requests_per_minute = requests_per_minute
         self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
         self._limiter = RateLimiter(max_in_flight)
@@ -136,15 +138,21 @@ class TossClient:
         return await self._payment(requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds))
 
     async def transactions(
-        self, start: dt.datetime, end: dt.datetime, *, starting_after: str | None = None, page_size: int = 1000
+        self,
+        key: ApiKey,
+        start: dt.datetime,
+        end: dt.datetime,
+        *,
+        starting_after: str | None = None,
+        page_size: int = 1000,
     ) -> AsyncIterator[list[Transaction]]:
-        """Pages of the approvals and cancels between two aware times. No page is empty.
+        """Pages of the approvals and cancels between two aware times, of the key's MID. No page is empty.
 
         To resume later, pass the transaction_key of the last row as starting_after.
         """
-        keys, is_full = self._keys, True
+        is_full = True
         while is_full:
-            rows, keys = await self._page(requests.transactions(start, end, page_size, starting_after), keys)
+            rows = await self._page(requests.transactions(start, end, page_size, starting_after), key)
             page = [Transaction.model_validate(row) for row in rows if isinstance(row, dict)]
             if rows and not page:
                 raise TossUnavailable("transactions", "answered in an unexpected form: no objects")
@@ -159,17 +167,20 @@ class TossClient:
 
     async def settlements(
         self,
+        key: ApiKey,
         start: dt.date,
         end: dt.date,
         *,
         date_type: Literal["soldDate", "paidOutDate"] = "soldDate",
         page_size: int = 1000,
     ) -> AsyncIterator[list[SettlementRow]]:
-        """Pages of Toss's payouts, for days in Korea, both included. No page is empty; test keys get none."""
-        keys, is_full = self._keys, True
-        number, before = 1, list[Any]()
+        """Pages of Toss's payouts to the key's MID, for days in Korea, both included. No page is empty.
+
+        Test keys get none.
+        """
+        is_full, number, before = True, 1, list[Any]()
         while is_full:
-            rows, keys = await self._page(requests.settlements(start, end, date_type, page_size, number), keys)
+            rows = await self._page(requests.settlements(start, end, date_type, page_size, number), key)
             is_full = len(rows) >= page_size
             if is_full and rows == before:
                 raise TossUnavailable("settlements", "answered the same page again")
@@ -178,42 +189,73 @@ class TossClient:
             number, before = number + 1, rows
 
     async def _payment(self, request: TossRequest) -> PaymentAnswer:
-        response = await self._send(request, self._keys)
+        response = await self._within_time(request, self._send_with_any)
         fields = read_object(request.call, response.body)
         if any(fields.get(name) != value for name, value in request.expected.items()):
             # The name came from an unsigned body and made a path; only an answer about that very payment counts.
             raise TossUnavailable(request.call, "answered for another payment")
         return PaymentAnswer(response.asked_at, fields, typed(request.call, Payment, fields))
 
-    async def _page(self, request: TossRequest, keys: tuple[ApiKey, ...]) -> tuple[list[Any], tuple[ApiKey, ...]]:
-        """Rows of one page, and the key for the next one: another key could mean another MID's rows."""
-        response = await self._send(request, keys)
-        return read_rows(request.call, response.body), (response.key,)
+    async def _page(self, request: TossRequest, key: ApiKey) -> list[Any]:
+        async def send(request: TossRequest, deadline: float) -> TossResponse:
+            return await self._send_with(request, key, deadline)
 
-    async def _send(self, request: TossRequest, keys: Sequence[ApiKey]) -> TossResponse:
-        """The first success among the keys, newest first, all within the request's time-out.
+        response = await self._within_time(request, send)
+        return read_rows(request.call, response.body)
 
-        A key that Toss rejects, or under which it finds nothing, lets the next one try: keys overlap while one is
-        re-issued, and a merchant can have several MIDs. "Not found" holds only if every key could look.
-        """
+    async def _within_time(
+        self, request: TossRequest, send: Callable[[TossRequest, float], Awaitable[TossResponse]]
+    ) -> TossResponse:
         try:
             # Not asyncio's own: its cancellation would interrupt httpx while it gives up a connection, which then keeps
             # its place in the pool for ever. httpx shields that work from anyio's.
             with anyio.fail_after(request.timeout_seconds):
-                return await self._send_with_any(request, keys, loop_time() + request.timeout_seconds)
+                return await send(request, loop_time() + request.timeout_seconds)
         except TimeoutError:
             problem = TossUnavailable(request.call, "timeout")
             self._on_call(request.call, problem.outcome, request.timeout_seconds)
         raise problem
 
-    async def _send_with_any(self, request: TossRequest, keys: Sequence[ApiKey], deadline: float) -> TossResponse:
+    async def _send_with_any(self, request: TossRequest, deadline: float) -> TossResponse:
+        """The first success among the keys. "Not found" holds only if every key could look."""
+        if request.method == "GET" and len(self.keys) > 1:
+            return await self._race(request, deadline)
         problems: list[TossError] = []
-        for key in keys:
+        for key in self.keys:
             try:
                 return await self._send_with(request, key, deadline)
             except (TossMisconfigured, TossNotFound) as error:
+                # Nothing was done under this key. After any other error something may have been.
                 problems.append(error)
-        raise next((error for error in problems if isinstance(error, TossMisconfigured)), problems[-1])
+        raise _weightiest(problems)
+
+    async def _race(self, request: TossRequest, deadline: float) -> TossResponse:
+        """A look-up with every key: the next one begins when the one before has failed, or is slow.
+
+        So a key that hangs, is throttled or refused takes from the others no more than its share of the time.
+        """
+        share_seconds = max(deadline - loop_time(), 0.0) / len(self.keys)
+        problems: list[TossError] = []
+        responses: list[TossResponse] = []
+
+        async def run(key: ApiKey, ended: anyio.Event) -> None:
+            try:
+                responses.append(await self._send_with(request, key, deadline))
+            except TossError as error:
+                problems.append(error)
+            if responses:
+                group.cancel_scope.cancel()
+            ended.set()
+
+        async with anyio.create_task_group() as group:
+            for key in self.keys:
+                ended = anyio.Event()
+                group.start_soon(run, key, ended)
+                with anyio.move_on_after(share_seconds):
+                    await ended.wait()
+        if responses:
+            return responses[0]
+        raise _weightiest(problems)
 
     async def _send_with(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
         tries_left = GET_TRIES if request.method == "GET" else 1
@@ -229,6 +271,7 @@ class TossClient:
                 is_final = not isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
             except TossError as error:
                 problem, is_final = error, True
+                error.key = key.name
             else:
                 self._on_call(request.call, "ok", loop_time() - started)
                 return response
@@ -239,7 +282,7 @@ class TossClient:
     async def _send_once(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
         if self._http.is_closed:
             raise TossUnavailable(request.call, "the client is closed")
-        async with self._limiter.slot(request.call, self._bucket(request.call, key), deadline):
+        async with self._limiter.slot(request.call, key.name, self._bucket(request.call, key), deadline):
             asked_at = dt.datetime.now(dt.UTC)
             async with self._http.stream(
                 request.method,
@@ -252,14 +295,19 @@ class TossClient:
                 body = await _read(response, request)
             problem = error_in(request.call, response.status_code, response.headers.get("retry-after"), body)
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and problem and problem.retry_after_seconds:
-                self._limiter.pause(problem.retry_after_seconds)
+                self._limiter.pause(key.name, problem.retry_after_seconds)
         if problem:
             raise problem
-        return TossResponse(asked_at, body, key)
+        return TossResponse(asked_at, body)
 
     def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
         limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)
         return None if limit is None else self._buckets.setdefault(call, TokenBucket(limit))
+
+
+def _weightiest(problems: Sequence[TossError]) -> TossError:
+    """The error that says most about what to do: a key to mend, then a retry, then a refusal; else it is not there."""
+    return min(problems, key=lambda error: _WEIGHTS.index(type(error)))
 
 
 async def _read(response: httpx.Response, request: TossRequest) -> bytes:

@@ -49,16 +49,16 @@ class RateLimiter:
 
     def __init__(self, max_in_flight: int) -> None:
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._paused_until = float("-inf")
+        self._paused_until: dict[str, float] = {}
 
-    def pause(self, seconds: float) -> None:
-        """Holds back all calls that are not sent yet. A shorter pause never cuts a longer one short."""
-        self._paused_until = max(self._paused_until, loop_time() + seconds)
+    def pause(self, key: str, seconds: float) -> None:
+        """Holds back a key's calls that are not sent yet. A shorter pause never cuts a longer one short."""
+        self._paused_until[key] = max(self._until(key), loop_time() + seconds)
 
     @asynccontextmanager
-    async def slot(self, call: str, bucket: TokenBucket | None, deadline: float) -> AsyncIterator[None]:
+    async def slot(self, call: str, key: str, bucket: TokenBucket | None, deadline: float) -> AsyncIterator[None]:
         """A slot for one call in flight. Raises TossUnavailable if none is free before the deadline."""
-        self._pause_left(call, deadline)
+        self._pause_left(call, key, deadline)
         if bucket is not None:
             left = deadline - loop_time()
             wait = bucket.take(left)
@@ -66,12 +66,15 @@ class RateLimiter:
                 raise TossUnavailable(call, "rate limit", retry_after_seconds=wait)
             await asyncio.sleep(wait)
         async with self._slots:
-            while (wait := self._pause_left(call, deadline)) > 0:  # noqa: ASYNC110 - a pause can grow while it lasts
+            while (wait := self._pause_left(call, key, deadline)) > 0:  # noqa: ASYNC110 - a pause can grow while it lasts
                 await asyncio.sleep(wait)
             yield
 
-    def _pause_left(self, call: str, deadline: float) -> float:
-        left = self._paused_until - loop_time()
-        if self._paused_until > deadline:
+    def _pause_left(self, call: str, key: str, deadline: float) -> float:
+        left = self._until(key) - loop_time()
+        if self._until(key) > deadline:
             raise TossUnavailable(call, "rate limit", retry_after_seconds=left)
         return left
+
+    def _until(self, key: str) -> float:
+        return self._paused_until.get(key, float("-inf"))

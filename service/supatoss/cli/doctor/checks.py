@@ -1,6 +1,7 @@
 """Checks of the settings, the clock, the database, Toss, the alerts and the public endpoint."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import ipaddress
 import secrets
@@ -8,6 +9,7 @@ import socket
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 
 from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
@@ -39,15 +41,6 @@ async def check_settings(settings: Settings) -> list[Verdict]:
                 SETTINGS,
                 "TOSS_UNSIGNED=reject refuses every payment event: Toss signs only payouts and sellers",
                 "set TOSS_UNSIGNED=verify, unless another service receives the payments",
-            )
-        )
-    kinds = {kind_of(key.get_secret_value()) for key in settings.toss_secret_key}
-    if {"test", "live"} <= kinds:
-        found.append(
-            warning(
-                SETTINGS,
-                "TOSS_SECRET_KEY holds both test and live keys: test payments would be accepted beside real ones",
-                "give each environment its own deployment and project",
             )
         )
     if settings.toss_allowed_ips and not settings.client_ip_header:
@@ -148,6 +141,8 @@ async def check_database(settings: Settings, store: Store) -> list[Verdict]:
 TOSS_TIMEOUT_SECONDS = 5.0
 """Toss usually answers a look-up in well under a second."""
 
+MERCHANT_ID_DAYS = dt.timedelta(days=7)
+
 
 async def check_toss(settings: Settings) -> list[Verdict]:
     """One verdict for each key, by its position in TOSS_SECRET_KEY; the key itself is never shown."""
@@ -162,11 +157,19 @@ async def _check_key(api_url: str, key: str, check: str) -> Verdict:
     kind = kind_of(key)
     try:
         async with TossClient(api_url, [key]) as toss:
-            await toss.payment_by_order(f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TOSS_TIMEOUT_SECONDS)
-    except TossNotFound:
+            try:
+                await toss.payment_by_order(
+                    f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TOSS_TIMEOUT_SECONDS
+                )
+            except TossNotFound:
+                pass
+            else:
+                fix = f"check what is running at {api_url}"
+                return warning(check, f"{kind} key: Toss found an order that does not exist", fix)
+            merchant_id = await _merchant_id(toss)
         if kind == "unknown":
             return warning(check, "accepted, but neither test_ nor live_", "check which environment it belongs to")
-        return ok(check, f"{kind} key, accepted")
+        return ok(check, f"{kind} key, accepted; {merchant_id}")
     except TossMisconfigured as error:
         fix = "copy the secret key again from developers.tosspayments.com > API keys, and check that it is still active"
         return failed(check, f"{kind} key, not accepted: {error.code}", fix)
@@ -174,7 +177,16 @@ async def _check_key(api_url: str, key: str, check: str) -> Verdict:
         return failed(check, f"{kind} key, can't reach Toss: {error}", f"check that this machine can reach {api_url}")
     except TossError as error:
         return warning(check, f"{kind} key, answered with {error.code}", "look up the code at docs.tosspayments.com")
-    return warning(check, f"{kind} key: Toss found an order that does not exist", f"check what is running at {api_url}")
+
+
+async def _merchant_id(toss: TossClient) -> str:
+    """The MID that a key belongs to, from a transaction of the last days: no other answer about a key names it."""
+    now = dt.datetime.now(dt.UTC)
+    with anyio.move_on_after(TOSS_TIMEOUT_SECONDS), contextlib.suppress(TossError):
+        async for page in toss.transactions(toss.keys[0], now - MERCHANT_ID_DAYS, now, page_size=1):
+            return f"merchant id {page[0].m_id}" if page[0].m_id else "merchant id not named by Toss"
+        return f"no transaction in {MERCHANT_ID_DAYS.days} days names its merchant id"
+    return "its merchant id could not be asked for"
 
 
 ALERTS = "alerts"
