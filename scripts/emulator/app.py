@@ -15,6 +15,7 @@ from scripts.emulator.merchant import Merchant
 from scripts.emulator.options import Options
 from scripts.emulator.scenarios import Scenarios
 from scripts.emulator.webhooks import Webhooks
+from scripts.emulator.window import PaymentWindow
 
 
 class Emulator:
@@ -27,7 +28,9 @@ class Emulator:
         self._handler = CallHandler(options, names)
         scenarios = Scenarios(self.merchant, self.webhooks, names)
         control = Control(self.merchant, self.webhooks, self._handler)
-        routes = [*TossApi(self.merchant).routes(self._handler), *scenarios.routes(), *control.routes()]
+        window = PaymentWindow(self.merchant)
+        api = TossApi(self.merchant).routes(self._handler)
+        routes = [*api, *scenarios.routes(), *control.routes(), *window.routes()]
         self.app = remember_connection(Starlette(routes=routes, lifespan=self._lifespan))
 
     async def close(self) -> None:

@@ -32,7 +32,7 @@ def control(step: Endpoint) -> Endpoint:
 
     async def endpoint(request: Request) -> Response:
         try:
-            _check_caller(request)
+            check_caller(request)
             return await step(request)
         except Refused as error:
             return answer({"error": str(error)}, 400)
@@ -63,7 +63,8 @@ def answer(content: Any, status: int = 200) -> Response:
     return Response(to_json(content), status, media_type="application/json")
 
 
-def _check_caller(request: Request) -> None:
+def check_caller(request: Request, *, from_other_sites: bool = False) -> None:
+    """Raises PermissionError unless this machine asks, and not the page of another site."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)
@@ -73,7 +74,7 @@ def _check_caller(request: Request) -> None:
     if mapped is None or not mapped.is_loopback:
         raise PermissionError("the control API is for this machine only")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if not from_other_sites and origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise PermissionError("the control API does not accept requests from other sites' pages")
 
 

@@ -114,6 +114,10 @@ class Merchant:
             return payment
         raise TossError("NOT_FOUND_PAYMENT")
 
+    def payments_with(self, status: Status) -> list[Payment]:
+        """The payments with this status, newest first."""
+        return [payment for payment in reversed(self._payments.values()) if payment.status is status]
+
     def payment_of_order(self, order_id: str) -> Payment:
         """The order's newest attempt; Toss does not document which one it returns."""
         if attempts := self._orders.get(order_id):

@@ -82,6 +82,8 @@ class Payment:
     is_partly_cancelable: bool = True
     cancels_later: bool = False
     refuse_with: str | None = None
+    success_url: str = ""
+    fail_url: str = ""
     status: Status = Status.READY
     requested_at: dt.datetime = field(default_factory=now)
     approved_at: dt.datetime | None = None

@@ -73,6 +73,30 @@ class NewPayment(Body):
         return self
 
 
+class WindowAmount(Body):
+    """The SDK's amount."""
+
+    currency: Literal["KRW", "USD", "JPY"]
+    value: Amount
+
+
+class OpenWindow(Body):
+    """What the SDK's `requestPayment` sends. Its many other options change nothing here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    client_key: Annotated[str, Field(pattern=r"^(test|live)_ck_\w+$")]
+    customer_key: Annotated[str, Field(min_length=2, max_length=50)]
+    method: Annotated[Method, BeforeValidator(_method)]
+    amount: WindowAmount
+    order_id: OrderId
+    order_name: Annotated[str, Field(min_length=1, max_length=100)]
+    success_url: Annotated[str, AfterValidator(check_url)]
+    fail_url: Annotated[str, AfterValidator(check_url)]
+    customer_name: Annotated[str, Field(max_length=100)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=5)] | None = None
+
+
 class ApprovePayment(Body):
     """The shop's confirmation; `force` skips its checks, so that one order can be paid twice."""
 
