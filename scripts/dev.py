@@ -1,9 +1,9 @@
-"""`make run`: Supabase Lite with the migrations, a Toss emulator and the service, on this machine.
+"""`make run`: Supabase Lite with the migrations, a Toss emulator, the service and a shop, on this machine.
 
-Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090).
-If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used and no emulator is started. OPS_PASSWORD sets the password of
-the operators' page, which is random otherwise. Data are in `.local/` (or STATE_DIR); delete it to start over.
-Ctrl-C stops everything.
+Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090),
+SHOP_PORT (the example shop, default 8100). If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used and no emulator
+is started; the shop then needs TOSS_CLIENT_KEY. OPS_PASSWORD sets the password of the operators' page, which is random
+otherwise. Data are in `.local/` (or STATE_DIR); delete it to start over. Ctrl-C stops everything.
 """
 
 import os
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from scripts.emulator.window import ACCOUNTS, SDK
 from scripts.local import npm
 from scripts.local.children import LOOPBACK, POLL_SECONDS, Child, StackError, describe, is_taken
 from scripts.local.credentials import LocalKeys, load_keys, write_private
@@ -42,14 +43,16 @@ class Ports:
     service: int
     supabase: int
     emulator: int
+    shop: int
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Ports":
-        """From PORT, SUPABASE_PORT and TOSS_PORT. StackError names a variable whose value is invalid."""
+        """From the environment. StackError names a variable whose value is invalid."""
         ports = cls(
             _port(environment, "PORT", 8080),
             _port(environment, "SUPABASE_PORT", 54321),
             _port(environment, "TOSS_PORT", 8090),
+            _port(environment, "SHOP_PORT", 8100),
         )
         for (name, port), (other, same) in combinations(ports.by_name(), 2):
             if port == same:
@@ -58,7 +61,8 @@ class Ports:
 
     def by_name(self) -> tuple[tuple[str, int], ...]:
         """Each port with its variable."""
-        return ("PORT", self.service), ("SUPABASE_PORT", self.supabase), ("TOSS_PORT", self.emulator)
+        names = ("PORT", "SUPABASE_PORT", "TOSS_PORT", "SHOP_PORT")
+        return tuple(zip(names, (self.service, self.supabase, self.emulator, self.shop), strict=True))
 
     def check_free(self) -> None:
         """StackError names the variable of a port that is in use."""
@@ -115,6 +119,9 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
             children.append(_start_emulator(variables, ports, running))
     with steps.step("the service"):
         children.append(_start_service(variables, ports, running))
+    if "SHOP_URL" in variables:
+        with steps.step("the shop"):
+            children.append(_start_shop(variables, ports, running))
     write_private(env_file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     _explain(variables, env_file)
     _watch(children)
@@ -122,18 +129,26 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
 
 def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
     """The service's settings and addresses: the content of `.local/env`."""
+    emulator = _emulator_url(ports)
     toss = {
-        "TOSS_API_URL": _emulator_url(ports),
+        "TOSS_API_URL": emulator,
         "TOSS_SECRET_KEY": keys.toss_secret_key,
         "TOSS_SECURITY_KEY": keys.toss_security_key,
     }
     if os.environ.get("TOSS_API_URL") and os.environ.get("TOSS_SECRET_KEY"):
         toss |= {name: os.environ[name] for name in toss if os.environ.get(name)}
+    shop = {"TOSS_CLIENT_KEY": os.environ.get("TOSS_CLIENT_KEY", "")}
+    if toss["TOSS_API_URL"] == emulator:
+        bank = f"{emulator}{ACCOUNTS}"
+        shop = {"TOSS_CLIENT_KEY": "test_ck_emulator", "TOSS_SDK_URL": f"{emulator}{SDK}", "TEST_BANK_URL": bank}
+    if shop["TOSS_CLIENT_KEY"]:
+        shop["SHOP_URL"] = f"http://{LOOPBACK}:{ports.shop}/"
     return {
         "SUPABASE_URL": f"http://{LOOPBACK}:{ports.supabase}",
         "SUPABASE_SECRET_KEY": keys.secret_key,
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
         **toss,
+        **shop,
         "WEBHOOK_URL": f"http://{LOOPBACK}:{ports.service}/webhooks/toss",
         "PUBLIC_URL": f"http://{LOOPBACK}:{ports.service}",
         "OPS_URL": f"http://{LOOPBACK}:{ports.service}/ops",
@@ -174,6 +189,22 @@ def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStac
     return service
 
 
+def _start_shop(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
+    """Start the example shop and wait until it listens."""
+    shop = Child(
+        "the shop",
+        [
+            *(sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--host", LOOPBACK, "--port", str(ports.shop)),
+            *("--log-level", "warning"),
+        ],
+        cwd=npm.ROOT,
+        env={**os.environ, **variables},
+    )
+    running.callback(shop.stop)
+    shop.wait_until(lambda: _is_ready(variables["SHOP_URL"]), SERVICE_READY_SECONDS)
+    return shop
+
+
 def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     """Print where everything is and what to try."""
     sample = SampleDelivery.new()
@@ -186,6 +217,7 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
         toss += " (emulator; /emulator/ plays scenarios: scripts/toss_emulator.py)"
     print(
         f"""
+Shop          {variables.get("SHOP_URL", "not started: set TOSS_CLIENT_KEY")} (pay an order; docs/integrate.md)
 Webhook URL   {variables["WEBHOOK_URL"]}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
 Toss API      {toss}

@@ -25,6 +25,7 @@ from scripts.emulator.payment import Payment, Status
 from scripts.emulator.requests import OpenWindow
 
 PAGES = Path(__file__).parent / "pages"
+SDK = "/v2/standard"
 ACCOUNTS = "/window/accounts"
 
 Step = Callable[[Request], Awaitable[Response]]
@@ -40,7 +41,7 @@ class PaymentWindow:
 
     def routes(self) -> Iterator[Route]:
         """The routes, in matching order."""
-        yield Route("/v2/standard", self._page(self.sdk))
+        yield Route(SDK, self._page(self.sdk))
         yield Route("/window", self._page(self.open, from_other_sites=True), methods=["POST"])
         yield Route(ACCOUNTS, self._page(self.accounts))
         yield Route(ACCOUNTS, self._page(self.deposit), methods=["POST"])

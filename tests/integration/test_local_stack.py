@@ -33,6 +33,7 @@ def running(state: Path, port: int, supabase_port: int) -> Iterator[Child]:
             "PORT": str(port),
             "SUPABASE_PORT": str(supabase_port),
             "TOSS_PORT": str(free_port()),
+            "SHOP_PORT": str(free_port()),
         },
         log=state / "dev.log",
         stop_signal=signal.SIGINT,
@@ -63,6 +64,7 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
         page = httpx.get(f"{variables['OPS_URL']}/sign-in", trust_env=False)
         assert page.status_code == 200
         assert len(variables["OPS_PASSWORD"]) >= 12
+        assert "결제하기" in httpx.get(variables["SHOP_URL"], trust_env=False).text
         env = dict(re.findall(r"^export (\w+)=(.*)$", (tmp_path / "env").read_text(), re.MULTILINE))
         assert env.keys() >= {
             "SUPABASE_URL",
@@ -169,10 +171,10 @@ def test_a_wrong_port_is_one_clear_line(tmp_path: Path, variables: dict[str, str
     assert "Traceback" not in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("name", ["PORT", "SUPABASE_PORT", "TOSS_PORT"])
+@pytest.mark.parametrize("name", ["PORT", "SUPABASE_PORT", "TOSS_PORT", "SHOP_PORT"])
 def test_a_taken_port_is_named(tmp_path: Path, stack: Stack, name: str) -> None:
     taken = stack.service_url.rpartition(":")[2]
-    free = {variable: str(free_port()) for variable in ("PORT", "SUPABASE_PORT", "TOSS_PORT")}
+    free = {variable: str(free_port()) for variable in ("PORT", "SUPABASE_PORT", "TOSS_PORT", "SHOP_PORT")}
     result = subprocess.run(
         [sys.executable, "-m", "scripts.dev"],
         cwd=ROOT,

@@ -1,0 +1,102 @@
+"""The example shop as `make run` starts it: Supabase Lite, the Toss emulator, the service and the shop."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+
+from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+from tests.processes import READY_SECONDS, running_service, running_supabase
+from tests.support import SECRET_KEY
+
+SUPABASE_KEY = "sb_secret_for_shop_tests_0001"
+CLIENT_KEY = "test_ck_for_shop_tests"
+
+
+@dataclass
+class Storefront:
+    """The running shop, and what stands behind it."""
+
+    url: str
+    emulator_url: str
+    supabase_url: str
+    http: httpx.Client
+
+    @property
+    def bank_url(self) -> str:
+        return f"{self.emulator_url}/window/accounts"
+
+    def row(self, order_id: str) -> dict[str, Any]:
+        (row,) = self.rows(f"payments?order_id=eq.{order_id}")
+        return row
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        response = self.http.get(f"{self.supabase_url}/rest/v1/{path}", headers={"apikey": SUPABASE_KEY})
+        response.raise_for_status()
+        return cast("list[dict[str, Any]]", response.json())
+
+    def play(self, path: str, **body: Any) -> dict[str, Any]:
+        """A step at the emulator's control API."""
+        response = self.http.post(f"{self.emulator_url}/emulator/{path}", json=body)
+        assert response.is_success, response.text
+        return cast("dict[str, Any]", response.json())
+
+    def see(self, path: str) -> dict[str, Any]:
+        response = self.http.get(f"{self.emulator_url}/emulator/{path}")
+        return cast("dict[str, Any]", response.json())
+
+
+@contextmanager
+def running_storefront(folder: Path, http: httpx.Client) -> Iterator[Storefront]:
+    toss_port, shop_port, service_port = free_port(), free_port(), free_port()
+    emulator_url, shop_url = f"http://{LOOPBACK}:{toss_port}", f"http://{LOOPBACK}:{shop_port}"
+    with ExitStack() as stack:
+        supabase = stack.enter_context(
+            running_supabase(folder / "supabase", "sb_publishable_for_shop_tests", SUPABASE_KEY, with_postgres=False)
+        )
+        webhook_url = f"http://{LOOPBACK}:{service_port}/webhooks/toss"
+        emulator = [
+            *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(toss_port), "--requests-per-minute", "0"),
+            *("--secret-key", SECRET_KEY, "--webhook-url", webhook_url),
+        ]
+        shop = [sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--host", LOOPBACK, "--port", str(shop_port)]
+        settings = {
+            "SUPABASE_URL": supabase.url,
+            "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+            "TOSS_SECRET_KEY": SECRET_KEY,
+            "TOSS_API_URL": emulator_url,
+        }
+        shown = {
+            "TOSS_CLIENT_KEY": CLIENT_KEY,
+            "TOSS_SDK_URL": f"{emulator_url}/v2/standard",
+            "TEST_BANK_URL": f"{emulator_url}/window/accounts",
+        }
+        for name, command, env, ready in (
+            ("the emulator", emulator, {}, f"{emulator_url}/emulator"),
+            ("the shop", shop, {**settings, **shown}, shop_url),
+        ):
+            child = Child(
+                name, command, cwd=ROOT, env={"PATH": os.environ["PATH"], **env}, log=folder / f"{name[4:]}.log"
+            )
+            stack.callback(child.stop)
+            child.wait_until(lambda ready=ready: _answers(http, ready), READY_SECONDS)  # type: ignore[misc]
+        stack.enter_context(running_service(settings, folder / "service.log", service_port))
+        yield Storefront(shop_url, emulator_url, supabase.url, http)
+
+
+def _answers(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+def order_id_of(url: str) -> str:
+    """The order that an address of the shop is about."""
+    return urlsplit(url).path.split("/")[2]
