@@ -6,7 +6,7 @@ from typing import Any, cast
 from supabase import AsyncClient
 
 UNPAID = ("PENDING", "READY", "IN_PROGRESS", "ABORTED", "EXPIRED", "FAILED")
-"""Whatever else a row says, its webhook came first and knows more than we do."""
+"""States that a confirmation may change. Any other was written by a webhook that came first and knows more."""
 
 
 class Orders:
@@ -46,12 +46,14 @@ class Orders:
                 "receipt_url": (payment["receipt"] or {}).get("url"),
                 "virtual_account": payment["virtualAccount"],
             },
+            UNPAID,
         )
 
     async def refused(self, order_id: str, code: str, message: str) -> None:
         """Writes why Toss refused."""
-        await self._update(order_id, {"payment_status": "FAILED", "failure_code": code, "failure_message": message})
+        failure = {"payment_status": "FAILED", "failure_code": code, "failure_message": message}
+        await self._update(order_id, failure, ("PENDING",))
 
-    async def _update(self, order_id: str, values: dict[str, Any]) -> None:
+    async def _update(self, order_id: str, values: dict[str, Any], statuses: tuple[str, ...]) -> None:
         rows = self._supabase.table("payments").update(values)
-        await rows.eq("order_id", order_id).in_("payment_status", UNPAID).execute()
+        await rows.eq("order_id", order_id).in_("payment_status", statuses).execute()
