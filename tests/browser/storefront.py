@@ -1,22 +1,25 @@
 """The example shop as `make run` starts it: Supabase Lite, the Toss emulator, the service and the shop."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
 
-from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
+from scripts.local_stack import LOOPBACK, ROOT, Child, find_node, free_port, install, is_taken
 from tests.processes import READY_SECONDS, running_service, running_supabase
 from tests.support import SECRET_KEY
 
 SUPABASE_KEY = "sb_secret_for_shop_tests_0001"
 CLIENT_KEY = "test_ck_for_shop_tests"
+CHECKED_SECONDS = 90.0
+"""The TypeScript is checked before it is served: about four seconds on an idle machine."""
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Storefront:
     """The running shop, and what stands behind it."""
 
     url: str
+    orders_url: str
+    """The server that stores orders and confirms them: the shop's own, or Next.js's."""
     emulator_url: str
     supabase_url: str
     http: httpx.Client
@@ -66,12 +71,7 @@ def running_storefront(folder: Path, http: httpx.Client) -> Iterator[Storefront]
             *("--secret-key", SECRET_KEY, "--webhook-url", webhook_url),
         ]
         shop = [sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--host", LOOPBACK, "--port", str(shop_port)]
-        settings = {
-            "SUPABASE_URL": supabase.url,
-            "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-            "TOSS_SECRET_KEY": SECRET_KEY,
-            "TOSS_API_URL": emulator_url,
-        }
+        settings = _settings(supabase.url, emulator_url)
         shown = {
             "TOSS_CLIENT_KEY": CLIENT_KEY,
             "TOSS_SDK_URL": f"{emulator_url}/v2/standard",
@@ -87,7 +87,41 @@ def running_storefront(folder: Path, http: httpx.Client) -> Iterator[Storefront]
             stack.callback(child.stop)
             child.wait_until(lambda ready=ready: _answers(http, ready), READY_SECONDS)  # type: ignore[misc]
         stack.enter_context(running_service(settings, folder / "service.log", service_port))
-        yield Storefront(shop_url, emulator_url, supabase.url, http)
+        yield Storefront(shop_url, shop_url, emulator_url, supabase.url, http)
+
+
+@contextmanager
+def running_next_routes(folder: Path, storefront: Storefront) -> Iterator[Storefront]:
+    """The storefront with the route handlers of examples/nextjs in place of the shop's own."""
+    modules = install()
+    source, port = folder / "nextjs", free_port()
+    shutil.copytree(ROOT / "examples" / "nextjs", source)
+    (source / "node_modules").symlink_to(modules, target_is_directory=True)
+    server = Child(
+        "the routes of Next.js",
+        [find_node().program, ROOT / "tests" / "browser" / "next_routes.cjs", source, str(port)],
+        cwd=source,
+        env={
+            "PATH": os.environ["PATH"],
+            "NODE_PATH": str(modules),
+            **_settings(storefront.supabase_url, storefront.emulator_url),
+        },
+        log=folder / "next.log",
+    )
+    try:
+        server.wait_until(lambda: is_taken(port), CHECKED_SECONDS)
+        yield replace(storefront, orders_url=f"http://{LOOPBACK}:{port}")
+    finally:
+        server.stop()
+
+
+def _settings(supabase_url: str, emulator_url: str) -> dict[str, str]:
+    return {
+        "SUPABASE_URL": supabase_url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": SECRET_KEY,
+        "TOSS_API_URL": emulator_url,
+    }
 
 
 def _answers(http: httpx.Client, url: str) -> bool:
