@@ -23,7 +23,7 @@ FIND_PYTHON = for candidate in $${PYTHON:-} python3 python3.13 python3.12 python
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
 
-run: $(VENV)/.built  ## the service, Supabase Lite and the migrations on this machine; PORT and SUPABASE_PORT choose ports
+run: $(VENV)/.built  ## the service, Supabase Lite, a Toss emulator and a shop on this machine; PORT, SUPABASE_PORT … choose ports
 	@$(PY) -m scripts.dev
 
 test: lint  ## everything: lint, types, arrows between modules, all tests (four minutes on two cores)

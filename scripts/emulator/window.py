@@ -118,7 +118,8 @@ class PaymentWindow:
                 return self._problem(error.message(), error.status, error.code)
             except ValidationError as error:
                 names = sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]})
-                return self._problem(f"잘못된 요청입니다. {', '.join(names)}", 400, "INVALID_REQUEST")
+                code = "INVALID_CLIENT_KEY" if "clientKey" in names else "INVALID_REQUEST"
+                return self._problem(f"잘못된 요청입니다. {', '.join(names)}", 400, code)
             except ValueError:
                 return self._problem("잘못된 요청입니다.", 400, "INVALID_REQUEST")
 

@@ -119,7 +119,7 @@ async def test_a_window_is_used_once(play: Play) -> None:
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"clientKey": SECRET_KEY}, "clientKey"),
+        ({"clientKey": SECRET_KEY}, "INVALID_CLIENT_KEY"),
         ({"clientKey": "test_gck_widgets"}, "clientKey"),
         ({"orderId": "short"}, "orderId"),
         ({"amount": 9900}, "amount"),

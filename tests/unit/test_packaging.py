@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
-OURS = {"supatoss", "scripts", "tests", "benchmarks"}
+OURS = {"supatoss", "scripts", "tests", "benchmarks", "examples"}
 
 BROUGHT_BY = {"pydantic-core": "pydantic"}
 """Imported by us, and pinned by the one that we name."""
@@ -73,7 +73,7 @@ def test_what_is_imported_for_us_really_is(name: str, package: str) -> None:
 
 
 def test_the_tools_are_exactly_what_tests_scripts_and_make_use() -> None:
-    used = imported("tests", "scripts", "benchmarks") - DEPENDENCIES - set(BROUGHT_BY)
+    used = imported("tests", "scripts", "benchmarks", "examples") - DEPENDENCIES - set(BROUGHT_BY)
     assert used | set(STARTED_BY) == DEV
     for name, (file, words) in STARTED_BY.items():
         assert words in (ROOT / file).read_text(encoding="utf-8"), name
