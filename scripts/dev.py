@@ -198,7 +198,7 @@ def _start_shop(variables: Mapping[str, str], ports: Ports, running: ExitStack) 
             *("--log-level", "warning"),
         ],
         cwd=npm.ROOT,
-        env={**os.environ, **variables},
+        env={**os.environ, **variables, "TOSS_SECRET_KEY": variables["TOSS_SECRET_KEY"].split(",")[0]},
     )
     running.callback(shop.stop)
     shop.wait_until(lambda: _is_ready(variables["SHOP_URL"]), SERVICE_READY_SECONDS)

@@ -1,5 +1,7 @@
 """Emulates Toss Payments on this machine: its API and its webhooks, with /emulator/ to play scenarios.
 
+For a shop's page, /v2/standard is the SDK that opens the payment window, and /window/accounts pays issued accounts.
+
     python scripts/toss_emulator.py --secret-key test_sk_emulator --webhook-url http://127.0.0.1:8080/webhooks/toss
 
 Everything is in memory. See `--help` for the options and scripts/emulator/ for the parts.

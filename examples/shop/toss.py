@@ -1,6 +1,7 @@
 """The two calls to Toss that a shop needs: confirm a payment, and look one up."""
 
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -37,7 +38,7 @@ async def confirm(toss: httpx.AsyncClient, payment_key: str, order_id: str, amou
         error = answer.json()
         if _is_final(answer.status_code, error["code"]):
             raise Refused(error["code"], error["message"])
-    except (httpx.TransportError, ValueError, KeyError):  # no answer in time, or one that is not Toss's
+    except (httpx.RequestError, ValueError, KeyError, TypeError):  # no answer in time, or one that is not Toss's
         pass
     return await _look_up(toss, payment_key, order_id, amount)
 
@@ -50,11 +51,11 @@ def _is_final(status: int, code: str) -> bool:
 async def _look_up(toss: httpx.AsyncClient, payment_key: str, order_id: str, amount: int) -> dict[str, Any]:
     """What became of a confirmation whose answer is missing."""
     try:
-        answer = await toss.get(f"/v1/payments/{payment_key}")
+        answer = await toss.get(f"/v1/payments/{quote(payment_key, safe='')}")
         payment = cast("dict[str, Any]", answer.json())
-    except (httpx.TransportError, ValueError) as error:
+        known = (payment["status"] in PAID, payment["orderId"], payment["totalAmount"])
+    except (httpx.RequestError, ValueError, KeyError, TypeError) as error:
         raise Unclear(type(error).__name__) from None
-    known = (payment.get("status") in PAID, payment.get("orderId"), payment.get("totalAmount"))
     if known != (True, order_id, amount):
-        raise Unclear(f"the payment is {payment.get('status') or payment.get('code')}")
+        raise Unclear(f"the payment is {payment['status']}")
     return payment

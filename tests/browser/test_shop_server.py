@@ -101,6 +101,15 @@ def test_an_unknown_order_is_not_found(storefront: Storefront, path: str) -> Non
     assert (answer.status_code, "주문을 찾을 수 없습니다" in answer.text) == (404, True)
 
 
+@pytest.mark.parametrize("payment_key", ["../../emulator", "한글\r\nx: y", "k" * 5_000])
+def test_a_made_up_payment_key_pays_nothing(server: Storefront, payment_key: str) -> None:
+    order = new_order(server)
+    query = {"paymentKey": payment_key, "orderId": order["orderId"], "amount": "9900"}
+    answer = server.http.get(f"{server.orders_url}/orders/{order['orderId']}/success", params=query)
+    assert answer.status_code == 303
+    assert state(server, order)["status"] in ("PENDING", "FAILED")
+
+
 def test_the_success_page_twice_pays_once(server: Storefront) -> None:
     order = new_order(server)
     back = come_back(server, order)
