@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, StorageState, exp
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
 from tests.browser.scene import Shop, play_day
-from tests.browser.storefront import Storefront, running_storefront
 from tests.processes import running_service, running_supabase
 from tests.support import SECRET_KEY, SECURITY_KEY
 
@@ -175,9 +174,3 @@ def operator_with(browser: Browser, shop: Shop, session: StorageState) -> Iterat
 @pytest.fixture
 def operator(operator_with: MakeOperator) -> Operator:
     return operator_with()
-
-
-@pytest.fixture(scope="package")
-def storefront(http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storefront]:
-    with running_storefront(tmp_path_factory.mktemp("storefront"), http) as running:
-        yield running

@@ -99,7 +99,7 @@ def running_next_routes(folder: Path, storefront: Storefront) -> Iterator[Storef
     (source / "node_modules").symlink_to(modules, target_is_directory=True)
     server = Child(
         "the routes of Next.js",
-        [find_node().program, ROOT / "tests" / "browser" / "next_routes.cjs", source, str(port)],
+        [find_node().program, ROOT / "tests" / "shop" / "next_routes.cjs", source, str(port)],
         cwd=source,
         env={
             "PATH": os.environ["PATH"],

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from tests.browser.storefront import CLIENT_KEY, Storefront, running_next_routes
+from tests.shop.storefront import CLIENT_KEY, Storefront, running_next_routes
 
 PATIENCE_SECONDS = 20.0
 

@@ -10,12 +10,13 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from scripts.local import npm
 from scripts.local_stack import ROOT
-from tests.browser.conftest import PATIENCE_MILLISECONDS, SCREENSHOTS
-from tests.browser.storefront import Storefront, order_id_of
+from tests.shop.conftest import PATIENCE_MILLISECONDS
+from tests.shop.storefront import Storefront, order_id_of
 
 PAID, WAITING, REFUSED = "결제가 완료되었습니다", "입금을 기다리고 있습니다", "결제가 승인되지 않았습니다"
 PHONE: ViewportSize = {"width": 360, "height": 470}
 PICTURE = ROOT / "docs" / "images" / "shop.png"
+SCREENSHOTS = ROOT / ".local" / "screenshots"
 STEPS = """
 <body style="margin: 0; padding: 16px; display: flex; gap: 16px; background: #e5e8eb; width: max-content">
 {}
