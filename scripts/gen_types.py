@@ -2,7 +2,7 @@
 
     python -m scripts.gen_types
 
-Runs the real Supabase CLI (npm fetches it) against a PostgreSQL server with the migrations. Left out is what only the
+Runs the real Supabase CLI (npm brings it) against a PostgreSQL server with the migrations. Left out is what only the
 service uses, which no application can call: the views and functions, and the other tables.
 """
 
@@ -13,13 +13,22 @@ import sys
 
 import psycopg
 
-from scripts.local_stack import MIGRATIONS, ROOT, LocalPostgres, StackError, find_node
+from scripts.local_stack import MIGRATIONS, ROOT, STATE, LocalPostgres, StackError, find_node, install
 
-CLI = "supabase@3.1.0"
-CLI_SECONDS = 300
+CLI_SECONDS = 60
 TABLES = ("payments", "settlements", "subscriptions", "webhook_events")
 TARGET = ROOT / "examples" / "nextjs" / "database.types.ts"
 SHAPES = ("Row", "Insert", "Update")
+
+_NOBODY = "http://127.0.0.1:9"
+_QUIET = {
+    "PGSSLMODE": "disable",
+    "SUPABASE_TELEMETRY_DISABLED": "1",
+    "DO_NOT_TRACK": "1",
+    "HTTP_PROXY": _NOBODY,
+    "HTTPS_PROXY": _NOBODY,
+}
+"""The CLI talks to the database and to nobody else."""
 
 _COLUMNS = r"\{([^{}]*)\};?\s+"
 _TABLE = re.compile(
@@ -28,6 +37,7 @@ _TABLE = re.compile(
 _COLUMN = re.compile(r'"?(\w+)"?(\??): ([^,;\n]+)', re.ASCII)
 
 Columns = dict[str, str]
+Tables = dict[str, dict[str, Columns]]
 
 
 def main() -> int:
@@ -39,16 +49,33 @@ def main() -> int:
                 for migration in sorted(MIGRATIONS.glob("*.sql")):
                     connection.execute(migration.read_text())
                     connection.commit()
-            answer = _gen_types(dsn)
+            TARGET.write_text(render(ask_cli(dsn)), encoding="utf-8")
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
-    TARGET.write_text(render(read_types(answer)), encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}")
     return 0
 
 
-def read_types(text: str) -> dict[str, dict[str, Columns]]:
+def ask_cli(dsn: str) -> Tables:
+    """What the CLI says about a database. StackError with its words if it fails."""
+    cli = install(source=ROOT / "tests" / "push", name="push") / "supabase" / "dist" / "supabase.js"
+    done = subprocess.run(
+        [find_node().program, cli, "gen", "types", "--lang", "typescript", f"--remote={dsn}"],
+        env={**os.environ, **_QUIET},
+        capture_output=True,
+        text=True,
+        timeout=CLI_SECONDS,
+        check=False,
+        cwd=STATE,
+    )
+    tables = read_types(done.stdout)
+    if done.returncode or not tables.keys() >= set(TABLES):
+        raise StackError(f"the Supabase CLI made no types:\n{done.stderr}")
+    return tables
+
+
+def read_types(text: str) -> Tables:
     """The tables of a file of types: for each shape, the columns (optional ones end in `?`) with their types."""
     return {
         table: {shape: _columns(text) for shape, text in zip(SHAPES, texts, strict=True)}
@@ -56,11 +83,11 @@ def read_types(text: str) -> dict[str, dict[str, Columns]]:
     }
 
 
-def render(tables: dict[str, dict[str, Columns]]) -> str:
+def render(tables: Tables) -> str:
     """The file."""
     lines = [
         "// Made by `python -m scripts.gen_types` with the Supabase CLI. For your own project, with your own tables:",
-        f"// npx {CLI} gen types --lang typescript --remote > database.types.ts",
+        "// npx supabase@3.1.0 gen types --lang typescript --remote > database.types.ts",
         "",
         "export type Json = string | number | boolean | null | { [key: string]: Json | undefined } | Json[];",
         "",
@@ -76,19 +103,6 @@ def render(tables: dict[str, dict[str, Columns]]) -> str:
         lines += ["        Relationships: [];", "      };"]
     nothing = [f"    {name}: {{ [_ in never]: never }};" for name in ("Views", "Functions", "Enums", "CompositeTypes")]
     return "\n".join([*lines, "    };", *nothing, "  };", "};", ""])
-
-
-def _gen_types(dsn: str) -> str:
-    node = find_node()
-    # npx looks like npm's own command: it is its other name.
-    command = [*node.npm, "exec", "--yes", "--", CLI, "gen", "types", "--lang", "typescript", f"--remote={dsn}"]
-    environment = {**os.environ, "PATH": node.path, "PGSSLMODE": "disable"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=CLI_SECONDS, check=False, cwd=ROOT / ".local"
-    )
-    if done.returncode or not set(read_types(done.stdout)) >= set(TABLES):
-        raise StackError(f"the Supabase CLI made no types:\n{done.stderr}")
-    return done.stdout
 
 
 def _columns(text: str) -> Columns:

@@ -1,11 +1,11 @@
 """The types that applications get (made by the Supabase CLI with scripts/gen_types.py) against the catalogue.
 
-The CLI itself is not run here: npm would have to fetch it.
+The CLI itself runs in a slow test: it is 64 MB of npm packages.
 """
 
 import pytest
 
-from scripts.gen_types import SHAPES, TABLES, TARGET, Columns, read_types, render
+from scripts.gen_types import SHAPES, TABLES, TARGET, Columns, ask_cli, read_types, render
 from tests.database.support import Database
 
 TYPES = {
@@ -56,3 +56,9 @@ def test_no_function_of_ours_is_missing_from_the_types(database: Database) -> No
 def test_the_file_is_as_the_script_writes_it() -> None:
     text = TARGET.read_text(encoding="utf-8")
     assert render(read_types(text)) == text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_cli_says_the_same(database: Database) -> None:
+    assert render(ask_cli(database.dsn)) == TARGET.read_text(encoding="utf-8")
