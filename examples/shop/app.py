@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
-from supabase import AsyncClientOptions, acreate_client
+from supabase import AsyncClientOptions, PostgrestAPIError, acreate_client
 
 from . import toss
 from .orders import Orders
@@ -121,9 +121,10 @@ async def _not_found(request: Request, _error: Exception) -> Response:
     return pages.TemplateResponse(request, "problem.html", {"text": "주문을 찾을 수 없습니다."}, 404)
 
 
-async def _broken(request: Request, _error: Exception) -> Response:
+async def _away(request: Request, error: Exception) -> Response:
+    log.error("the database did not answer: %s", error)
     text = "일시적인 오류입니다. 잠시 후 새로고침해 주세요. 두 번 결제되지 않습니다."
-    return pages.TemplateResponse(request, "problem.html", {"text": text}, 500)
+    return pages.TemplateResponse(request, "problem.html", {"text": text}, 503)
 
 
 @asynccontextmanager
@@ -147,6 +148,6 @@ app = Starlette(
         Route("/orders/{order_id}/fail", fail),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ],
-    exception_handlers={404: _not_found, 500: _broken},
+    exception_handlers={404: _not_found, httpx.RequestError: _away, PostgrestAPIError: _away},
     lifespan=lifespan,
 )

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,35 +59,36 @@ class Storefront:
 
 @contextmanager
 def running_storefront(folder: Path, http: httpx.Client) -> Iterator[Storefront]:
-    toss_port, shop_port, service_port = free_port(), free_port(), free_port()
-    emulator_url, shop_url = f"http://{LOOPBACK}:{toss_port}", f"http://{LOOPBACK}:{shop_port}"
+    toss_port, service_port = free_port(), free_port()
+    emulator_url = f"http://{LOOPBACK}:{toss_port}"
     with ExitStack() as stack:
         supabase = stack.enter_context(
             running_supabase(folder / "supabase", "sb_publishable_for_shop_tests", SUPABASE_KEY, with_postgres=False)
         )
-        webhook_url = f"http://{LOOPBACK}:{service_port}/webhooks/toss"
         emulator = [
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(toss_port), "--requests-per-minute", "0"),
-            *("--secret-key", SECRET_KEY, "--webhook-url", webhook_url),
+            *("--secret-key", SECRET_KEY, "--webhook-url", f"http://{LOOPBACK}:{service_port}/webhooks/toss"),
         ]
-        shop = [sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--host", LOOPBACK, "--port", str(shop_port)]
+        stack.enter_context(_running("the emulator", emulator, toss_port, {}, folder))
+        shop_url = stack.enter_context(running_shop(folder, supabase.url, emulator_url))
         settings = _settings(supabase.url, emulator_url)
-        shown = {
-            "TOSS_CLIENT_KEY": CLIENT_KEY,
-            "TOSS_SDK_URL": f"{emulator_url}/v2/standard",
-            "TEST_BANK_URL": f"{emulator_url}/window/accounts",
-        }
-        for name, command, env, ready in (
-            ("the emulator", emulator, {}, f"{emulator_url}/emulator"),
-            ("the shop", shop, {**settings, **shown}, shop_url),
-        ):
-            child = Child(
-                name, command, cwd=ROOT, env={"PATH": os.environ["PATH"], **env}, log=folder / f"{name[4:]}.log"
-            )
-            stack.callback(child.stop)
-            child.wait_until(lambda ready=ready: _answers(http, ready), READY_SECONDS)  # type: ignore[misc]
         stack.enter_context(running_service(settings, folder / "service.log", service_port))
         yield Storefront(shop_url, shop_url, emulator_url, supabase.url, http)
+
+
+@contextmanager
+def running_shop(folder: Path, supabase_url: str, emulator_url: str) -> Iterator[str]:
+    """The shop alone: its address."""
+    port = free_port()
+    settings = {
+        **_settings(supabase_url, emulator_url),
+        "TOSS_CLIENT_KEY": CLIENT_KEY,
+        "TOSS_SDK_URL": f"{emulator_url}/v2/standard",
+        "TEST_BANK_URL": f"{emulator_url}/window/accounts",
+    }
+    command = [sys.executable, "-m", "uvicorn", "examples.shop.app:app", "--host", LOOPBACK, "--port", str(port)]
+    with _running("the shop", command, port, settings, folder):
+        yield f"http://{LOOPBACK}:{port}"
 
 
 @contextmanager
@@ -97,22 +98,29 @@ def running_next_routes(folder: Path, storefront: Storefront) -> Iterator[Storef
     source, port = folder / "nextjs", free_port()
     shutil.copytree(ROOT / "examples" / "nextjs", source)
     (source / "node_modules").symlink_to(modules, target_is_directory=True)
-    server = Child(
-        "the routes of Next.js",
-        [find_node().program, ROOT / "tests" / "shop" / "next_routes.cjs", source, str(port)],
-        cwd=source,
-        env={
-            "PATH": os.environ["PATH"],
-            "NODE_PATH": str(modules),
-            **_settings(storefront.supabase_url, storefront.emulator_url),
-        },
-        log=folder / "next.log",
-    )
-    try:
-        server.wait_until(lambda: is_taken(port), CHECKED_SECONDS)
+    settings = {"NODE_PATH": str(modules), **_settings(storefront.supabase_url, storefront.emulator_url)}
+    command: list[str | Path] = [find_node().program, ROOT / "tests" / "shop" / "next_routes.cjs", source, str(port)]
+    with _running("the routes of Next.js", command, port, settings, folder, CHECKED_SECONDS):
         yield replace(storefront, orders_url=f"http://{LOOPBACK}:{port}")
+
+
+@contextmanager
+def _running(
+    name: str,
+    command: Sequence[str | Path],
+    port: int,
+    settings: Mapping[str, str],
+    folder: Path,
+    seconds: float = READY_SECONDS,
+) -> Iterator[None]:
+    """A process with these settings and no others, once it listens."""
+    log = folder / f"{name.rpartition(' ')[2]}.log"
+    child = Child(name, command, cwd=ROOT, env={"PATH": os.environ["PATH"], **settings}, log=log)
+    try:
+        child.wait_until(lambda: is_taken(port), seconds)
+        yield
     finally:
-        server.stop()
+        child.stop()
 
 
 def _settings(supabase_url: str, emulator_url: str) -> dict[str, str]:
@@ -122,13 +130,6 @@ def _settings(supabase_url: str, emulator_url: str) -> dict[str, str]:
         "TOSS_SECRET_KEY": SECRET_KEY,
         "TOSS_API_URL": emulator_url,
     }
-
-
-def _answers(http: httpx.Client, url: str) -> bool:
-    try:
-        return http.get(url).is_success
-    except httpx.TransportError:
-        return False
 
 
 def order_id_of(url: str) -> str:

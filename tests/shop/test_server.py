@@ -3,13 +3,15 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
-from tests.shop.storefront import CLIENT_KEY, Storefront, running_next_routes
+from scripts.local_stack import LOOPBACK, free_port
+from tests.shop.storefront import CLIENT_KEY, Storefront, running_next_routes, running_shop
 
 PATIENCE_SECONDS = 20.0
 
@@ -108,6 +110,20 @@ def test_a_made_up_payment_key_pays_nothing(server: Storefront, payment_key: str
     answer = server.http.get(f"{server.orders_url}/orders/{order['orderId']}/success", params=query)
     assert answer.status_code == 303
     assert state(server, order)["status"] in ("PENDING", "FAILED")
+
+
+def test_a_buyer_who_comes_back_while_the_database_is_away_is_told_to_refresh(
+    storefront: Storefront, tmp_path: Path
+) -> None:
+    order = new_order(storefront)
+    back = httpx.URL(come_back(storefront, order))
+    with running_shop(tmp_path, f"http://{LOOPBACK}:{free_port()}", storefront.emulator_url) as url:
+        away = storefront.http.get(f"{url}{back.raw_path.decode()}")
+        assert (away.status_code, "두 번 결제되지 않습니다" in away.text) == (503, True)
+        assert storefront.http.post(f"{url}/orders").status_code == 503
+    assert confirmations(storefront, order) == []
+    assert storefront.http.get(back).status_code == 303
+    assert state(storefront, order)["status"] == "DONE"
 
 
 def test_the_success_page_twice_pays_once(server: Storefront) -> None:
