@@ -12,8 +12,8 @@ select
   (select extract(epoch from now() - min(w.waiting_since))::bigint
    from public.webhook_events w
    where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees') as oldest_waiting_seconds,
-  (select count(*) from public.alerts a where a.ended_at is null) as open_alerts,
-  (select max(r.finished_at) from public.reconciliations r where r.status = 'finished') as last_reconciled_at
+  (select count(*) from supatoss.alerts a where a.ended_at is null) as open_alerts,
+  (select max(r.finished_at) from supatoss.reconciliations r where r.status = 'finished') as last_reconciled_at
 -- Counts of rows that one may not see are still counts: where somebody granted the view, it is empty.
 where current_user not in ('anon', 'authenticated');
 
