@@ -76,11 +76,12 @@ begin
   execute format($query$
     select coalesce(jsonb_agg(
              jsonb_build_object(
-               'id', f.id, 'event_key', f.event_key, 'event_type', f.event_type, 'status', f.status, 'reason', f.reason,
-               'proof', f.proof, 'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
+               'id', f.id, 'event_key', coalesce(f.event_key, 'unkeyed:' || f.id), 'event_type', f.event_type,
+               'status', f.status, 'reason', f.reason, 'proof', f.proof,
+               'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
                'created_at', f.created_at, 'processed_at', f.processed_at, 'attempts', f.attempts,
                'next_attempt_at', f.next_attempt_at, 'lease_until', f.lease_until, 'last_error', f.last_error,
-               'delivery_count', f.delivery_count, 'last_delivered_at', f.last_delivered_at)
+               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at))
              || case when %4$L::boolean then jsonb_build_object(
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,

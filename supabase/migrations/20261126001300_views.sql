@@ -23,7 +23,8 @@ select
   w.id, w.created_at, w.event_type, w.reason, w.last_error, w.order_id, w.payment_key, w.proof, w.delivery_count,
   w.change ->> 'status' as reported_status,
   (w.change ->> 'amount')::numeric as reported_amount,
-  p.amount as stored_amount,
+  -- Not p.amount: the project could not change the type of that column any more.
+  (to_jsonb(p) ->> 'amount')::numeric as stored_amount,
   p.currency,
   p.payment_status
 from public.webhook_events w
