@@ -24,7 +24,7 @@ HOPELESS_SECONDS = 3.0
 _DROP_KEY = "alter table webhook_events drop constraint webhook_events_event_key_key"
 _ADD_KEY = "alter table webhook_events add constraint webhook_events_event_key_key unique (event_key)"
 _STORE = "supatoss.store_events(jsonb[])"
-_HEEDED = "on conflict (event_key) do nothing"
+_HEEDED = "on conflict (event_key) where event_key is not null do nothing"
 
 
 async def _nothing(_trial: Trial) -> None:
