@@ -2,7 +2,7 @@
 -- Toss's `2026-01-01T10:00:00+09:00` stands there as 10:00, Korean wall time, and now() as the wall time of the
 -- session. The migrations read all of them in UTC, as no row is rewritten then; this file finds out which columns hold
 -- something else, and rows from before are corrected one by one: when they are written next, or by
--- `supatoss adopt-times`. What is written from now on has its zone.
+-- `supatoss correct-times`. What is written from now on has its zone.
 create table supatoss.column_zones (
   table_name text not null,
   column_name text not null,
@@ -155,8 +155,9 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  v_is_only_correction boolean := coalesce(current_setting('supatoss.correcting', true) = 'on', false);
   v_old jsonb := to_jsonb(old);
-  v_new jsonb := to_jsonb(new);
+  v_new jsonb := to_jsonb(case when v_is_only_correction then old else new end);
   v_corrected jsonb := '{"times_in_utc": true}';
 begin
   for v_place in 0 .. tg_nargs - 2 by 2 loop
@@ -165,7 +166,7 @@ begin
         tg_argv[v_place + 1], timezone('UTC', (v_old ->> tg_argv[v_place])::timestamptz)));
     end if;
   end loop;
-  return case when current_setting('supatoss.correcting', true) = 'on' then jsonb_populate_record(old, v_corrected)
+  return case when v_is_only_correction then jsonb_populate_record(old, v_corrected)
               else jsonb_populate_record(new, v_corrected) end;
 end;
 $$;
@@ -209,6 +210,35 @@ begin
     update public.payments p set times_in_utc = true where p.order_id = any (p_order_ids) and p.times_in_utc is null;
     perform set_config('supatoss.correcting', 'off', true);
   end if;
+end;
+$$;
+
+-- How much later than it was a time of a payments row from before may stand.
+create function supatoss.old_shift()
+returns interval
+language sql stable
+set search_path = ''
+as $$
+  select case when exists (
+    select from supatoss.column_zones z where z.table_name = 'public.payments' and z.zone = 'Asia/Seoul'
+  ) then interval '9 hours' else interval '0' end
+$$;
+
+-- A time of a payments row, right also where the row is from before and its turn has not come.
+create function supatoss.read_time(p_row jsonb, p_column text)
+returns timestamptz
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_time timestamptz := p_row ->> p_column;
+begin
+  if p_row -> 'times_in_utc' = 'null' then
+    return coalesce((
+      select timezone(z.zone, timezone('UTC', v_time)) from supatoss.column_zones z
+      where z.table_name = 'public.payments' and z.column_name = p_column and z.zone = 'Asia/Seoul'), v_time);
+  end if;
+  return v_time;
 end;
 $$;
 

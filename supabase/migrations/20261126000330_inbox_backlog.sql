@@ -10,6 +10,3 @@ create index if not exists webhook_events_unfinished_idx
 -- read all pending events, of which an outage of Toss leaves many.
 create index if not exists webhook_events_orphans_idx on public.webhook_events (payment_key)
   where status = 'pending' and reason = 'unknown_order';
--- The age of the backlog.
-create index if not exists webhook_events_waiting_idx on public.webhook_events (waiting_since)
-  where status = 'pending' and coalesce(reason, '') <> 'toss_disagrees';

@@ -3,9 +3,6 @@
 -- squawk-ignore-file require-concurrent-index-creation
 select supatoss.lock_adopted('public.webhook_events', 'share');
 
--- Oldest waiting, newest failed, and pages of either.
-create index if not exists webhook_events_unfinished_created_at_idx
-  on public.webhook_events (status, created_at, id) where status in ('pending', 'failed');
 -- Alerts: failed events, money first.
 create index if not exists webhook_events_failed_money_idx on public.webhook_events (created_at)
   where status = 'failed' and reason in ('amount_mismatch', 'approval_amount_mismatch', 'double_charge');

@@ -274,8 +274,9 @@ as $$
   left join lateral (
     select jsonb_build_object(
       'order_id', p.order_id, 'payment_key', p.payment_key, 'status', p.payment_status, 'amount', p.amount::text,
-      'currency', p.currency, 'balance', p.balance_amount::text, 'approved_at', p.approved_at,
-      'canceled_at', p.canceled_at, 'cancels', p.cancels) as row
+      'currency', p.currency, 'balance', p.balance_amount::text,
+      'approved_at', supatoss.read_time(to_jsonb(p), 'approved_at'),
+      'canceled_at', supatoss.read_time(to_jsonb(p), 'canceled_at'), 'cancels', p.cancels) as row
     from public.payments p
     where p.payment_key = p_payment_key or p.order_id = p_order_id
     order by coalesce(p.payment_key = p_payment_key, false) desc
@@ -311,10 +312,17 @@ as $$
     select p.payment_key::text as subject from public.payments p
     where supatoss.is_moved(p.payment_status)
       and coalesce(p.approved_at, p.created_at) >= $2::timestamptz
-      and coalesce(p.approved_at, p.created_at) < $3::timestamptz
+      and coalesce(p.approved_at, p.created_at) < $3::timestamptz + supatoss.old_shift()
+      and (supatoss.old_shift() = interval '0'
+           or coalesce(supatoss.read_time(to_jsonb(p), 'approved_at'), supatoss.read_time(to_jsonb(p), 'created_at'))
+              between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
-    where p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz and supatoss.is_moved(p.payment_status)
+    where supatoss.is_moved(p.payment_status)
+      and p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz + supatoss.old_shift()
+      and (supatoss.old_shift() = interval '0'
+           or supatoss.read_time(to_jsonb(p), 'canceled_at')
+              between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
     where p.payment_status = 'PARTIAL_CANCELED' and exists (

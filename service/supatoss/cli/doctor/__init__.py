@@ -97,6 +97,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 
     from supatoss.app import open_store
     from supatoss.cli.doctor.access import check_access
+    from supatoss.cli.doctor.adoption import check_adoption
     from supatoss.cli.doctor.checks import (
         check_alerts,
         check_clock,
@@ -117,6 +118,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
             check_settings(settings),
             check_database(settings, store),
             check_access(settings, http),
+            check_adoption(store),
             check_clock(settings, http),
             check_toss(settings),
             check_endpoint(settings, http),
