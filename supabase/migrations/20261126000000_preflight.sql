@@ -514,8 +514,8 @@ begin
              array[format('keep one of them, give the others a value of their own: select * from %s where %I in (select'
                           ' %2$I from %1$s group by 1 having count(*) > 1) order by %2$I;', c.name, c.column_name),
                    c.elsewhere],
-             format('select string_agg(v.value, '', '') from (select %I::text as value from %s group by 1'
-                    ' having count(*) > 1 and %1$I is not null limit 5) v', c.column_name, c.name), null
+             format('select string_agg(v.value, '', '') from (select %I as value from %s where %1$I is not null'
+                    ' group by 1 having count(*) > 1 limit 5) v', c.column_name, c.name), null
       from columns c join known t on t.oid = c.oid
       where c.name = 'public.payments' and c.column_name in ('order_id', 'payment_key')
         and not exists (select from unique_keys u where u.oid = c.oid and u.is_whole

@@ -82,11 +82,11 @@ def _rehearse(connection: "psycopg.Connection[Any]") -> list[Verdict]:
     except psycopg.Error as error:
         if error.sqlstate != _REFUSED:
             return [failed(ADOPTION, f"cannot be checked: {error.diag.message_primary}", _NO_PRIVILEGE)]
-        return [failed(ADOPTION, what, fix) for what, fix in _read_obstacles(error.diag.message_primary or "")]
+        return [failed(ADOPTION, what, fix) for what, fix in read_obstacles(error.diag.message_primary or "")]
     return [*notices, ok(ADOPTION, _NOTHING)]
 
 
-def _read_obstacles(message: str) -> list[tuple[str, str]]:
+def read_obstacles(message: str) -> list[tuple[str, str]]:
     """What stands in the way, and its remedies, one a line."""
     _, *obstacles = re.split(r"^\d+\. ", message, flags=re.MULTILINE)
     return [_read_entry(obstacle) for obstacle in obstacles]

@@ -1,0 +1,125 @@
+"""Projects that push our migrations: the preflight's answer, the push, and whether events are stored afterwards."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from scripts.local_stack import MIGRATIONS
+from supatoss.cli.doctor.adoption import read_obstacles
+from tests.database.support import Database, at, payment_event
+
+HERE = Path(__file__).parent
+PROJECTS = {file.stem: file for file in sorted((HERE / "projects").glob("*.sql"))}
+FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(MIGRATIONS.glob("*.sql"))}
+PREFLIGHT = next(iter(FILES))
+RELATIONS = sorted(
+    {name for text in FILES.values() for name in re.findall(r"create (?:table (?:if not exists )?|view )public\.(\w+)", text)},
+    key=len,
+    reverse=True,
+)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What `supatoss migrations copy` does with `--schema` and `--table`."""
+
+    schema: str = "public"
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+    def files(self) -> Iterator[str]:
+        """The migrations' texts with these names."""
+        pattern = rf"(?<![\w.\"])(public\.)?({'|'.join(RELATIONS)})((?:_\w+)?_(?:key|idx|check))?(?!\w)"
+        for name, text in FILES.items():
+            renamed = re.sub(pattern, self._renamed, text)
+            if name == PREFLIGHT and self.schema != "public":
+                renamed += f"create schema {self.schema}; grant usage on schema {self.schema} to service_role;"
+            yield renamed
+
+    def _renamed(self, found: re.Match[str]) -> str:
+        schema, table, ending = found.groups()
+        if not schema and not ending:
+            return found[0]
+        name = self.tables.get(table, table) + (ending or "")
+        return f"{self.schema}.{name}" if schema else name
+
+    def with_option(self, remedy: str) -> "Names":
+        """These names, and those that a remedy's option asks for."""
+        if "--schema" in remedy:
+            return Names("toss")
+        old, new = remedy.split("--table ")[1].split("=")
+        return Names(self.schema, {**self.tables, old: new})
+
+
+OURS = Names()
+
+
+def obstacles(connection: psycopg.Connection[Any], names: Names = OURS) -> list[tuple[str, list[str]]]:
+    """What stands in the way, with the remedies of each. The connection is in autocommit, as a push is."""
+    try:
+        connection.execute(next(names.files()))
+    except psycopg.Error as error:
+        assert error.sqlstate == "SUPA0", error
+        message = error.diag.message_primary or ""
+        found = [(what, fix.splitlines()) for what, fix in read_obstacles(message)]
+        count = f"{len(found)} obstacle{'s' if len(found) > 1 else ''}"
+        assert message.startswith(f"supatoss: nothing was changed. {count}:\n1. ")
+        assert all(remedies for _, remedies in found)
+        return found
+    return []
+
+
+def push(connection: psycopg.Connection[Any], names: Names = OURS) -> None:
+    """Applies the files after the preflight, each in a transaction of its own."""
+    _, *files = names.files()
+    for text in files:
+        connection.execute(text)
+
+
+def stored(database: Database, names: Names = OURS) -> list[str]:
+    """What becomes of events about a new order, one that waits, a billing key and a settlement; each comes twice."""
+    long = {"order": "o" * 64, "key": "k" * 200}
+    bodies = [
+        payment_event("DONE", 10, **long, orderName="주" * 100, method="도서문화상품권", receipt={"url": "r" * 200}),
+        payment_event("CANCELED", 20, **long),
+        payment_event("ABORTED", 10, order="refused", key="r", failure={"code": "C" * 50, "message": "m" * 510}),
+        {"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "b", "customerKey": "c", "issuedAt": at(5)}},
+        {"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "o" * 64, "amount": 10000}},
+    ]
+    table = f"{names.schema}.{names.tables.get('payments', 'payments')}"
+    for row in database.rows(f"select order_id, amount from {table} where payment_status = 'PENDING' limit 1"):
+        bodies.append(payment_event("DONE", 10, order=row["order_id"], key="w", method="카드", totalAmount=int(row["amount"])))
+    outcomes = [str(outcome["status"]) for _ in ("once", "again") for outcome in database.record(*bodies)]
+    query = f"select payment_status from {table} where order_id = %s and approved_at is not null"
+    return outcomes if database.rows(query, long["order"]) == [{"payment_status": "CANCELED"}] else ["not shown"]
+
+
+def is_broken(project: Database) -> bool:
+    """Whether our files stop half-way, or events are not stored afterwards."""
+    try:
+        push(project.connection)
+        return set(stored(project)) != {"processed"}
+    except psycopg.Error:
+        return True
+
+
+CATALOGUE = """
+    pg_attrdef pg_attribute pg_cast pg_collation pg_constraint pg_default_acl pg_depend pg_description pg_enum
+    pg_event_trigger pg_extension pg_index pg_inherits pg_namespace pg_opclass pg_operator pg_policy pg_proc
+    pg_publication pg_publication_rel pg_rewrite pg_sequence pg_shdepend pg_statistic_ext pg_trigger pg_type
+"""
+
+
+def snapshot(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+    """Every row of the catalogue, and of the project's tables, as text."""
+    tables = {f"pg_catalog.{name}": "*" for name in CATALOGUE.split()}
+    tables["pg_catalog.pg_class"] = "oid, relname, relkind, relowner, relfilenode, relacl, reloptions, relrowsecurity"
+    query = "select oid::regclass::text from pg_class where relkind in ('r', 'm') and relnamespace = 'public'::regnamespace"
+    tables |= {name: "*" for (name,) in connection.execute(query).fetchall()}
+    return {
+        name: connection.execute(f"select string_agg(t::text, E'\\n' order by t::text) from (select {columns} from {name}) t").fetchone()
+        for name, columns in tables.items()
+    }
