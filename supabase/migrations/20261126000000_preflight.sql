@@ -2,10 +2,10 @@
 -- names every obstacle with its remedies; nothing has been changed then. `supatoss doctor --adopt` runs this text too.
 -- (One list, so one long file.)
 --
--- An obstacle is (place, what, remedies, question, attempt). place orders the list. Remedies are lines; those that
--- begin with "run: " are SQL, for before the push; those with "after the push: " are SQL too, for obstacles from the
--- last to the first. An entry with a question is an obstacle only if that query answers a text, which takes the place of {} in
--- what; one with an attempt only if that statement fails. Attempts are made on an empty copy of the table.
+-- An obstacle is (place, what, remedies, question, attempt). place orders the list. Remedies are lines: those that
+-- begin with "run: " are SQL for before the push; those with "after the push: " too, from the last obstacle to the
+-- first. An entry with a question is an obstacle only if that query answers a text, which takes the place of {}; one
+-- with an attempt only if that statement fails. Attempts are made on an empty copy of the table, and taken back.
 do $preflight$
 declare
   v_entry record;

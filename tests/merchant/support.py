@@ -16,11 +16,8 @@ HERE = Path(__file__).parent
 PROJECTS = {file.stem: file for file in sorted((HERE / "projects").glob("*.sql"))}
 FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(MIGRATIONS.glob("*.sql"))}
 PREFLIGHT = next(iter(FILES))
-RELATIONS = sorted(
-    {name for text in FILES.values() for name in re.findall(r"create (?:table (?:if not exists )?|view )public\.(\w+)", text)},
-    key=len,
-    reverse=True,
-)
+_CREATED = re.compile(r"create (?:table (?:if not exists )?|view )public\.(\w+)")
+RELATIONS = sorted({name for text in FILES.values() for name in _CREATED.findall(text)}, key=len, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,8 @@ def obstacles(connection: psycopg.Connection[Any], names: Names = OURS) -> list[
     try:
         connection.execute(next(names.files()))
     except psycopg.Error as error:
-        assert error.sqlstate == "SUPA0", error
+        if error.sqlstate != "SUPA0":
+            raise
         message = error.diag.message_primary or ""
         found = [(what, fix.splitlines()) for what, fix in read_obstacles(message)]
         count = f"{len(found)} obstacle{'s' if len(found) > 1 else ''}"
@@ -90,8 +88,11 @@ def stored(database: Database, names: Names = OURS) -> list[str]:
         {"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "o" * 64, "amount": 10000}},
     ]
     table = f"{names.schema}.{names.tables.get('payments', 'payments')}"
-    for row in database.rows(f"select order_id, amount from {table} where payment_status = 'PENDING' limit 1"):
-        bodies.append(payment_event("DONE", 10, order=row["order_id"], key="w", method="카드", totalAmount=int(row["amount"])))
+    waiting = database.rows(f"select order_id, amount from {table} where payment_status = 'PENDING' limit 1")
+    bodies += [
+        payment_event("DONE", 10, order=row["order_id"], key="w", method="카드", totalAmount=int(row["amount"]))
+        for row in waiting
+    ]
     outcomes = [str(outcome["status"]) for _ in ("once", "again") for outcome in database.record(*bodies)]
     query = f"select payment_status from {table} where order_id = %s and approved_at is not null"
     return outcomes if database.rows(query, long["order"]) == [{"payment_status": "CANCELED"}] else ["not shown"]
@@ -117,9 +118,28 @@ def snapshot(connection: psycopg.Connection[Any]) -> dict[str, Any]:
     """Every row of the catalogue, and of the project's tables, as text."""
     tables = {f"pg_catalog.{name}": "*" for name in CATALOGUE.split()}
     tables["pg_catalog.pg_class"] = "oid, relname, relkind, relowner, relfilenode, relacl, reloptions, relrowsecurity"
-    query = "select oid::regclass::text from pg_class where relkind in ('r', 'm') and relnamespace = 'public'::regnamespace"
-    tables |= {name: "*" for (name,) in connection.execute(query).fetchall()}
-    return {
-        name: connection.execute(f"select string_agg(t::text, E'\\n' order by t::text) from (select {columns} from {name}) t").fetchone()
-        for name, columns in tables.items()
-    }
+    found = connection.execute(
+        "select oid::regclass::text from pg_class where relkind in ('r', 'm') and relnamespace = 'public'::regnamespace"
+    )
+    tables |= {name: "*" for (name,) in found.fetchall()}
+    rows = "select string_agg(t::text, E'\\n' order by t::text) from (select {} from {}) t"
+    return {name: connection.execute(rows.format(columns, name)).fetchone() for name, columns in tables.items()}
+
+
+def result(connection: psycopg.Connection[Any]) -> tuple[str, str]:
+    """What docs/adoption.md says of a project: what a push does, and the remedies."""
+    said: list[str] = []
+    connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
+    found = obstacles(connection)
+    ways = {way_of(line) for _, remedies in found for line in remedies}
+    ways |= {"`on_payment_changed`" for text in said if "looks as if it holds Toss payments" in text}
+    outcome = f"refused: {len(found)}" if found else "done, with a warning" if said else "done"
+    return outcome, ", ".join(sorted(ways - {""}))
+
+
+def way_of(remedy: str) -> str:
+    """Which kind of remedy a line is."""
+    if remedy.startswith("after the push: "):
+        return ""
+    option = re.search(r"--(schema|table) \S+", remedy)
+    return "SQL" if remedy.startswith("run: ") else f"`{option[0]}`" if option else "by hand"

@@ -1,13 +1,14 @@
 """A project is refused with all obstacles and their remedies, or pushed whole and served: nothing between."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.database.conftest import empty_database, postgres  # noqa: F401 - fixtures
 from tests.database.support import Database
-from tests.merchant.support import OURS, PROJECTS, is_broken, obstacles, push, snapshot, stored
+from tests.merchant.support import OURS, PROJECTS, is_broken, obstacles, push, result, snapshot, stored
 
 BY_HAND = {
     "wrong_rows": """
@@ -65,3 +66,19 @@ def test_with_the_remedies_as_printed_a_refused_project_is_served(
     assert set(stored(project, names)) == {"processed"}
     for statement in afterwards:
         project.connection.execute(statement)
+
+
+DOCUMENTS = Path(__file__).parents[2] / "docs"
+IN_KOREAN = {"refused:": "거절:", "done, with a warning": "완료, 경고", "done": "완료", "by hand": "직접"}
+
+
+@every_project
+def test_the_documents_say_what_happens_to_which_project(project: Database, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params["project"]
+    outcome, remedies = result(project.connection)
+    ending = f" (`{name}`) | {outcome} | {remedies} |".replace("|  |", "| |")
+    description = PROJECTS[name].read_text(encoding="utf-8").splitlines()[0].removeprefix("-- ")
+    assert f"| {description}{ending}" in (DOCUMENTS / "adoption.md").read_text(encoding="utf-8").splitlines()
+    for english, korean in IN_KOREAN.items():
+        ending = ending.replace(english, korean)
+    assert f"{ending}\n" in (DOCUMENTS / "adoption.ko.md").read_text(encoding="utf-8")
