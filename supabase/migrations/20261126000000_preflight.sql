@@ -220,7 +220,8 @@ begin
              array[format('run: create role %s nologin noinherit%s;', r.name,
                           case r.name when 'service_role' then ' bypassrls' else '' end)], null, null
       from unnest(array['anon', 'authenticated', 'service_role']) as r (name)
-      where not exists (select from pg_roles p where p.rolname = r.name)
+      -- Supabase Lite on PGlite makes them when a file first names them outside of a text.
+      where not exists (select from pg_roles p where p.rolname = r.name) and version() !~ 'emcc'
       union all
       select 10, 'the function auth.uid() is missing: this is not a Supabase project, or not yet',
              array['push to a Supabase project'], null, null
