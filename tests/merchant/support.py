@@ -1,8 +1,7 @@
 """Projects that push our migrations: the preflight's answer, the push, and whether events are stored afterwards."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,54 +9,35 @@ import psycopg
 
 from scripts.local_stack import MIGRATIONS
 from supatoss.cli.doctor.adoption import read_obstacles
+from supatoss.cli.naming import Naming, relations_of
 from tests.database.support import Database, at, payment_event
 
 HERE = Path(__file__).parent
 PROJECTS = {file.stem: file for file in sorted((HERE / "projects").glob("*.sql"))}
 FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(MIGRATIONS.glob("*.sql"))}
 PREFLIGHT = next(iter(FILES))
-_CREATED = re.compile(r"create (?:table (?:if not exists )?|view )public\.(\w+)")
-RELATIONS = sorted({name for text in FILES.values() for name in _CREATED.findall(text)}, key=len, reverse=True)
+RELATIONS = relations_of(FILES.values())
+OURS = Naming()
 
 
-@dataclass(frozen=True)
-class Names:
-    """What `supatoss migrations copy` does with `--schema` and `--table`."""
-
-    schema: str = "public"
-    tables: Mapping[str, str] = field(default_factory=dict)
-
-    def files(self) -> Iterator[str]:
-        """The migrations' texts with these names."""
-        pattern = rf"(?<![\w.\"])(public\.)?({'|'.join(RELATIONS)})((?:_\w+)?_(?:key|idx|check))?(?!\w)"
-        for name, text in FILES.items():
-            renamed = re.sub(pattern, self._renamed, text)
-            if name == PREFLIGHT and self.schema != "public":
-                renamed += f"create schema {self.schema}; grant usage on schema {self.schema} to service_role;"
-            yield renamed
-
-    def _renamed(self, found: re.Match[str]) -> str:
-        schema, table, ending = found.groups()
-        if not schema and not ending:
-            return found[0]
-        name = self.tables.get(table, table) + (ending or "")
-        return f"{self.schema}.{name}" if schema else name
-
-    def with_option(self, remedy: str) -> "Names":
-        """These names, and those that a remedy's option asks for."""
-        if "--schema" in remedy:
-            return Names("toss")
-        old, new = remedy.split("--table ")[1].split("=")
-        return Names(self.schema, {**self.tables, old: new})
+def renamed(naming: Naming) -> Iterator[str]:
+    """The texts that `supatoss migrations copy` writes."""
+    for name, text in FILES.items():
+        yield naming.rename(text, RELATIONS) + (naming.setup() if name == PREFLIGHT else "")
 
 
-OURS = Names()
+def with_option(naming: Naming, remedy: str) -> Naming:
+    """These names, and those that a remedy's option asks for."""
+    if "--schema toss" in remedy:
+        return Naming("toss")
+    old, new = remedy.split("--table ")[1].split("=")
+    return naming if naming.schema == "toss" else Naming("public", {**naming.tables, old: new})
 
 
-def obstacles(connection: psycopg.Connection[Any], names: Names = OURS) -> list[tuple[str, list[str]]]:
+def obstacles(connection: psycopg.Connection[Any], naming: Naming = OURS) -> list[tuple[str, list[str]]]:
     """What stands in the way, with the remedies of each. The connection is in autocommit, as a push is."""
     try:
-        connection.execute(next(names.files()))
+        connection.execute(next(renamed(naming)))
     except psycopg.Error as error:
         if error.sqlstate != "SUPA0":
             raise
@@ -70,14 +50,14 @@ def obstacles(connection: psycopg.Connection[Any], names: Names = OURS) -> list[
     return []
 
 
-def push(connection: psycopg.Connection[Any], names: Names = OURS) -> None:
+def push(connection: psycopg.Connection[Any], naming: Naming = OURS) -> None:
     """Applies the files after the preflight, each in a transaction of its own."""
-    _, *files = names.files()
+    _, *files = renamed(naming)
     for text in files:
         connection.execute(text)
 
 
-def stored(database: Database, names: Names = OURS) -> list[str]:
+def stored(database: Database, naming: Naming = OURS) -> list[str]:
     """What becomes of events about a new order, one that waits, a billing key and a settlement; each comes twice."""
     long = {"order": "o" * 64, "key": "k" * 200}
     bodies = [
@@ -87,7 +67,7 @@ def stored(database: Database, names: Names = OURS) -> list[str]:
         {"eventType": "BILLING_KEY_ISSUED", "data": {"billingKey": "b", "customerKey": "c", "issuedAt": at(5)}},
         {"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "o" * 64, "amount": 10000}},
     ]
-    table = f"{names.schema}.{names.tables.get('payments', 'payments')}"
+    table = f"{naming.schema}.{naming.tables.get('payments', 'payments')}"
     waiting = database.rows(f"select order_id, amount from {table} where payment_status = 'PENDING' limit 1")
     bodies += [
         payment_event("DONE", 10, order=row["order_id"], key="w", method="카드", totalAmount=int(row["amount"]))

@@ -1,6 +1,7 @@
 """`supatoss doctor --adopt`: the preflight before a push, with nothing changed."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 
@@ -53,6 +54,16 @@ def test_a_project_without_obstacles_hears_what_is_worth_knowing(
     assert "on_payment_changed" in noticed["fix"]
     assert (fine["level"], fine["message"]) == ("ok", "nothing stands in the way of the migrations")
     assert snapshot(project.connection) == before
+
+
+@of("own_names", "lower_case_status")
+def test_with_the_options_that_it_names_nothing_stands_in_the_way(
+    project: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--adopt", "--database-url", project.dsn]) == 1
+    options = re.findall(r"--(?:schema|table) \S+", capsys.readouterr().out)
+    words = [word for option in options for word in option.split()]
+    assert main(["doctor", "--adopt", "--database-url", project.dsn, *words]) == 0
 
 
 @of("only_payments")
@@ -135,7 +146,8 @@ def test_a_database_that_is_not_supabase_s(empty_database: str, made: str, expec
         (["--adopt"], 2, "SUPABASE_DB_URL: missing"),
         (["--adopt", "--database-url", "hidden-password"], 2, "SUPABASE_DB_URL: not a connection string"),
         (["--adopt", "--database-url", "postgresql://postgres:hidden-password@127.0.0.1:1/x"], 3, "does not answer"),
-        (["--print"], 2, "--print belongs to --adopt"),
+        (["--print"], 2, "--schema, --table and --print belong to --adopt"),
+        (["--adopt", "--table", "nothing=x"], 2, "--table nothing: write OLD=NEW"),
     ],
 )
 def test_what_cannot_be_done_is_said_without_the_password(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.database.conftest import empty_database, postgres  # noqa: F401 - fixtures
 from tests.database.support import Database
-from tests.merchant.support import OURS, PROJECTS, is_broken, obstacles, push, result, snapshot, stored
+from tests.merchant.support import OURS, PROJECTS, is_broken, obstacles, push, result, snapshot, stored, with_option
 
 BY_HAND = {
     "wrong_rows": """
@@ -50,20 +50,20 @@ def test_none_is_refused_without_need(project: Database) -> None:
 def test_with_the_remedies_as_printed_a_refused_project_is_served(
     project: Database, prefers: str, request: pytest.FixtureRequest
 ) -> None:
-    names, afterwards = OURS, list[str]()
+    naming, afterwards = OURS, list[str]()
     project.connection.execute(BY_HAND.get(request.node.callspec.params["project"], ""))
     found = obstacles(project.connection)
     for _, remedies in found:
         ways = [line for line in remedies if line.startswith(("run: ", "keep ours beside it: "))]
         way = next((line for line in ways if line.startswith(prefers)), ways[0])
         if way.startswith("keep"):
-            names = names.with_option(way) if names.schema == "public" else names
+            naming = with_option(naming, way)
         else:
             project.connection.execute(way.removeprefix("run: "))
             afterwards[:0] = [line.partition(": ")[2] for line in remedies if line.startswith("after the push: ")]
-    assert obstacles(project.connection, names) == []
-    push(project.connection, names)
-    assert set(stored(project, names)) == {"processed"}
+    assert obstacles(project.connection, naming) == []
+    push(project.connection, naming)
+    assert set(stored(project, naming)) == {"processed"}
     for statement in afterwards:
         project.connection.execute(statement)
 

@@ -74,6 +74,12 @@ def doctor(
         str | None,
         typer.Option("--database-url", envvar="SUPABASE_DB_URL", help="For --adopt: PostgreSQL's connection string."),
     ] = None,
+    schema: Annotated[
+        str | None, typer.Option("--schema", metavar="NAME", help="For --adopt: as in `migrations copy`.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", metavar="OLD=NEW", help="For --adopt: as in `migrations copy`.")
+    ] = None,
     prints: Annotated[
         bool, typer.Option("--print", help="For --adopt: print its SQL for the SQL Editor instead of running it.")
     ] = False,
@@ -81,14 +87,15 @@ def doctor(
 ) -> None:
     """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
     if adopts:
-        from supatoss.cli.doctor.adoption import check_adoption, editor_sql
+        from supatoss.cli.doctor.adoption import check_adoption, editor_sql, preflight_sql
 
+        preflight = preflight_sql(schema, table or ())
         if prints:
-            typer.echo(editor_sql(), nl=False)
+            typer.echo(editor_sql(preflight), nl=False)
             return
-        verdicts = check_adoption(database_url)
-    elif prints:
-        raise NotAllowed("--print belongs to --adopt")
+        verdicts = check_adoption(preflight, database_url)
+    elif prints or schema or table:
+        raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:
         verdicts = asyncio.run(_examine(sends_alert=sends_alert))
     _report(verdicts, json=json)

@@ -1,11 +1,12 @@
 """Whether the migrations can be pushed into this project: runs their first file, and takes it back."""
 
 import re
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from supatoss.cli.copies import read_release
 from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.naming import Naming, read_naming, relations_of
 from supatoss.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -29,20 +30,20 @@ _NO_URL = (
 _NO_PRIVILEGE = "connect as postgres, who owns the tables, and runs the migrations too"
 
 
-def preflight_sql() -> str:
-    """The text of the first migration."""
-    packaged = files("supatoss") / "migrations"
-    folder = Path(str(packaged)) if packaged.is_dir() else Path(__file__).parents[4] / "supabase" / "migrations"
-    (file,) = folder.glob("*_preflight.sql")
-    return file.read_text(encoding="utf-8")
+def preflight_sql(schema: str | None, tables: Sequence[str]) -> str:
+    """The text of the first migration, with the names of `migrations copy`. Raises NotAllowed."""
+    release = read_release()
+    relations = relations_of(release.values())
+    naming = read_naming(schema, tables, relations) or Naming()
+    return naming.rename(release[min(release)], relations)
 
 
-def editor_sql() -> str:
+def editor_sql(preflight: str) -> str:
     """The same for the SQL Editor, which shows an error or the last answer."""
-    return f"{preflight_sql()}\nselect '{_NOTHING}' as supatoss;\n"
+    return f"{preflight}\nselect '{_NOTHING}' as supatoss;\n"
 
 
-def check_adoption(database_url: str | None) -> list[Verdict]:
+def check_adoption(preflight: str, database_url: str | None) -> list[Verdict]:
     """Obstacles first, then what is worth knowing. Nothing is changed.
 
     Raises ConfigurationError without a driver or a usable address, StoreUnavailable if the database does not answer.
@@ -61,13 +62,13 @@ def check_adoption(database_url: str | None) -> list[Verdict]:
         # Its message would show the password.
         raise ConfigurationError([f"{DATABASE_URL}: not a connection string: postgresql://…"]) from None
     try:
-        return _rehearse(connection)
+        return _rehearse(connection, preflight)
     finally:
         connection.rollback()
         connection.close()
 
 
-def _rehearse(connection: "psycopg.Connection[Any]") -> list[Verdict]:
+def _rehearse(connection: "psycopg.Connection[Any]", preflight: str) -> list[Verdict]:
     import psycopg
 
     notices: list[Verdict] = []
@@ -76,7 +77,7 @@ def _rehearse(connection: "psycopg.Connection[Any]") -> list[Verdict]:
         connection.execute(_SETUP)
         if connection.execute(_IS_INSTALLED).fetchone() == (True,):
             return [ok(ADOPTION, "supatoss is installed already")]
-        connection.execute(preflight_sql())
+        connection.execute(preflight)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the database ended the check: {error}") from error
     except psycopg.Error as error:
