@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from scripts.local_stack import MIGRATIONS
-from supatoss.cli.doctor.adoption import read_obstacles
+from supatoss.cli.doctor.preflight import read_obstacles
 from supatoss.cli.naming import Naming, relations_of
 from tests.database.support import Database, at, payment_event
 
@@ -107,7 +107,7 @@ def snapshot(connection: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def result(connection: psycopg.Connection[Any]) -> tuple[str, str]:
-    """What docs/adoption.md says of a project: what a push does, and the remedies."""
+    """What docs/preflight.md says of a project: what a push does, and the remedies."""
     said: list[str] = []
     connection.add_notice_handler(lambda notice: said.append(notice.message_primary or ""))
     found = obstacles(connection)

@@ -78,7 +78,7 @@ def test_the_documents_say_what_happens_to_which_project(project: Database, requ
     outcome, remedies = result(project.connection)
     ending = f" (`{name}`) | {outcome} | {remedies} |".replace("|  |", "| |")
     description = PROJECTS[name].read_text(encoding="utf-8").splitlines()[0].removeprefix("-- ")
-    assert f"| {description}{ending}" in (DOCUMENTS / "adoption.md").read_text(encoding="utf-8").splitlines()
+    assert f"| {description}{ending}" in (DOCUMENTS / "preflight.md").read_text(encoding="utf-8").splitlines()
     for english, korean in IN_KOREAN.items():
         ending = ending.replace(english, korean)
-    assert f"{ending}\n" in (DOCUMENTS / "adoption.ko.md").read_text(encoding="utf-8")
+    assert f"{ending}\n" in (DOCUMENTS / "preflight.ko.md").read_text(encoding="utf-8")

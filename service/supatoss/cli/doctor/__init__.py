@@ -87,13 +87,13 @@ def doctor(
 ) -> None:
     """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
     if adopts:
-        from supatoss.cli.doctor.adoption import check_adoption, editor_sql, preflight_sql
+        from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
 
         preflight = preflight_sql(schema, table or ())
         if prints:
             typer.echo(editor_sql(preflight), nl=False)
             return
-        verdicts = check_adoption(preflight, database_url)
+        verdicts = check_project(preflight, database_url)
     elif prints or schema or table:
         raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:

@@ -12,7 +12,7 @@ from supatoss.errors import ConfigurationError, StoreUnavailable
 if TYPE_CHECKING:
     import psycopg
 
-ADOPTION = "adoption"
+CHECK = "preflight"
 
 DATABASE_URL = "SUPABASE_DB_URL"
 _CONNECT_SECONDS = 10
@@ -43,7 +43,7 @@ def editor_sql(preflight: str) -> str:
     return f"{preflight}\nselect '{_NOTHING}' as supatoss;\n"
 
 
-def check_adoption(preflight: str, database_url: str | None) -> list[Verdict]:
+def check_project(preflight: str, database_url: str | None) -> list[Verdict]:
     """Obstacles first, then what is worth knowing. Nothing is changed.
 
     Raises ConfigurationError without a driver or a usable address, StoreUnavailable if the database does not answer.
@@ -76,15 +76,15 @@ def _rehearse(connection: "psycopg.Connection[Any]", preflight: str) -> list[Ver
     try:
         connection.execute(_SETUP)
         if connection.execute(_IS_INSTALLED).fetchone() == (True,):
-            return [ok(ADOPTION, "supatoss is installed already")]
+            return [ok(CHECK, "supatoss is installed already")]
         connection.execute(preflight)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the database ended the check: {error}") from error
     except psycopg.Error as error:
         if error.sqlstate != _REFUSED:
-            return [failed(ADOPTION, f"cannot be checked: {error.diag.message_primary}", _NO_PRIVILEGE)]
-        return [failed(ADOPTION, what, fix) for what, fix in read_obstacles(error.diag.message_primary or "")]
-    return [*notices, ok(ADOPTION, _NOTHING)]
+            return [failed(CHECK, f"cannot be checked: {error.diag.message_primary}", _NO_PRIVILEGE)]
+        return [failed(CHECK, what, fix) for what, fix in read_obstacles(error.diag.message_primary or "")]
+    return [*notices, ok(CHECK, _NOTHING)]
 
 
 def read_obstacles(message: str) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ def read_obstacles(message: str) -> list[tuple[str, str]]:
 def _read_notice(message: str) -> list[Verdict]:
     if not message.startswith("supatoss: "):
         return []
-    return [warning(ADOPTION, *_read_entry(message.removeprefix("supatoss: ")))]
+    return [warning(CHECK, *_read_entry(message.removeprefix("supatoss: ")))]
 
 
 def _read_entry(text: str) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def test_it_lists_what_a_push_would_list_and_changes_nothing(
     lines = capsys.readouterr().out.splitlines()
     expected = []
     for what, remedies in obstacles(project.connection):
-        expected += [f"failed   adoption: {what}", *(f"         → {line}" for line in remedies)]
+        expected += [f"failed   preflight: {what}", *(f"         → {line}" for line in remedies)]
     assert lines == [*expected, "", f"{len(obstacles(project.connection))} failed"]
     assert snapshot(project.connection) == before
 
