@@ -32,7 +32,7 @@ OBSTACLES = {
     "public.subscriptions is a table of a type": (
         "drop table subscriptions; create type s as (id uuid, customer_key text); create table subscriptions of s"
     ),
-    "public.payments.order_id holds 20 characters": "alter table payments alter column order_id type varchar(20)",
+    "it has its own projected_state": "alter table payments add column projected_state text",
     "amount is text": "alter table payments drop constraint payments_amount_check, alter column amount type text",
     "public.payments.approved_at is date": "alter table payments alter column approved_at type date",
     "public.payments.cancels is text[]": "alter table payments add column cancels text[]",
@@ -47,6 +47,10 @@ OBSTACLES = {
     "the materialized view public.m reads": (
         "create view v as select created_at from payments; create view w as select * from v; create "
         "materialized view m as select * from w"
+    ),
+    "the view public.v reads columns whose type changes, and function public.f() depends on it": (
+        "create view v as select created_at from payments; create function f() returns setof v language sql as "
+        "'select * from public.v'"
     ),
     "the policy p on public.t reads approved_at": (
         "create table t (id int); create policy p on t using (exists (select from payments where approved_at "
@@ -106,16 +110,20 @@ OBSTACLES = {
         "archive after insert or update on payments for each row execute function archive()"
     ),
     # What the rows hold
-    "public.subscriptions.status has values that it may not have: 'active'": (
-        "alter table subscriptions drop constraint subscriptions_status_check; update subscriptions set "
-        "status = 'active'"
-    ),
     "several rows of public.payments have the same payment_key: one": (
         "alter table payments drop constraint payments_payment_key_key; update payments set payment_key = 'one'"
     ),
 }
 
 PRECAUTIONS = {
+    "payment_status has words of its own: DONE is not one of them": (
+        "delete from payments; alter table payments drop constraint payments_payment_status_check, add constraint "
+        "words check (payment_status in ('PENDING', 'PAID'))"
+    ),
+    "public.subscriptions.status has values of its own: 'active'": (
+        "alter table subscriptions drop constraint subscriptions_status_check; update subscriptions set "
+        "status = 'active'"
+    ),
     "amount is double precision": "alter table payments alter column amount type double precision",
     "payment_key is public.key": "create domain key as text; alter table payments alter column payment_key type key",
     "public.payments is a part of another table, or has parts": "create table old_payments () inherits (payments)",
