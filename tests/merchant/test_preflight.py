@@ -1,5 +1,6 @@
 """A project is refused with all obstacles and their remedies, or pushed whole and served: nothing between."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,3 +83,18 @@ def test_the_documents_say_what_happens_to_which_project(project: Database, requ
     for english, korean in IN_KOREAN.items():
         ending = ending.replace(english, korean)
     assert f"{ending}\n" in (DOCUMENTS / "preflight.ko.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("project", ["few_columns", "only_payments", "with_zones"], indirect=True)
+def test_a_project_goes_back_and_could_push_again(project: Database) -> None:
+    """In the words of the document."""
+    rows = project.rows("select id, order_id, amount from payments order by id")
+    push(project.connection)
+    (statements,) = re.findall(r"```sql\n(.*?)```", (DOCUMENTS / "preflight.md").read_text(encoding="utf-8"), re.DOTALL)
+    project.connection.execute(statements)
+    assert project.rows("select id, order_id, amount from payments order by id") == rows
+    project.insert_payment(order_id="after", payment_key="after")
+    project.connection.execute("insert into webhook_events (event_type, payload) values ('PAYMENT', '{}')")
+    assert obstacles(project.connection) == []
+    push(project.connection)
+    assert set(stored(project)) == {"processed"}
