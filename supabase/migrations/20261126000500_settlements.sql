@@ -48,7 +48,7 @@ comment on column public.settlements.event_key is
 create function supatoss.settle_payments(p_payment_keys text[], p_order_ids text[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.payments p
@@ -60,6 +60,14 @@ begin
     where q.payment_key = any (p_payment_keys) or q.order_id = any (p_order_ids)
   ) n
   where p.id = n.id and p.settled_at is distinct from n.settled_at;
+  if exists (
+    select 1 from public.payments p
+    where (p.payment_key = any (p_payment_keys) or p.order_id = any (p_order_ids))
+      and p.settled_at is distinct from (select min(s.settled_at) from public.settlements s
+                                         where s.payment_key = p.payment_key or s.order_id = p.order_id)
+  ) then
+    raise exception 'a trigger on payments keeps settled_at from being written' using errcode = 'SUPA2';
+  end if;
 end;
 $$;
 
@@ -67,7 +75,7 @@ $$;
 create function supatoss.project_settlements(p_ids uuid[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_payment_keys text[];
@@ -114,6 +122,14 @@ begin
   )
   select array_agg(w.payment_key) || v_payment_keys, array_agg(w.order_id) || v_order_ids
   into v_payment_keys, v_order_ids from written w;
+  if exists (
+    select 1 from public.webhook_events w
+    where w.id = any (p_ids) and w.change ->> 'kind' = 'settlement' and w.status = 'processed' and not exists (
+      select 1 from public.settlements s
+      where s.settlement_key = w.change ->> 'settlement_key' and s.occurred_at >= w.occurred_at)
+  ) then
+    raise exception 'a trigger on settlements keeps the row from being written' using errcode = 'SUPA2';
+  end if;
   perform supatoss.settle_payments(v_payment_keys, v_order_ids);
 end;
 $$;

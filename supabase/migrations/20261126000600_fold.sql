@@ -69,10 +69,20 @@ create type supatoss.attempt as (
 create function supatoss.adopt_payments(p_order_ids text[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
+declare
+  v_due bigint;
+  v_written bigint;
 begin
   perform supatoss.correct_orders(p_order_ids);
+  select count(*) into v_due from public.payments p
+  where p.order_id = any (p_order_ids)
+    and (p.projected_state is null or p.projected_price is null
+         or p.projected_state <> supatoss.payment_state(p) or p.projected_price <> supatoss.payment_price(p));
+  if v_due = 0 then
+    return;
+  end if;
   update public.payments p
   set application_state = coalesce(p.application_state, '{}'::jsonb)
     || case when p.projected_state is null or p.projected_state <> supatoss.payment_state(p) then jsonb_build_object(
@@ -86,6 +96,10 @@ begin
   where p.order_id = any (p_order_ids)
     and (p.projected_state is null or p.projected_price is null
          or p.projected_state <> supatoss.payment_state(p) or p.projected_price <> supatoss.payment_price(p));
+  get diagnostics v_written = row_count;
+  if v_written < v_due then
+    raise exception 'a trigger on payments keeps the row from being written' using errcode = 'SUPA2';
+  end if;
 end;
 $$;
 
@@ -341,10 +355,10 @@ $$;
 create function supatoss.write_attempts(p_attempts supatoss.attempt[])
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_shown bigint;
+  v_due bigint;
   v_written bigint;
   v_doubles jsonb;
 begin
@@ -410,16 +424,32 @@ begin
     from placed s
     where s.place = 1
   ),
+  due as (
+    select s.*
+    from (
+      select s.*,
+             supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
+                                   s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message)
+               as projected_state,
+             supatoss.price_text(s.amount, s.currency) as projected_price
+      from shown s
+    ) s
+    left join public.payments p on p.order_id = s.order_id
+    where p.order_id is null
+       or (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
+           p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
+           p.virtual_account, p.merchant_id, p.settled_at, p.occurred_at, p.projected_state, p.projected_price)
+          is distinct from
+          (s.payment_key, s.order_name, s.amount, s.currency, s.payment_method, s.payment_status, s.requested_at,
+           s.approved_at, s.canceled_at, s.failure_code, s.failure_message, s.receipt_url, s.balance_amount, s.cancels,
+           s.virtual_account, s.merchant_id, s.settled_at, s.occurred_at, s.projected_state, s.projected_price)
+  ),
   written as (
     insert into public.payments as p (
       order_id, payment_key, order_name, amount, currency, payment_method, payment_status, requested_at, approved_at,
       canceled_at, failure_code, failure_message, receipt_url, metadata, balance_amount, cancels, virtual_account,
       merchant_id, settled_at, occurred_at, projected_state, projected_price)
-    select s.*,
-           supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
-                                 s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message),
-           supatoss.price_text(s.amount, s.currency)
-    from shown s
+    select * from due
     on conflict (order_id) do update set
       payment_key = excluded.payment_key, order_name = excluded.order_name, amount = excluded.amount,
       currency = excluded.currency, payment_method = excluded.payment_method, payment_status = excluded.payment_status,
@@ -430,28 +460,22 @@ begin
       merchant_id = excluded.merchant_id, settled_at = excluded.settled_at, occurred_at = excluded.occurred_at,
       projected_state = excluded.projected_state, projected_price = excluded.projected_price, updated_at = now()
     -- Both are null in a row that no fold has seen.
-    where (p.projected_state is not null or p.application_state is not null)
-      and (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
-           p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
-           p.virtual_account, p.merchant_id, p.settled_at, p.occurred_at, p.projected_state, p.projected_price)
-      is distinct from
-          (excluded.payment_key, excluded.order_name, excluded.amount, excluded.currency, excluded.payment_method,
-           excluded.payment_status, excluded.requested_at, excluded.approved_at, excluded.canceled_at,
-           excluded.failure_code, excluded.failure_message, excluded.receipt_url, excluded.balance_amount,
-           excluded.cancels, excluded.virtual_account, excluded.merchant_id, excluded.settled_at, excluded.occurred_at,
-           excluded.projected_state, excluded.projected_price)
+    where p.projected_state is not null or p.application_state is not null
     returning 1
   )
-  select count(*) filter (where p.place = 1), (select count(*) from written),
+  select (select count(*) from due), (select count(*) from written),
          jsonb_agg(jsonb_build_object('order_id', p.order_id, 'payment_key', p.payment_key))
            filter (where p.class = 4 and p.place > 1)
-  into v_shown, v_written, v_doubles
+  into v_due, v_written, v_doubles
   from placed p;
-  if v_written < v_shown and exists (
-    select 1 from public.payments p
-    where p.order_id = any (array(select a.order_id from unnest(p_attempts) a))
-      and p.projected_state is null and p.application_state is null
-  ) then
+  if v_written < v_due then
+    if not exists (
+      select 1 from public.payments p
+      where p.order_id = any (array(select a.order_id from unnest(p_attempts) a))
+        and p.projected_state is null and p.application_state is null
+    ) then
+      raise exception 'a trigger on payments keeps the row from being written' using errcode = 'SUPA2';
+    end if;
     return null;
   end if;
   return coalesce(v_doubles, '[]');
@@ -490,7 +514,7 @@ $$;
 create function supatoss.judge_events(p_order_ids text[], p_doubles jsonb)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.webhook_events w
@@ -516,6 +540,13 @@ begin
   ) v
   where w.id = v.id
     and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason);
+  -- Money that must not count would look as if it did.
+  if exists (
+    select 1 from supatoss.read_events(p_order_ids) e join public.webhook_events w on w.id = e.id
+    where e.is_mismatch and w.status = 'processed'
+  ) then
+    raise exception 'a trigger on webhook_events keeps the event from being marked as failed' using errcode = 'SUPA2';
+  end if;
 end;
 $$;
 

@@ -48,7 +48,7 @@ $$;
 create function supatoss.adopt_subscriptions(p_customer_key text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.subscriptions s
@@ -151,7 +151,7 @@ $$;
 create function supatoss.match_spans(p_customer_key text, p_spans supatoss.billing_span[])
 returns supatoss.billing_span[]
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_span supatoss.billing_span;
@@ -182,7 +182,7 @@ $$;
 create function supatoss.write_span(p_customer_key text, p_span supatoss.billing_span)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_status text := case when p_span.deleted_at is null then p_span.status else 'CANCELED' end;
@@ -197,6 +197,9 @@ begin
       p_span.billing_key, p_customer_key, v_status, 'UNASSIGNED', p_span.started_at, p_span.started_at,
       p_span.started_at + interval '1 month', p_span.deleted_at, 'monthly', 0, p_span.issued_at, p_span.deleted_at,
       jsonb_build_object('written', v_written));
+    if not found then
+      raise exception 'a trigger on subscriptions keeps the row from being written' using errcode = 'SUPA2';
+    end if;
     return;
   end if;
   -- Times that the application has written since stay its own.
@@ -218,6 +221,12 @@ begin
   where s.id = o.id
     and (s.billing_state -> 'written', s.billing_key_issued_at, s.billing_key_deleted_at)
         is distinct from (v_written, p_span.issued_at, p_span.deleted_at);
+  if not exists (
+    select 1 from public.subscriptions s
+    where s.id = p_span.subscription and s.billing_state -> 'written' = v_written
+  ) then
+    raise exception 'a trigger on subscriptions keeps the row from being written' using errcode = 'SUPA2';
+  end if;
 end;
 $$;
 

@@ -37,7 +37,7 @@ $$;
 create function supatoss.store_events(p_events jsonb[])
 returns table (id uuid, is_created boolean)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_readings jsonb[] := supatoss.merge_readings(p_events);
@@ -114,6 +114,7 @@ begin
     when v_disagrees and (p_event.status = 'processed' or p_event.reason = 'not_borne_out') then 'reopen'
     -- The same state was seen again, later. A signed event may be read by an answer that shows another state by now.
     when p_event.status = 'processed' and (p_reading ->> 'is_observation')::boolean
+      and p_reading ->> 'reason' is distinct from 'refused_by_database'
       and (p_event.proof = 'toss_api' or p_reading -> 'change' = p_event.change)
       and (p_reading ->> 'occurred_at')::timestamptz > p_event.occurred_at then 'move'
     else 'count'
@@ -125,7 +126,7 @@ $$;
 create function supatoss.read_anew(p_readings jsonb[], p_created uuid[])
 returns setof uuid
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   return query
@@ -177,7 +178,7 @@ $$;
 create function supatoss.find_orders(p_ids uuid[])
 returns text[]
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   -- Which order a payment belongs to may be known from its row or from another event of it.
@@ -204,7 +205,7 @@ $$;
 create function supatoss.wake_orphans(p_ids uuid[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.webhook_events o
@@ -277,49 +278,71 @@ $$;
 create function supatoss.record_batch(p_events jsonb[])
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_ids uuid[];
   v_created uuid[];
+  v_outcomes jsonb;
 begin
   select array_agg(s.id), array_agg(s.id) filter (where s.is_created) into v_ids, v_created
   from supatoss.store_events(p_events) s;
   if v_ids is not null then
     perform supatoss.apply_events(v_ids);
   end if;
-  return supatoss.read_outcomes(p_events, coalesce(v_created, array[]::uuid[]));
+  -- What would be raised at the commit is raised here, where it is one event's.
+  set constraints all immediate;
+  v_outcomes := supatoss.read_outcomes(p_events, coalesce(v_created, array[]::uuid[]));
+  if jsonb_array_length(v_outcomes) < cardinality(p_events) then
+    raise exception 'a trigger on webhook_events keeps the event from being stored' using errcode = 'SUPA2';
+  end if;
+  return v_outcomes;
 end;
 $$;
 
--- An event whose change the tables refuse is kept as failed, with the reason, and is no obstacle to its neighbours.
-create function supatoss.record_failure(p_event jsonb, p_state text, p_error text)
+-- An event whose change the tables refuse is kept as failed, with the reason, and is no obstacle to its neighbours. One
+-- that the inbox itself refuses isn't stored.
+create function supatoss.record_failure(p_event jsonb, p_error text)
 returns jsonb
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_event jsonb := p_event || jsonb_build_object('status', 'failed', 'reason', 'refused_by_database',
-                                                'last_error', format('%s (SQLSTATE %s)', p_error, p_state));
+  v_failed jsonb := jsonb_build_object(
+    'status', 'failed', 'reason', 'refused_by_database', 'last_error', p_error);
+  v_event jsonb;
+  v_context text;
+  v_error text;
 begin
-  begin
-    return supatoss.record_batch(array[v_event]) -> 0;
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded then
+  foreach v_event in array array[
+    p_event || v_failed,
     -- Even its plain columns are refused: keep the body as it is.
-    return supatoss.record_batch(array[
-      jsonb_build_object(
-        'event_key', p_event ->> 'event_key', 'event_type', left(p_event ->> 'event_type', 100),
-        'proof', p_event ->> 'proof', 'status', 'failed', 'reason', 'refused_by_database',
-        'last_error', v_event ->> 'last_error', 'payload', to_jsonb(p_event ->> 'payload')::text)]) -> 0;
-  end;
+    jsonb_build_object(
+      'event_key', p_event ->> 'event_key', 'event_type', left(p_event ->> 'event_type', 100),
+      'proof', p_event ->> 'proof', 'payload', to_jsonb(p_event ->> 'payload')::text) || v_failed
+  ] loop
+    begin
+      set constraints all deferred;
+      return supatoss.record_batch(array[v_event]) -> 0;
+    exception when others or assert_failure then
+      if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+        raise;
+      end if;
+      get stacked diagnostics v_context = pg_exception_context;
+      v_error := supatoss.describe_refusal(null, sqlstate, v_context);  -- A message can hold values of rows.
+    end;
+  end loop;
+  return jsonb_build_object('event_key', p_event ->> 'event_key', 'id', null, 'outcome', 'refused', 'status', null,
+                            'reason', v_error);
 end;
 $$;
 
 -- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. An
 -- event: {event_key, event_type, payload (text), proof, status, reason, last_error, payment_key, order_id, occurred_at,
 -- is_observation (Toss answered it, at occurred_at), change, claim, transmission_id, transmission_time,
--- transmission_retried_count}. One outcome an event, in order: {event_key, id, outcome: created | duplicate, status,
--- reason}. Errors that a retry can cure are raised, and nothing is stored.
+-- transmission_retried_count}. One outcome an event, in order: {event_key, id, outcome: created | duplicate | refused,
+-- status, reason}. refused: the inbox doesn't take it, and reason says whose code that is. Errors that a retry can cure
+-- are raised, and nothing is stored.
 -- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
 -- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
 -- an index.
@@ -338,6 +361,7 @@ declare
   v_event jsonb;
   v_outcomes jsonb := '[]'::jsonb;
   v_outcome jsonb;
+  v_context text;
 begin
   if v_events = '{}' then
     return v_outcomes;
@@ -345,14 +369,23 @@ begin
   perform supatoss.lock_subjects(v_events);
   begin
     return supatoss.record_batch(v_events);
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
-    null;  -- Which of them it was shows below, one at a time.
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+    -- Which of them it was shows below, one at a time.
   end;
   foreach v_event in array v_events loop
     begin
+      -- The event before has made them immediate.
+      set constraints all deferred;
       v_outcome := supatoss.record_batch(array[v_event]) -> 0;
-    exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
-      v_outcome := supatoss.record_failure(v_event, sqlstate, sqlerrm);
+    exception when others or assert_failure then
+      if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+        raise;
+      end if;
+      get stacked diagnostics v_context = pg_exception_context;
+      v_outcome := supatoss.record_failure(v_event, supatoss.describe_refusal(sqlerrm, sqlstate, v_context));
     end;
     v_outcomes := v_outcomes || jsonb_build_array(v_outcome);
   end loop;

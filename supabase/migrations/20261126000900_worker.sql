@@ -1,41 +1,76 @@
 -- Events that wait for Toss: who works on which (a lease that expires by itself), and what came of it. And what the
 -- worker does once in a while: look at overdue accounts, empty old payloads.
 
--- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not
--- waited for.
-create function public.claim_webhook_events_v1(max_events integer, lease_seconds integer)
+-- Takes these events for lease_seconds, and says all that is needed to finish them.
+create function supatoss.lease_events(p_ids uuid[], p_lease_seconds integer)
 returns jsonb
-language sql
-set search_path = ''
+language plpgsql
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
-  with due as (
-    select w.id from public.webhook_events w
-    where w.status = 'pending' and w.next_attempt_at <= now() and (w.lease_until is null or w.lease_until <= now())
-    order by w.next_attempt_at, w.id
-    limit max_events
-    for update skip locked
-  ),
-  claimed as (
+declare
+  v_claimed jsonb;
+begin
+  with claimed as (
     update public.webhook_events w
-    set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => lease_seconds),
+    set lease_token = gen_random_uuid(), lease_until = now() + make_interval(secs => p_lease_seconds),
         attempts = w.attempts + 1
-    from due where w.id = due.id
+    where w.id = any (p_ids)
     returning w.*
   )
   select coalesce(jsonb_agg(jsonb_build_object(
            'id', c.id, 'lease', c.lease_token, 'event_key', coalesce(c.event_key, 'unkeyed:' || c.id),
-           'event_type', c.event_type, 'reason', c.reason, 'attempts', c.attempts,
-           'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
-           'last_error', c.last_error, 'claim', c.claim,
+           'event_type', c.event_type, 'reason', c.reason, 'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id,
+           'proof', c.proof, 'last_error', c.last_error, 'claim', c.claim,
            'waited_seconds', extract(epoch from now() - c.waiting_since)::double precision,
            'cancel_key', c.change ->> 'cancel_key',
            'cancel_request', c.change ->> 'cancel_request',
-           -- The amount that the application stored: what a payment may be approved with. Never one that Toss reported.
-           'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p) then p.amount::text
+           -- The amount that the application stored: what a payment may be approved with. Never one that Toss
+           -- reported.
+           'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p)
+                                    then p.amount::text
                                   else p.application_state ->> 'amount' end
                       from public.payments p where p.order_id = c.order_id))
          order by c.next_attempt_at, c.id), '[]'::jsonb)
-  from claimed c
+  into v_claimed from claimed c;
+  return v_claimed;
+end;
+$$;
+
+-- Takes up to max_events due events for lease_seconds. Rows that another worker is claiming are passed over, not
+-- waited for; those that a trigger keeps from being claimed are left.
+create function public.claim_webhook_events_v1(max_events integer, lease_seconds integer)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_ids uuid[] := array(
+    select w.id from public.webhook_events w
+    where w.status = 'pending' and w.next_attempt_at <= now() and (w.lease_until is null or w.lease_until <= now())
+    order by w.next_attempt_at, w.id
+    limit max_events
+    for update skip locked);
+  v_id uuid;
+  v_claimed jsonb := '[]'::jsonb;
+begin
+  begin
+    return supatoss.lease_events(v_ids, lease_seconds);
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+  end;
+  foreach v_id in array v_ids loop
+    begin
+      v_claimed := v_claimed || supatoss.lease_events(array[v_id], lease_seconds);
+    exception when others or assert_failure then
+      if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+        raise;
+      end if;
+    end;
+  end loop;
+  return v_claimed;
+end;
 $$;
 
 -- Ends one attempt at a pending event: {event, lease, status, reason, last_error, delay_seconds, and for processed:
@@ -44,7 +79,7 @@ $$;
 create function public.finish_webhook_event_v1(attempt text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
@@ -52,6 +87,7 @@ declare
   v_attempt jsonb := attempt::jsonb;
   v_event public.webhook_events;
   v_status text := v_attempt ->> 'status';
+  v_context text;
 begin
   select * into v_event from public.webhook_events w where w.id = (v_attempt ->> 'event')::uuid;
   if not found then
@@ -81,10 +117,15 @@ begin
     if v_status = 'processed' then
       perform supatoss.apply_events(array[v_event.id]);
     end if;
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
+    set constraints all immediate;
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+    get stacked diagnostics v_context = pg_exception_context;
     update public.webhook_events w
     set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
-        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate),
+        last_error = supatoss.describe_refusal(sqlerrm, sqlstate, v_context),
         next_attempt_at = null, lease_token = null, lease_until = null
     where w.id = v_event.id and w.status = 'pending' and w.lease_token = (v_attempt ->> 'lease')::uuid;
   end;
@@ -163,7 +204,7 @@ $$;
 create function public.supatoss_empty_payloads_v1(older_than_days integer, max_events integer)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_emptied integer;

@@ -123,13 +123,14 @@ $$;
 create function supatoss.replay_event(p_reading jsonb, p_actor text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_before public.webhook_events;
   v_after public.webhook_events;
   v_status text := p_reading ->> 'status';
   v_outcome text;
+  v_context text;
 begin
   -- Claiming takes no advisory lock, so the row is locked before its lease is looked at.
   select * into v_before from public.webhook_events w where w.id = (p_reading ->> 'event')::uuid for update;
@@ -151,6 +152,7 @@ begin
   end if;
 
   begin
+    set constraints all deferred;  -- The event before has made them immediate.
     update public.webhook_events w
     set status = v_status,
         processed = v_status in ('processed', 'ignored'),
@@ -170,14 +172,19 @@ begin
     if v_status = 'processed' then
       perform supatoss.apply_events(array[v_before.id]);
     end if;
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
+    set constraints all immediate;
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+    get stacked diagnostics v_context = pg_exception_context;
     if v_before.status = 'processed' then
       return jsonb_build_object('event', v_before.id, 'outcome', 'unchanged',
                                 'status', v_before.status, 'reason', 'refused_by_database');
     end if;
     update public.webhook_events w
     set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
-        last_error = format('%s (SQLSTATE %s)', sqlerrm, sqlstate),
+        last_error = supatoss.describe_refusal(sqlerrm, sqlstate, v_context),
         next_attempt_at = null, lease_token = null, lease_until = null
     where w.id = v_before.id;
   end;
@@ -230,7 +237,7 @@ $$;
 create function public.ignore_webhook_events_v1(event_ids text, reason text, actor text, dry_run boolean)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 #variable_conflict use_column
 declare

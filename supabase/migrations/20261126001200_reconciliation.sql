@@ -362,7 +362,7 @@ $$;
 create function public.supatoss_repair_payment_v1(repair text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_repair jsonb := repair::jsonb;
@@ -371,6 +371,7 @@ declare
   v_order text := v_repair ->> 'order_id';
   v_recorded jsonb;
   v_row public.webhook_events;
+  v_context text;
 begin
   perform supatoss.lock_subjects(array[v_event]);
   begin
@@ -396,10 +397,18 @@ begin
 
     v_recorded := public.record_webhook_events_v1(jsonb_build_array(v_event)::text) -> 0;
     -- What was observed before is a duplicate and folds nothing; the row may have been changed since all the same.
+    set constraints all deferred;
     perform supatoss.project_payments(array[v_order]);
-  exception when data_exception or integrity_constraint_violation or program_limit_exceeded or raise_exception then
+    set constraints all immediate;
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+    get stacked diagnostics v_context = pg_exception_context;
+    v_recorded := supatoss.record_failure(v_event, supatoss.describe_refusal(sqlerrm, sqlstate, v_context));
     return jsonb_build_object(
-      'event', null, 'status', 'failed', 'reason', 'refused_by_database', 'error', format('SQLSTATE %s', sqlstate),
+      'event', v_recorded -> 'id', 'status', 'failed', 'reason', 'refused_by_database',
+      'error', supatoss.describe_refusal(null, sqlstate, v_context),
       'standing', supatoss.payment_standing(v_key, v_order));
   end;
   select * into v_row from public.webhook_events w where w.id = (v_recorded ->> 'id')::uuid;
@@ -431,18 +440,32 @@ $$;
 create function public.supatoss_repair_settlement_v1(repair text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_event jsonb := repair::jsonb -> 'event';
   v_recorded jsonb;
   v_row public.webhook_events;
+  v_context text;
 begin
   perform supatoss.lock_subjects(array[v_event]);
-  update public.settlements s set occurred_at = '-infinity'
-  where s.settlement_key = v_event -> 'change' ->> 'settlement_key';
-  v_recorded := public.record_webhook_events_v1(jsonb_build_array(v_event)::text) -> 0;
-  perform supatoss.project_settlements(array[(v_recorded ->> 'id')::uuid]);
+  begin
+    update public.settlements s set occurred_at = '-infinity'
+    where s.settlement_key = v_event -> 'change' ->> 'settlement_key';
+    v_recorded := public.record_webhook_events_v1(jsonb_build_array(v_event)::text) -> 0;
+    set constraints all deferred;
+    perform supatoss.project_settlements(array[(v_recorded ->> 'id')::uuid]);
+    set constraints all immediate;
+  exception when others or assert_failure then
+    if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then
+      raise;
+    end if;
+    get stacked diagnostics v_context = pg_exception_context;
+    v_recorded := supatoss.record_failure(v_event, supatoss.describe_refusal(sqlerrm, sqlstate, v_context));
+    return jsonb_build_object(
+      'event', v_recorded -> 'id', 'status', 'failed', 'reason', 'refused_by_database',
+      'error', supatoss.describe_refusal(null, sqlstate, v_context));
+  end;
   select * into v_row from public.webhook_events w where w.id = (v_recorded ->> 'id')::uuid;
   return jsonb_build_object('event', v_row.id, 'status', v_row.status, 'reason', v_row.reason, 'error',
                             v_row.last_error);

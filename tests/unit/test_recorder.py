@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -169,6 +170,21 @@ async def test_a_failed_write_is_told_to_everybody_in_it_and_to_nobody_else(trou
     store.trouble = None
     store.let_through()
     assert (await recorder.record(event(99))).outcome == "created"
+
+
+class Choosy(MemoryStore):
+    """Doesn't take one event."""
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        recorded = await super().record_webhook_events(records)
+        key = event(1).body.key
+        return [replace(item, outcome="refused", id="") if item.event_key == key else item for item in recorded]
+
+
+async def test_an_event_that_the_inbox_refuses_is_told_to_its_own_delivery() -> None:
+    tasks = await send(Recorder(Choosy()), 0, 1, 2)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, StoreRefused) for result in results] == [False, True, False]
 
 
 async def test_who_gives_up_is_not_written_and_takes_nobody_along() -> None:

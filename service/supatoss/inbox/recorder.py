@@ -124,7 +124,9 @@ class Recorder:
             _fail(batch, error)
         else:
             for waiting, outcome in zip(batch, outcomes, strict=True):
-                if not waiting.outcome.done():
+                if outcome.problem:
+                    _fail([waiting], outcome.problem)
+                elif not waiting.outcome.done():
                     waiting.outcome.set_result(outcome)
 
     def _written(self, write: asyncio.Task[None]) -> None:

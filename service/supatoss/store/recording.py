@@ -14,13 +14,21 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """What became of one event: outcome is created or duplicate, status and reason as in webhook_events."""
+    """What became of one event: outcome is created or duplicate, status and reason as in webhook_events.
+
+    Or outcome is refused: the project's own code keeps the event out of the inbox, and reason says which code.
+    """
 
     id: str
     event_key: str
     outcome: str
     status: str
     reason: str | None
+
+    @property
+    def problem(self) -> StoreRefused | None:
+        """Why the event isn't stored, if it isn't."""
+        return StoreRefused(f"the inbox does not take the event: {self.reason}") if self.outcome == "refused" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +98,14 @@ class RecordingCalls(Connection):
     async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
         """Stores events and applies their changes in one transaction. One result a record, in order.
 
-        When it raises, nothing is known to be stored, and recording again is safe.
+        Raises when the only event is refused. When it raises, nothing is known to be stored, and recording again is
+        safe.
         """
         recorded = await self.call(Function.RECORD_EVENTS, {"events": _encode(records).decode()}, _recorded)
         if [event.event_key for event in recorded] != [record["event_key"] for record in records]:
             raise StoreRefused(f"{Function.RECORD_EVENTS} answered for other events than were sent")
+        if len(recorded) == 1 and (problem := recorded[0].problem):
+            raise problem
         return recorded
 
     async def read_known_keys(
@@ -150,4 +161,7 @@ class RecordingCalls(Connection):
 
 
 def _recorded(rows: Any) -> list[RecordedEvent]:
-    return [RecordedEvent(row["id"], row["event_key"], row["outcome"], row["status"], row["reason"]) for row in rows]
+    return [
+        RecordedEvent(row["id"] or "", row["event_key"], row["outcome"], row["status"] or "", row["reason"])
+        for row in rows
+    ]
