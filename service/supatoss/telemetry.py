@@ -39,7 +39,7 @@ BATCH_EVENTS = Histogram(
 )
 EVENTS_FAILED = Counter(
     "supatoss_events_failed_total",
-    "New events that need manual review, by reason: amount_mismatch, double_charge, malformed, refused_by_database.",
+    "New events that need manual review, by reason: amount_mismatch, double_charge, hook_failed, malformed, …",
     ["reason"],
 )
 ATTEMPTS = Counter(

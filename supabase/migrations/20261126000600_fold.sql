@@ -30,10 +30,11 @@ select
   w.change ->> 'status' as status,
   case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at,
   (w.change ->> 'approved_at')::timestamptz as approved_at,
-  w.status = 'processed' and w.reason is null as is_accepted
+  (w.status = 'processed' and w.reason is null) or w.reason = 'hook_failed' as is_accepted
 from public.webhook_events w
 where w.change ->> 'kind' = 'payment'
-  and (w.status = 'processed' or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge')));
+  and (w.status = 'processed'
+       or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge', 'hook_failed')));
 revoke all on table supatoss.payment_events from public, anon, authenticated;
 grant select on table supatoss.payment_events to service_role;
 
@@ -539,7 +540,8 @@ begin
     where e.id is not null
   ) v
   where w.id = v.id
-    and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason);
+    and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason)
+    and (v.reason is not null or w.reason is distinct from 'hook_failed');
   -- Money that must not count would look as if it did.
   if exists (
     select 1 from supatoss.read_events(p_order_ids) e join public.webhook_events w on w.id = e.id
@@ -562,10 +564,17 @@ declare
   v_attempts supatoss.attempt[] := '{}';
   v_doubles jsonb;
   v_needs_judging boolean := false;
+  v_has_rows boolean;
+  v_has_hook boolean :=
+    to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
 begin
   -- The application writes these rows too: keep it out between reading and writing.
   perform 1 from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update;
-  if found then
+  v_has_rows := found;
+  if v_has_hook then
+    perform supatoss.remember_payments(p_order_ids);
+  end if;
+  if v_has_rows then
     perform supatoss.adopt_payments(p_order_ids);
   end if;
 
@@ -590,8 +599,13 @@ begin
   v_doubles := supatoss.write_attempts(v_attempts || supatoss.fold_own(v_attempt));
   if v_doubles is null then
     perform supatoss.project_payments(p_order_ids);
-  elsif v_needs_judging or v_doubles <> '[]' then
+    return;
+  end if;
+  if v_needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
+  end if;
+  if v_has_hook then
+    perform supatoss.announce_payments(p_order_ids);
   end if;
 end;
 $$;

@@ -20,7 +20,7 @@ begin
   return (
     select min(w.occurred_at) from public.webhook_events w
     where w.change ->> 'kind' = 'billing' and w.change ->> 'billing_key' = p_billing_key
-      and w.change ->> 'action' = p_action and w.status = 'processed');
+      and w.change ->> 'action' = p_action and (w.status = 'processed' or w.reason = 'hook_failed'));
 end;
 $$;
 
@@ -122,7 +122,7 @@ begin
     select w.change ->> 'billing_key' as billing_key, min(w.occurred_at) as issued_at
     from public.webhook_events w
     where w.change ->> 'kind' = 'billing' and w.change ->> 'customer_key' = p_customer_key
-      and w.change ->> 'action' = 'issued' and w.status = 'processed'
+      and w.change ->> 'action' = 'issued' and (w.status = 'processed' or w.reason = 'hook_failed')
     group by 1
     having v_after is null or min(w.occurred_at) > v_after
     order by 2, (w.change ->> 'billing_key') collate "C"
@@ -240,6 +240,8 @@ as $$
 declare
   v_customer_key text;
   v_span supatoss.billing_span;
+  v_has_hook boolean :=
+    to_regprocedure('public.on_subscription_changed(text, public.subscriptions, public.subscriptions)') is not null;
 begin
   if exists (
     select 1 from public.webhook_events w
@@ -258,10 +260,16 @@ begin
     -- Nearly always held (lock_subjects); not where the customer's first event was being recorded meanwhile.
     perform pg_advisory_xact_lock(hashtextextended('customer:' || v_customer_key, 20261123));
     perform 1 from public.subscriptions s where s.customer_key = v_customer_key order by s.id for update;
+    if v_has_hook then
+      perform supatoss.remember_subscriptions(v_customer_key);
+    end if;
     perform supatoss.adopt_subscriptions(v_customer_key);
     foreach v_span in array supatoss.match_spans(v_customer_key, supatoss.read_spans(v_customer_key)) loop
       perform supatoss.write_span(v_customer_key, v_span);
     end loop;
+    if v_has_hook then
+      perform supatoss.announce_subscriptions(v_customer_key);
+    end if;
   end loop;
 end;
 $$;

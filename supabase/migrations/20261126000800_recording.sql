@@ -150,7 +150,7 @@ begin
         order_id = coalesce(r.e ->> 'order_id', w.order_id),
         occurred_at = case when not coalesce(r.is_observation, false) then w.occurred_at
                            -- The fold has read it.
-                           when w.reason in ('amount_mismatch', 'double_charge')
+                           when w.reason in ('amount_mismatch', 'double_charge', 'hook_failed')
                              then greatest(w.occurred_at, (r.e ->> 'occurred_at')::timestamptz)
                            else (r.e ->> 'occurred_at')::timestamptz end,
         payload = case when r.is_observation then (r.e ->> 'payload')::jsonb else w.payload end,

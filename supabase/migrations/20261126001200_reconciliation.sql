@@ -268,7 +268,8 @@ as $$
           jsonb_agg(w.change -> 'cancels') filter (where jsonb_typeof(w.change -> 'cancels') = 'array'), '[]'::jsonb))
       from public.webhook_events w
       where w.payment_key = p_payment_key and w.change ->> 'kind' = 'payment'
-        and (w.status = 'processed' or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge')))
+        and (w.status = 'processed'
+             or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge', 'hook_failed')))
       having count(*) > 0) end)
   from (select 1) one
   left join lateral (
@@ -382,7 +383,8 @@ begin
       and p.projected_price <> supatoss.payment_price(p)
       and exists (
         select 1 from public.webhook_events w
-        where w.payment_key = v_key and w.order_id = v_order and w.status = 'processed'
+        where w.payment_key = v_key and w.order_id = v_order
+          and (w.status = 'processed' or w.reason = 'hook_failed')
           and supatoss.is_moved(w.change ->> 'status')
           and p.projected_price = supatoss.price_text(
             (w.change ->> 'amount')::numeric, coalesce(w.change ->> 'currency', p.currency)));

@@ -18,8 +18,8 @@ from supatoss.toss.events import parse_event
 EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
 
-_VERDICTS = frozenset({"amount_mismatch", "double_charge"})
-"""Reasons that the fold sets: such an event's change is complete, and Toss was asked if that was needed."""
+_VERDICTS = frozenset({"amount_mismatch", "double_charge", "hook_failed"})
+"""Reasons that are set while rows are written: such an event's change is complete, and Toss was asked if need be."""
 
 
 class Refusal(StrEnum):

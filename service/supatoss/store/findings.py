@@ -42,6 +42,7 @@ class FindingReason(StrEnum):
     AMOUNT_MISMATCH = "amount_mismatch"
     DOUBLE_CHARGE = "double_charge"
     REFUSED_BY_DATABASE = "refused_by_database"
+    HOOK_FAILED = "hook_failed"
     UNKNOWN_TO_TOSS = "unknown_to_toss"
     UNKNOWN_STATUS = "unknown_status"
     REFUSED_BY_TOSS = "refused_by_toss"

@@ -18,6 +18,7 @@ OTHER_REASONS = (
         "amount_mismatch",
         "double_charge",
         "refused_by_database",
+        "hook_failed",
         "unknown_order",
         "adopted",
         "not_recorded_by_supatoss",
