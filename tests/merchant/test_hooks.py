@@ -8,8 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.database.support import Database, Row, at, cancel, payment_event, record_of
+from tests.database.test_payment_fold import APPLICATION_ROWS, histories
 from tests.database.test_races import Step
 from tests.merchant.test_triggers import EVENTS, claim, finish, replay, waiting
 
@@ -192,6 +195,36 @@ def test_in_whatever_order_the_changes_make_sense_and_come_once(hooked: Database
     refunds = hooked.rows("select sum(balance_before - balance) as sum from told where change = 'part_refunded'")
     if row["payment_status"] == "PARTIAL_CANCELED":
         assert refunds[0]["sum"] == row["amount"] - row["balance_amount"]
+
+
+@given(events=histories(), row=st.sampled_from(APPLICATION_ROWS), seed=st.integers(0, 999))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_even_of_impossible_stories_money_is_told_in_pairs(
+    database: Database, events: list[Row], row: Row | None, seed: int
+) -> None:
+    database.clear()
+    database.connection.execute(TABLES + HOOK)
+    if row is not None:
+        database.insert_payment(**row)
+    for call in arrivals(events, seed):
+        database.record(*call)
+    holds_money = False
+    changes = told(database)
+    for change in changes:
+        if change in ("paid", "canceled"):
+            assert not holds_money, changes
+        elif change in ("part_refunded", "refunded", "deposit_reversed"):
+            assert holds_money, changes
+        holds_money = change in ("paid", "part_refunded") or (
+            holds_money and change not in ("refunded", "deposit_reversed")
+        )
+    assert (
+        database.rows("select last_error from webhook_events where reason in ('hook_failed', 'refused_by_database')")
+        == []
+    )
+    before = len(changes)
+    database.record(*events)
+    assert len(told(database)) == before
 
 
 def test_whoever_may_insert_an_order_cannot_make_it_paid(hooked: Database) -> None:
