@@ -425,16 +425,16 @@ begin
     from placed s
     where s.place = 1
   ),
+  digested as materialized (
+    select s.*,
+           supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
+                                 s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message)
+             as projected_state,
+           supatoss.price_text(s.amount, s.currency) as projected_price
+    from shown s
+  ),
   due as (
-    select s.*
-    from (
-      select s.*,
-             supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
-                                   s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message)
-               as projected_state,
-             supatoss.price_text(s.amount, s.currency) as projected_price
-      from shown s
-    ) s
+    select s.* from digested s
     left join public.payments p on p.order_id = s.order_id
     where p.order_id is null
        or (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
