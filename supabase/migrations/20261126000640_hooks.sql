@@ -162,6 +162,24 @@ begin
 end;
 $$;
 
+-- Runs what triggers have deferred now, so that what it raises is told apart, or defers again what may be deferred.
+-- Never in a transaction of the application's own (it is inside its insert there): what waits for its end is its own.
+create function supatoss.check_deferred(p_now boolean)
+returns void
+language plpgsql
+set search_path = pg_catalog, public, extensions, pg_temp
+as $$
+begin
+  if pg_trigger_depth() > 0 then
+    return;
+  elsif p_now then
+    set constraints all immediate;
+  else
+    set constraints all deferred;
+  end if;
+end;
+$$;
+
 -- Marks an event: the project's function raised p_error.
 create function supatoss.fail_hook(p_event uuid, p_error text)
 returns void
@@ -214,16 +232,16 @@ begin
     v_before := jsonb_populate_record(p, p_told.state);
   end if;
   -- What triggers have deferred is no fault of the project's function.
-  set constraints all immediate;
+  perform supatoss.check_deferred(true);
   begin
-    set constraints all deferred;
+    perform supatoss.check_deferred(false);
     foreach v_change in array v_changes loop
       v_after := case when v_change = v_changes[cardinality(v_changes)] then p
                       else supatoss.payment_between(v_change, p) end;
       execute 'select public.on_payment_changed($1, $2, $3)' using v_change, v_before, v_after;
       v_before := v_after;
     end loop;
-    set constraints all immediate;
+    perform supatoss.check_deferred(true);
     update supatoss.announced_payments a
     set stage = case v_change when 'deposit_reversed' then 'account_issued' else v_change end,
         state = supatoss.announced_state(p), announced_at = now()
@@ -244,7 +262,7 @@ begin
        order by w.status = 'failed' desc, w.processed_at desc nulls last, w.last_delivered_at desc, w.id desc limit 1),
       format('on_payment_changed(%L): %s', v_change, supatoss.describe_refusal(sqlerrm, sqlstate, v_context)));
   end;
-  set constraints all deferred;
+  perform supatoss.check_deferred(false);
 end;
 $$;
 
@@ -363,11 +381,11 @@ begin
     insert into supatoss.announced_subscriptions (billing_key, customer_key, replaces, stage, state)
     values (s.billing_key, s.customer_key, v_told.billing_key, 'open', v_told.state);
   end if;
-  set constraints all immediate;
+  perform supatoss.check_deferred(true);
   begin
-    set constraints all deferred;
+    perform supatoss.check_deferred(false);
     execute 'select public.on_subscription_changed($1, $2, $3)' using v_change, v_before, s;
-    set constraints all immediate;
+    perform supatoss.check_deferred(true);
     update supatoss.announced_subscriptions a
     set stage = case v_change when 'canceled' then 'canceled' else 'live' end,
         state = supatoss.announced_billing(s), announced_at = now()
@@ -386,7 +404,7 @@ begin
        order by w.status = 'failed' desc, w.processed_at desc nulls last, w.last_delivered_at desc, w.id desc limit 1),
       format('on_subscription_changed(%L): %s', v_change, supatoss.describe_refusal(sqlerrm, sqlstate, v_context)));
   end;
-  set constraints all deferred;
+  perform supatoss.check_deferred(false);
   return v_is_told;
 end;
 $$;
