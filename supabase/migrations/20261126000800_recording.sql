@@ -109,6 +109,8 @@ declare
 begin
   return case
     when v_disagrees and p_event.status = 'pending' and p_event.reason = 'toss_disagrees' then 'ask'
+    -- Toss has answered, and the answer counts; only the project's own function has raised.
+    when p_event.reason = 'hook_failed' and p_reading ->> 'status' <> 'processed' and not v_disagrees then 'count'
     when p_event.status in ('pending', 'failed') then 'reopen'
     -- What was borne out once, or never was, is claimed anew, and Toss does not show it now.
     when v_disagrees and (p_event.status = 'processed' or p_event.reason = 'not_borne_out') then 'reopen'

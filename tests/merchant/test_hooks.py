@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scripts.local_stack import MIGRATIONS
+from supatoss.cli.naming import Naming, relations_of
 from tests.database.support import Database, Row, at, cancel, payment_event, record_of
 from tests.database.test_payment_fold import APPLICATION_ROWS, histories
 from tests.database.test_races import Step
@@ -381,6 +383,29 @@ def test_the_worker_tells(hooked: Database) -> None:
     accept(hooked)
     assert replay(hooked) == ["processed"]
     assert told(hooked) == ["paid"]
+
+
+def test_a_deposit_that_comes_again_after_the_function_raised_is_not_asked_about_again(hooked: Database) -> None:
+    refuse(hooked, "paid")
+    hooked.record(waiting("1"))
+    finish(hooked, *claim(hooked))
+    assert [(row["status"], row["reason"]) for row in hooked.record(waiting("1"))] == [("failed", "hook_failed")]
+    hooked.record(payment_event("EXPIRED", 99, order="order-1", key="key-1"))
+    assert hooked.payment()["payment_status"] == "DONE"
+
+
+def test_tables_in_a_schema_of_their_own(empty_database: str) -> None:
+    texts = [file.read_text() for file in sorted(MIGRATIONS.glob("*.sql"))]
+    naming = Naming("toss")
+    relations = relations_of(texts)
+    texts[0] += naming.setup()
+    with psycopg.connect(empty_database) as connection:
+        connection.execute("create table public.payments (id bigint primary key, status text)")
+        for text in [*(naming.rename(text, relations) for text in texts), TABLES, naming.rename(HOOK, relations)]:
+            connection.execute(text)
+        database = Database(connection, empty_database)
+        database.record(DONE, DONE)
+        assert told(database) == ["paid"]
 
 
 def test_a_repair_tells(hooked: Database) -> None:
