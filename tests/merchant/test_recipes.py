@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.database.support import Database, payment_event
-from tests.merchant.test_hooks import CANCELED, DONE, PART, deleted, issued
+from tests.merchant.test_hooks import CANCELED, DONE, PART
+from tests.merchant.test_subscription_hooks import deleted, issued
 from tests.merchant.test_triggers import replay
 
 DOCS = Path(__file__).parents[2] / "docs"
