@@ -200,7 +200,7 @@ $$;
 create function supatoss.correct_orders(p_order_ids text[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   if exists (
