@@ -1,22 +1,31 @@
--- One live subscription per customer_key; billing.sql says what its billing key goes through.
-create table if not exists public.subscriptions (
-  id uuid primary key default gen_random_uuid(),
-  user_id uuid,
-  product_id uuid,
-  billing_key text not null,
-  customer_key varchar(100) not null,
-  status varchar(20) not null,
-  tier varchar(20) not null,
-  started_at timestamptz not null,
-  current_period_start timestamptz not null,
-  current_period_end timestamptz not null,
-  canceled_at timestamptz,
-  billing_cycle varchar(20) default 'monthly',
-  next_billing_date timestamptz,
-  amount numeric not null,
-  created_at timestamptz default now(),
-  updated_at timestamptz default now()
-);
+-- What customers subscribe to; billing.sql says what a billing key goes through. A table of ours has one live row per
+-- customer_key; one that a project has already may have several, such as two tiers.
+do $$
+begin
+  if to_regclass('public.subscriptions') is null then
+    create table public.subscriptions (
+      id uuid primary key default gen_random_uuid(),
+      user_id uuid,
+      product_id uuid,
+      billing_key text not null,
+      customer_key varchar(100) not null,
+      status varchar(20) not null,
+      tier varchar(20) not null,
+      started_at timestamptz not null,
+      current_period_start timestamptz not null,
+      current_period_end timestamptz not null,
+      canceled_at timestamptz,
+      billing_cycle varchar(20) default 'monthly',
+      next_billing_date timestamptz,
+      amount numeric not null,
+      created_at timestamptz default now(),
+      updated_at timestamptz default now()
+    );
+    create unique index subscriptions_live_customer_key_key
+      on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
+  end if;
+end;
+$$;
 
 select supatoss.adopt_column_types('public.subscriptions', array['amount']);
 select supatoss.replace_check('public.subscriptions', 'amount', 'subscriptions_amount_check', 'amount >= 0');
@@ -50,26 +59,6 @@ drop policy if exists supatoss_users_read_own_subscriptions on public.subscripti
 create policy supatoss_users_read_own_subscriptions on public.subscriptions
   for select to authenticated using (user_id = (select auth.uid()));
 
-do $$
-declare
-  v_customers text;
-begin
-  select string_agg(customer_key, ', ' order by customer_key) into v_customers
-  from (
-    select customer_key from public.subscriptions
-    where status in ('ACTIVE', 'PAUSED')
-    group by customer_key having count(*) > 1
-    order by customer_key limit 20
-  ) twice;
-  if v_customers is not null then
-    raise exception 'several live subscriptions for one customer_key: %', v_customers
-      using hint = 'Keep one of them ACTIVE or PAUSED, set the others to CANCELED or EXPIRED,'
-                   ' then run the migration again.';
-  end if;
-end;
-$$;
-create unique index if not exists subscriptions_live_customer_key_key
-  on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
 create index if not exists subscriptions_customer_key_idx on public.subscriptions (customer_key);
 create index if not exists subscriptions_billing_key_idx on public.subscriptions (billing_key);
 create index if not exists subscriptions_application_billing_key_idx

@@ -69,7 +69,7 @@ create type supatoss.attempt as (
 create function supatoss.adopt_payments(p_order_ids text[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.payments p
@@ -317,7 +317,7 @@ $$;
 create function supatoss.write_attempts(p_attempts supatoss.attempt[])
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_shown bigint;
@@ -382,7 +382,7 @@ begin
       s.said ->> 'merchant_id' as merchant_id,
       (select min(t.settled_at) from public.settlements t
        where t.payment_key = s.payment_key or t.order_id = s.order_id) as settled_at,
-      s.occurred_at
+      s.occurred_at, s.application as application_state
     from placed s
     where s.place = 1
   ),
@@ -390,7 +390,7 @@ begin
     insert into public.payments as p (
       order_id, payment_key, order_name, amount, currency, payment_method, payment_status, requested_at, approved_at,
       canceled_at, failure_code, failure_message, receipt_url, metadata, balance_amount, cancels, virtual_account,
-      merchant_id, settled_at, occurred_at, projected_state, projected_price)
+      merchant_id, settled_at, occurred_at, application_state, projected_state, projected_price)
     select s.*,
            supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
                                  s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message),
@@ -405,8 +405,10 @@ begin
       balance_amount = excluded.balance_amount, cancels = excluded.cancels, virtual_account = excluded.virtual_account,
       merchant_id = excluded.merchant_id, settled_at = excluded.settled_at, occurred_at = excluded.occurred_at,
       projected_state = excluded.projected_state, projected_price = excluded.projected_price, updated_at = now()
-    -- Both are null in a row that no fold has seen.
+    -- Both are null in a row that no fold has seen; application_state differs where the application's insert has taken
+    -- over the row that was read.
     where (p.projected_state is not null or p.application_state is not null)
+      and p.application_state is not distinct from excluded.application_state
       and (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
            p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
            p.virtual_account, p.merchant_id, p.settled_at, p.occurred_at, p.projected_state, p.projected_price)
@@ -424,9 +426,9 @@ begin
   into v_shown, v_written, v_doubles
   from placed p;
   if v_written < v_shown and exists (
-    select 1 from public.payments p
-    where p.order_id = any (array(select a.order_id from unnest(p_attempts) a))
-      and p.projected_state is null and p.application_state is null
+    select 1 from unnest(p_attempts) a join public.payments p on p.order_id = a.order_id
+    where (p.projected_state is null and p.application_state is null)
+       or p.application_state is distinct from a.application
   ) then
     return null;
   end if;

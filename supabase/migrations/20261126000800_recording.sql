@@ -1,16 +1,16 @@
 -- Recording: inbox and projections change in one transaction, in one round trip.
 
 -- Two transactions that touch one order, payment, customer or event run one after the other: each then sees what the
--- other recorded. All locks are taken at once and in one order, so that two batches cannot wait for each other.
+-- other recorded. Whoever waits for a lock holds none: the application's transactions take the same locks, order by
+-- order as they insert, and must not end up waiting for us while we wait for them.
 create function supatoss.lock_subjects(p_events jsonb[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
-begin
-  perform pg_advisory_xact_lock(l.lock)
-  from (
-    select hashtextextended(s.subject, 20261123) as lock
+declare
+  v_locks bigint[] := array(
+    select hashtextextended(s.subject, 20261123)
     from unnest(p_events) as e (event)
     cross join lateral (values
       ('event:' || (e.event ->> 'event_key')),
@@ -27,8 +27,19 @@ begin
     from unnest(p_events) as e (event)
     cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
     where e.event -> 'change' ->> 'billing_key' is not null
-    order by 1
-  ) l;
+    order by 1);
+  v_busy bigint;
+begin
+  loop
+    begin
+      perform pg_advisory_xact_lock(v_busy);
+      select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
+      exit when v_busy is null;
+      raise exception 'busy' using errcode = 'BUSY0';
+    exception when sqlstate 'BUSY0' then
+      null;  -- All of them are free again.
+    end;
+  end loop;
 end;
 $$;
 
