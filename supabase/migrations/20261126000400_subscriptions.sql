@@ -1,31 +1,25 @@
 -- What customers subscribe to; billing.sql says what a billing key goes through. A table of ours has one live row per
 -- customer_key; one that a project has already may have several, such as two tiers.
-do $$
-begin
-  if to_regclass('public.subscriptions') is null then
-    create table public.subscriptions (
-      id uuid primary key default gen_random_uuid(),
-      user_id uuid,
-      product_id uuid,
-      billing_key text not null,
-      customer_key varchar(100) not null,
-      status varchar(20) not null,
-      tier varchar(20) not null,
-      started_at timestamptz not null,
-      current_period_start timestamptz not null,
-      current_period_end timestamptz not null,
-      canceled_at timestamptz,
-      billing_cycle varchar(20) default 'monthly',
-      next_billing_date timestamptz,
-      amount numeric not null,
-      created_at timestamptz default now(),
-      updated_at timestamptz default now()
-    );
-    create unique index subscriptions_live_customer_key_key
-      on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
-  end if;
-end;
-$$;
+select set_config('supatoss.has_subscriptions', (to_regclass('public.subscriptions') is not null)::text, false);
+
+create table if not exists public.subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid,
+  product_id uuid,
+  billing_key text not null,
+  customer_key varchar(100) not null,
+  status varchar(20) not null,
+  tier varchar(20) not null,
+  started_at timestamptz not null,
+  current_period_start timestamptz not null,
+  current_period_end timestamptz not null,
+  canceled_at timestamptz,
+  billing_cycle varchar(20) default 'monthly',
+  next_billing_date timestamptz,
+  amount numeric not null,
+  created_at timestamptz default now(),
+  updated_at timestamptz default now()
+);
 
 select supatoss.adopt_column_types('public.subscriptions', array['amount']);
 select supatoss.replace_check('public.subscriptions', 'amount', 'subscriptions_amount_check', 'amount >= 0');
@@ -59,6 +53,14 @@ drop policy if exists supatoss_users_read_own_subscriptions on public.subscripti
 create policy supatoss_users_read_own_subscriptions on public.subscriptions
   for select to authenticated using (user_id = (select auth.uid()));
 
+do $$
+begin
+  if current_setting('supatoss.has_subscriptions') = 'false' then
+    create unique index subscriptions_live_customer_key_key
+      on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
+  end if;
+end;
+$$;
 create index if not exists subscriptions_customer_key_idx on public.subscriptions (customer_key);
 create index if not exists subscriptions_billing_key_idx on public.subscriptions (billing_key);
 create index if not exists subscriptions_application_billing_key_idx

@@ -108,7 +108,7 @@ end;
 $$;
 
 -- Takes out the row that only webhooks have made of an order: the application has never said what it costs. It is found
--- under its payment, too: an application may know the payment by another order id than Toss.
+-- under its payment, too: where the application has that in another order than Toss says, a person has to look.
 create function supatoss.take_over_payment()
 returns trigger
 language plpgsql security definer
@@ -126,8 +126,11 @@ begin
     for update
   loop
     if not v_made.is_same_order then
-      update public.webhook_events w set order_id = new.order_id
-      where w.payment_key = new.payment_key and w.order_id = v_made.order_id and w.change ->> 'kind' = 'payment';
+      update public.webhook_events w
+      set status = 'failed', processed = false, processed_at = null, reason = 'refused_by_database',
+          last_error = format('the application has this payment in order %s', new.order_id)
+      where w.payment_key = new.payment_key and w.order_id = v_made.order_id and w.status = 'processed'
+        and w.change ->> 'kind' = 'payment';
     end if;
     if supatoss.has_children('public.payments', v_made.id::text) then
       -- It goes when its children have moved to the new row.

@@ -132,6 +132,21 @@ begin
 end;
 $$;
 
+-- Whether the application has written into an order's row since its last fold. An older webhook function that runs
+-- beside ours does, and may say less than Toss has: the next delivery of the order mends that, a duplicate too.
+create function supatoss.is_rewritten(p_order_id text)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.payments p
+    where p.order_id = p_order_id and p.projected_state is not null
+      and (p.projected_state <> supatoss.payment_state(p) or p.projected_price <> supatoss.payment_price(p)));
+end;
+$$;
+
 -- Reads known events anew, those aside that this call has created, and returns the ids whose change is to be applied.
 create function supatoss.read_anew(p_readings jsonb[], p_created uuid[])
 returns setof uuid
@@ -142,7 +157,9 @@ begin
   return query
   with repeated as materialized (
     select w.id, r.event as e, supatoss.meaning_of_repeat(w, r.event) as meaning,
-           (r.event ->> 'is_observation')::boolean as is_observation
+           (r.event ->> 'is_observation')::boolean as is_observation,
+           w.status = 'processed' and w.change ->> 'kind' = 'payment' and supatoss.is_rewritten(w.order_id)
+             as is_rewritten
     from unnest(p_readings) as r (event) join public.webhook_events w on w.event_key = r.event ->> 'event_key'
     where w.id <> all (p_created)
   ),
@@ -180,7 +197,7 @@ begin
   )
   select a.id from reread a
   union all
-  select r.id from repeated r join counted c on c.id = r.id where r.meaning = 'move';
+  select r.id from repeated r join counted c on c.id = r.id where r.meaning = 'move' or r.is_rewritten;
 end;
 $$;
 

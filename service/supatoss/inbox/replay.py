@@ -18,7 +18,7 @@ from supatoss.toss.events import parse_event
 EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
 
-_VERDICTS = frozenset({"amount_mismatch", "double_charge"})
+_VERDICTS = frozenset({"amount_mismatch", "double_charge", "ambiguous_subscription"})
 """Reasons that the fold sets: such an event's change is complete, and Toss was asked if that was needed."""
 
 
