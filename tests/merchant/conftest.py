@@ -1,6 +1,8 @@
 """Two projects with the guide's application: one adopted with its rows, one fresh with the application's own tables."""
 
+import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -9,6 +11,8 @@ import pytest
 from scripts.local_stack import LocalPostgres
 from tests.database.conftest import migrate, postgres  # noqa: F401 - a fixture
 from tests.database.support import Database
+
+_numbers = itertools.count()
 
 GUIDE = Path(__file__).with_name("guide.sql").read_text()
 
@@ -36,44 +40,54 @@ create policy "own orders" on payments for insert to authenticated with check (a
 
 
 @pytest.fixture(scope="session")
-def _projects(postgres: LocalPostgres) -> Iterator[dict[str, Database]]:  # noqa: F811 - the fixture
-    adopted, fresh = postgres.create_database("adopted"), postgres.create_database("fresh")
-    with psycopg.connect(adopted, autocommit=True) as one, psycopg.connect(fresh, autocommit=True) as other:
-        one.execute(GUIDE)
-        one.execute(BEFORE_ADOPTION)
-        migrate(adopted)
-        one.execute(AFTER_ADOPTION)
-        migrate(fresh)
-        other.execute(OWN_TABLES)
+def projects(postgres: LocalPostgres) -> LocalPostgres:  # noqa: F811 - the fixture
+    """The server, with a template database of each project."""
+    dsn = postgres.create_database("template_adopted")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(GUIDE)
+        connection.execute(BEFORE_ADOPTION)
+        migrate(dsn)
+        connection.execute(AFTER_ADOPTION)
+    dsn = postgres.create_database("template_fresh")
+    migrate(dsn)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(OWN_TABLES)
         # The application's trigger, in the guide's words.
-        other.execute(GUIDE[GUIDE.index("create function add_credits()") : GUIDE.index("create function touch_")])
-        yield {"adopted": Database(one, adopted), "fresh": Database(other, fresh)}
+        connection.execute(GUIDE[GUIDE.index("create function add_credits()") : GUIDE.index("create function touch_")])
+    return postgres
+
+
+@contextmanager
+def copied(projects: LocalPostgres, name: str) -> Iterator[Database]:
+    copy = f"{name}_{next(_numbers)}"
+    dsn = projects.create_database(copy, template=f"template_{name}")
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield Database(connection, dsn)
+    projects.drop_database(copy)
+
+
+@pytest.fixture(scope="session")
+def _both(projects: LocalPostgres) -> Iterator[dict[str, Database]]:
+    with copied(projects, "adopted") as adopted, copied(projects, "fresh") as fresh:
+        yield {"adopted": adopted, "fresh": fresh}
 
 
 @pytest.fixture(params=["adopted", "fresh"])
-def project(request: pytest.FixtureRequest, _projects: dict[str, Database]) -> Iterator[Database]:
+def project(request: pytest.FixtureRequest, _both: dict[str, Database]) -> Iterator[Database]:
     """A project in a transaction that is rolled back."""
-    with _projects[request.param].rolled_back():
-        yield _projects[request.param]
+    with _both[request.param].rolled_back():
+        yield _both[request.param]
 
 
 @pytest.fixture
-def adopted(_projects: dict[str, Database]) -> Iterator[Database]:
+def adopted(_both: dict[str, Database]) -> Iterator[Database]:
     """The adopted project in a transaction that is rolled back."""
-    with _projects["adopted"].rolled_back():
-        yield _projects["adopted"]
+    with _both["adopted"].rolled_back():
+        yield _both["adopted"]
 
 
 @pytest.fixture(params=["adopted", "fresh"])
-def committed(
-    request: pytest.FixtureRequest, postgres: LocalPostgres, _projects: dict[str, Database]  # noqa: F811 - the fixture
-) -> Iterator[Database]:
+def committed(request: pytest.FixtureRequest, projects: LocalPostgres) -> Iterator[Database]:
     """A copy of a project in which a test commits."""
-    template = _projects[request.param]
-    template.connection.close()
-    name = f"{request.param}_copy"
-    dsn = postgres.create_database(name, template=request.param)
-    template.connection = psycopg.connect(template.dsn, autocommit=True)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        yield Database(connection, dsn)
-    postgres.drop_database(name)
+    with copied(projects, request.param) as database:
+        yield database
