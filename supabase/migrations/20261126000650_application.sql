@@ -132,15 +132,19 @@ begin
       where w.payment_key = new.payment_key and w.order_id = v_made.order_id and w.status = 'processed'
         and w.change ->> 'kind' = 'payment';
     end if;
-    if supatoss.has_children('public.payments', v_made.id::text) then
-      -- It goes when its children have moved to the new row.
-      update public.payments p
-      set order_id = supatoss.parked_name(new.id::text, v_made.is_same_order),
-          payment_key = supatoss.parked_name(new.id::text, v_made.is_same_order)
-      where p.id = v_made.id;
-    else
-      delete from public.payments p where p.id = v_made.id;
-    end if;
+    begin
+      if not supatoss.has_children('public.payments', v_made.id::text) then
+        delete from public.payments p where p.id = v_made.id;
+        continue;
+      end if;
+    exception when others then
+      null;  -- A project may forbid that payments are deleted.
+    end;
+    -- It goes when its children have moved to the new row.
+    update public.payments p
+    set order_id = supatoss.parked_name(new.id::text, v_made.is_same_order),
+        payment_key = supatoss.parked_name(new.id::text, v_made.is_same_order)
+    where p.id = v_made.id;
   end loop;
   return new;
 end;
@@ -170,8 +174,13 @@ begin
     select p.id from public.payments p
     where p.order_id in (supatoss.parked_name(new.id::text, true), supatoss.parked_name(new.id::text, false))
   loop
-    perform supatoss.move_children('public.payments', v_parked.id::text, new.id::text);
-    delete from public.payments p where p.id = v_parked.id;
+    begin
+      perform supatoss.move_children('public.payments', v_parked.id::text, new.id::text);
+      delete from public.payments p where p.id = v_parked.id;
+    exception when others then
+      -- Where it cannot go, it stands for no money.
+      update public.payments p set amount = 0, payment_status = 'EXPIRED' where p.id = v_parked.id;
+    end;
   end loop;
   if exists (select from supatoss.payment_events e where e.order_id = new.order_id) then
     begin
@@ -202,11 +211,15 @@ begin
            or (s.status in ('ACTIVE', 'PAUSED') and new.status in ('ACTIVE', 'PAUSED')))
     for update
   loop
-    if supatoss.has_children('public.subscriptions', v_made.id::text) then
-      update public.subscriptions s set customer_key = supatoss.parked_name(new.id::text, true) where s.id = v_made.id;
-    else
-      delete from public.subscriptions s where s.id = v_made.id;
-    end if;
+    begin
+      if not supatoss.has_children('public.subscriptions', v_made.id::text) then
+        delete from public.subscriptions s where s.id = v_made.id;
+        continue;
+      end if;
+    exception when others then
+      null;
+    end;
+    update public.subscriptions s set customer_key = supatoss.parked_name(new.id::text, true) where s.id = v_made.id;
   end loop;
   return new;
 end;
@@ -223,8 +236,12 @@ begin
   for v_parked in
     select s.id from public.subscriptions s where s.customer_key = supatoss.parked_name(new.id::text, true)
   loop
-    perform supatoss.move_children('public.subscriptions', v_parked.id::text, new.id::text);
-    delete from public.subscriptions s where s.id = v_parked.id;
+    begin
+      perform supatoss.move_children('public.subscriptions', v_parked.id::text, new.id::text);
+      delete from public.subscriptions s where s.id = v_parked.id;
+    exception when others then
+      update public.subscriptions s set status = 'EXPIRED' where s.id = v_parked.id;
+    end;
   end loop;
   if exists (
     select from public.webhook_events w

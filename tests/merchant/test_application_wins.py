@@ -346,6 +346,24 @@ def test_a_payment_that_the_application_has_in_another_order_needs_a_person(proj
             assert [row["reason"] for row in unfinished(project)] == ["refused_by_database"] * 2
 
 
+def test_a_project_that_forbids_to_delete_payments(project: Database) -> None:
+    application = Application(project.connection)
+    project.record(paid(), billing("issued", "bk-100", 0, CUSTOMER))
+    project.connection.execute(
+        """
+        create function keep() returns trigger language plpgsql as 'begin raise ''kept''; end';
+        create trigger keep before delete on payments for each row execute function keep();
+        create trigger keep before delete on subscriptions for each row execute function keep();
+        """
+    )
+    application.order(ORDER)
+    application.subscribe(CUSTOMER, "bk-100")
+    assert project.payment(ORDER)["payment_status"] == "DONE"
+    assert subscriptions(project) == [("bk-100", "ACTIVE", "PRO", USER, PRICE)]
+    assert application.statistics() == {"DONE": PRICE, "EXPIRED": 0}
+    assert unfinished(project) == []
+
+
 REFUSE = """
 create function refuse() returns trigger language plpgsql as
   'begin raise exception ''no'' using errcode = ''%s''; end';

@@ -192,22 +192,33 @@ class Telling:
         if is_made and not self._is_in("late"):
             return []
 
-        async def insert(*, stays_open: bool) -> None:
-            self.shop.insert(order, self.place, stays_open=stays_open)
+        async def insert(paid_by: Attempt | None = None, *, stays_open: bool = False) -> None:
+            self.shop.insert(order, paid_by, stays_open=stays_open)
 
         line = f"inserts {order.order_id} at {order.price} {order.currency}"
-        options: list[Option] = [(line, partial(insert, stays_open=False))] if self._is_in("inserts") or is_made else []
-        if self._is_in("open") and not is_made:
+        options: list[Option] = [(line, insert)] if self._is_in("inserts") or is_made else []
+        if self._is_in("open"):
             options.append((f"{line}, not yet committed", partial(insert, stays_open=True)))
+        if self._is_in("late"):
+            options += [
+                (f"{line}, paid by {attempt.payment_key}", partial(insert, attempt))
+                for attempt in self._approved_cards(order)
+            ]
         return options
+
+    def _approved_cards(self, order: Order) -> list[Attempt]:
+        """What the application can have approved: it compares the amounts before."""
+        return [
+            attempt
+            for attempt in self.toss.of_order(order.order_id)
+            if attempt.kind is Kind.CARD and attempt.approved_at is not None and attempt.total == order.price
+        ]
 
     def _updates(self, order: Order) -> list[Option]:
         if not order.is_inserted or order.written_for:
             return []
         options: list[Option] = []
-        for attempt in self.toss.of_order(order.order_id):
-            if attempt.kind is not Kind.CARD or attempt.approved_at is None or attempt.total != order.price:
-                continue  # it compares the amounts before it confirms
+        for attempt in self._approved_cards(order):
             if self._is_in("updates"):
                 options.append(self._marking(order, attempt, attempt.payment_key))
             if self._is_in("keeps"):
@@ -221,7 +232,7 @@ class Telling:
         return f"marks {order.order_id} paid by {attempt.payment_key} under {key}" + f", {off}" * bool(off), mark
 
     async def _commit(self) -> None:
-        self.shop.commit(self.place)
+        self.shop.commit()
 
     def _troubles(self) -> list[Option]:
         look_ups = self.look_ups
@@ -263,7 +274,7 @@ class Telling:
         """Toss answers, nothing lags or is held back, all webhooks come, the worker works: then rows must be right."""
         self.place += 1
         if self.shop.has_open_transaction:
-            self.shop.commit(self.place)
+            self.shop.commit()
         self.look_ups.is_away = self.look_ups.holds = False
         self.look_ups.changes_behind = 0
         self.look_ups.release()
