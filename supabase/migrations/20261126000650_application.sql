@@ -107,12 +107,15 @@ begin
 end;
 $$;
 
+-- (enable_seqscan: a plan that is made while a table is empty must suit it when it has grown.)
+
 -- Takes out the row that only webhooks have made of an order: the application has never said what it costs. It is found
 -- under its payment, too: where the application has that in another order than Toss says, a person has to look.
 create function supatoss.take_over_payment()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_made record;
@@ -166,6 +169,7 @@ create function supatoss.fold_inserted_payment()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_parked record;
@@ -199,6 +203,7 @@ create function supatoss.take_over_subscription()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_made record;
@@ -229,6 +234,7 @@ create function supatoss.fold_inserted_subscription()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_parked record;

@@ -162,8 +162,9 @@ begin
 end;
 $$;
 
--- Finds the row of each span that has none yet, and deletes rows that stood for a part of one: an event that came late
--- has shown that no subscription ended there. A row that the application has filled in since is left to it.
+-- Finds the row of each span that has none yet, and deletes rows of ours that stand for none any more: an event that came
+-- late has shown that no subscription ended there, or the application's own row says what is. A row that the application
+-- has filled in since is left to it.
 create function supatoss.match_spans(p_customer_key text, p_spans supatoss.billing_span[])
 returns supatoss.billing_span[]
 language plpgsql
@@ -173,7 +174,6 @@ declare
   v_span supatoss.billing_span;
   v_spans supatoss.billing_span[] := '{}';
   v_rows uuid[] := '{}';
-  v_keys text[] := '{}';
 begin
   foreach v_span in array p_spans loop
     if v_span.subscription is null then
@@ -184,11 +184,10 @@ begin
     end if;
     v_spans := v_spans || v_span;
     v_rows := v_rows || v_span.subscription;
-    v_keys := v_keys || v_span.billing_keys;
   end loop;
   delete from public.subscriptions s
   where s.customer_key = p_customer_key and supatoss.is_made_by_webhooks(s)
-    and s.billing_key = any (v_keys) and not coalesce(s.id = any (v_rows), false);
+    and not coalesce(s.id = any (v_rows), false);
   return v_spans;
 end;
 $$;

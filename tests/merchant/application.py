@@ -141,7 +141,9 @@ class Application:
 
     def link_renewal(self, subscription: Row, payment: Row) -> Row:
         """The renewal's own row, by the ids that the inserts gave back."""
-        return self.insert("subscription_payments", {"subscription_id": subscription["id"], "payment_id": payment["id"]})
+        return self.insert(
+            "subscription_payments", {"subscription_id": subscription["id"], "payment_id": payment["id"]}
+        )
 
     def advance(self, subscription: Row) -> Row:
         """The next month."""

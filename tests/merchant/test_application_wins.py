@@ -1,59 +1,29 @@
-"""The application's write wins (design rule 12): each flow of the guide, in each order of its steps and our webhooks."""
+"""The application's write wins (design rule 12): each flow of the guide, in each order of its steps and webhooks."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
-import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.database.support import Database, Row, at, payment_event
+from tests.database.support import Database, Row
 from tests.database.test_payment_fold import moment
 from tests.database.test_recording import billing
-from tests.merchant.application import APPROVED_AT, PRICE, USER, Application
-
-Step = Callable[[], Any]
-
-ORDER, KEY, CUSTOMER = "order-100", "tviva-100", "customer-100"
-
-
-def orders_of(*streams: Sequence[Step]) -> list[tuple[Step, ...]]:
-    """Every order of these steps in which those of one stream stay in theirs."""
-    owners = [number for number, stream in enumerate(streams) for _ in stream]
-    found = []
-    for order in sorted(set(itertools.permutations(owners))):
-        rest = [iter(stream) for stream in streams]
-        found.append(tuple(next(rest[number]) for number in order))
-    return found
-
-
-def paid(status: str = "DONE", second: int = 10, *, price: int = PRICE, **data: Any) -> Row:
-    data = {"order": ORDER, "key": KEY, "approvedAt": APPROVED_AT, **data}
-    return payment_event(status, second, totalAmount=price, **data)
-
-
-def profile(project: Database) -> tuple[int, int]:
-    (row,) = project.rows("select credits, paid_orders from profiles where id = %s", USER)
-    return row["credits"], row["paid_orders"]
-
-
-def unfinished(project: Database) -> list[Row]:
-    return project.rows(
-        "select event_type, status, reason, last_error from webhook_events"
-        " where status not in ('processed', 'ignored') and event_key not like 'unkeyed:%%'"
-    )
-
-
-def orders(project: Database) -> set[str]:
-    return {row["order_id"] for row in project.rows("select order_id from payments where created_at > now() - interval '1 h'")}
-
-
-@contextmanager
-def undone(project: Database) -> Iterator[None]:
-    with project.connection.transaction(force_rollback=True):
-        yield
+from tests.merchant.application import PRICE, USER, Application
+from tests.merchant.support import (
+    CUSTOMER,
+    KEY,
+    ORDER,
+    Step,
+    orders,
+    orders_of,
+    paid,
+    profile,
+    subscriptions,
+    undone,
+    unfinished,
+)
 
 
 @pytest.mark.parametrize("user_inserts", [False, True], ids=["service role", "signed-in user"])
@@ -61,7 +31,7 @@ def undone(project: Database) -> Iterator[None]:
 def test_an_order_and_its_approval(project: Database, user_inserts: bool, with_old_function: bool) -> None:
     application = Application(project.connection, user_inserts)
     before = profile(project)
-    steps = [
+    steps: list[Step] = [
         partial(application.order, ORDER),
         partial(application.check_price, ORDER),
         partial(application.approved, ORDER, KEY),
@@ -88,7 +58,7 @@ def test_a_window_that_was_closed_before_the_order_was_stored(project: Database,
     application = Application(project.connection)
     before = profile(project)
     closed = paid(end, 5, key="tviva-99", approvedAt=None)
-    steps = [
+    steps: list[Step] = [
         partial(application.order, ORDER),
         partial(application.check_price, ORDER),
         partial(application.approved, ORDER, KEY),
@@ -131,15 +101,6 @@ def test_a_renewal_is_booked_once_whenever_its_webhook_comes(project: Database) 
             assert profile(project) == (before[0] + PRICE // 100, before[1] + 1)
             assert unfinished(project) == []
             assert application.statistics() == {"DONE": PRICE}
-
-
-def subscriptions(project: Database, customer: str = CUSTOMER) -> list[tuple[Any, ...]]:
-    rows = project.rows(
-        "select billing_key, status, tier, user_id, amount from subscriptions where customer_key = %s"
-        " order by billing_key",
-        customer,
-    )
-    return [(row["billing_key"], row["status"], row["tier"], str(row["user_id"]), row["amount"]) for row in rows]
 
 
 def test_a_subscription_whose_key_is_told_of_first(project: Database) -> None:
@@ -236,167 +197,34 @@ def test_the_price_is_the_application_s(project: Database) -> None:
             assert profile(project) == before
 
 
-def test_the_inserted_row_comes_back_as_the_application_wrote_it(project: Database) -> None:
-    application = Application(project.connection)
-    project.record(paid(), billing("issued", "bk-100", 0, CUSTOMER))
-    own_id = "00000000-0000-4000-8000-00000000c0de"
-    row = application.order(ORDER, id=own_id)
-    assert (str(row["id"]), row["payment_status"], row["payment_key"]) == (own_id, "PENDING", f"placeholder-{ORDER}")
-    assert str(project.payment(ORDER)["id"]) == own_id
-    assert application.subscribe(CUSTOMER, "bk-100")["tier"] == "PRO"
+@st.composite
+def stories_of_a_customer(draw: st.DrawFn) -> tuple[list[str], list[Row]]:
+    """The keys of the application's subscriptions, and what becomes of them and of others."""
+    own = draw(st.lists(st.sampled_from(["bk-1", "bk-2", "bk-3"]), max_size=3, unique=True))
+    events = []
+    for key in draw(st.lists(st.sampled_from(["bk-1", "bk-2", "bk-3", "bk-4"]), min_size=1, unique=True)):
+        issued = draw(st.integers(0, 5))
+        events.append(billing("issued", key, issued, CUSTOMER))
+        if draw(st.booleans()):
+            events.append(billing("deleted", key, draw(st.integers(issued, 6))))
+    return own, events
 
 
-@pytest.mark.parametrize(
-    "and_then",
-    [
-        "on conflict (order_id) do nothing",
-        "on conflict (order_id) do update set amount = excluded.amount, user_id = excluded.user_id",
-        "on conflict do nothing",
-    ],
-)
-def test_an_upsert_inserts_and_gives_the_row_back(project: Database, and_then: str) -> None:
-    application = Application(project.connection)
-    project.record(paid())
-    row = {
-        "user_id": USER,
-        "payment_key": "mine",
-        "order_id": ORDER,
-        "order_name": "월 이용권",
-        "amount": PRICE,
-        "payment_status": "PENDING",
-    }
-    application.insert("payments", row, and_then=and_then)
-    payment = project.payment(ORDER)
-    assert (payment["payment_key"], payment["payment_status"], str(payment["user_id"])) == (KEY, "DONE", USER)
-
-
-def test_a_row_of_the_application_s_own_is_no_webhook_s(project: Database) -> None:
-    application = Application(project.connection)
-    application.order(ORDER)
-    project.record(paid())
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        application.order(ORDER)
-    assert project.payment(ORDER)["payment_status"] == "DONE"
-
-
-def test_rows_of_one_insert(project: Database) -> None:
-    application = Application(project.connection)
-    names = [f"order-{number}" for number in range(5)]
-    project.record(*(paid(order=name, key=f"tviva-{name}") for name in names[::2]))
-    with application.request() as cursor:
-        cursor.execute(
-            "insert into payments (user_id, payment_key, order_id, order_name, amount, payment_status)"
-            " select %s, 'mine-' || name, name, name, %s, 'PENDING' from unnest(%s::text[]) as n (name) returning *",
-            [USER, PRICE, names],
-        )
-        assert len(cursor.fetchall()) == 5
-    statuses = [project.payment(name)["payment_status"] for name in names]
-    assert statuses == ["DONE", "PENDING", "DONE", "PENDING", "DONE"]
-
-
-def test_an_import_of_many_rows_needs_no_more_locks_than_there_are(project: Database) -> None:
-    project.connection.execute(
-        "insert into payments (payment_key, order_id, order_name, amount, payment_status)"
-        " select 'key-' || n, 'order-' || n, 'n', 1, 'PENDING' from generate_series(1, 3000) as n"
-    )
-    (locks,) = project.rows("select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()")
-    assert locks["count"] <= 2000
-
-
-def test_what_triggers_hung_on_the_webhook_s_row_hangs_on_the_application_s(project: Database) -> None:
-    application = Application(project.connection)
-    project.connection.execute(
-        """
-        create table deliveries (payment_id uuid not null references payments (id), note text);
-        create table receipts (payment_id uuid not null unique references payments (id) on delete cascade);
-        create table members (subscription_id uuid not null references subscriptions (id) on delete cascade);
-        grant all on deliveries, receipts, members to service_role;
-        create function make_receipt() returns trigger language plpgsql as
-          'begin insert into receipts values (new.id); return new; end';
-        create trigger payments_receipt after insert on payments for each row execute function make_receipt();
-        """
-    )
-    project.record(paid(), billing("issued", "bk-100", 0, CUSTOMER))
-    project.connection.execute(
-        "insert into deliveries select id, 'shipped' from payments where order_id = %s", [ORDER]
-    )
-    project.connection.execute("insert into members select id from subscriptions where customer_key = %s", [CUSTOMER])
-    payment = application.order(ORDER)
-    subscription = application.subscribe(CUSTOMER, "bk-100")
-    assert project.rows("select * from deliveries") == [{"payment_id": payment["id"], "note": "shipped"}]
-    assert project.rows("select * from receipts") == [{"payment_id": payment["id"]}]
-    assert project.rows("select * from members") == [{"subscription_id": subscription["id"]}]
-    assert orders(project) == {ORDER}
-    assert subscriptions(project) == [("bk-100", "ACTIVE", "PRO", USER, PRICE)]
-
-
-def test_a_payment_that_the_application_has_in_another_order_needs_a_person(project: Database) -> None:
-    application = Application(project.connection)
-    application.subscribe(CUSTOMER, "bk-100", next_billing_date=moment(0))
-    (subscription,) = application.due(CUSTOMER)
-    refund = paid("CANCELED", 40, balanceAmount=0)
-    for place in range(3):
-        steps = [partial(project.record, paid()), partial(project.record, refund)]
-        steps.insert(place, partial(application.book_renewal, subscription, "order-of-the-shop", KEY))
-        with undone(project):
-            for step in steps:
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), story=stories_of_a_customer())
+def test_subscriptions_are_the_same_in_any_order(
+    adopted: Database, data: st.DataObject, story: tuple[list[str], list[Row]]
+) -> None:
+    application = Application(adopted.connection)
+    own, events = story
+    steps: list[Step] = [partial(application.subscribe, CUSTOMER, key, f"TIER {key}") for key in own]
+    steps += [partial(adopted.record, event) for event in events]
+    results = []
+    for order in (steps, steps[::-1], data.draw(st.permutations(steps))):
+        with undone(adopted):
+            for step in order:
                 step()
-            assert orders(project) == {"order-of-the-shop"}
-            assert project.payment("order-of-the-shop")["payment_status"] == "DONE"
-            assert [row["reason"] for row in unfinished(project)] == ["refused_by_database"] * 2
-
-
-def test_a_project_that_forbids_to_delete_payments(project: Database) -> None:
-    application = Application(project.connection)
-    project.record(paid(), billing("issued", "bk-100", 0, CUSTOMER))
-    project.connection.execute(
-        """
-        create function keep() returns trigger language plpgsql as 'begin raise ''kept''; end';
-        create trigger keep before delete on payments for each row execute function keep();
-        create trigger keep before delete on subscriptions for each row execute function keep();
-        """
-    )
-    application.order(ORDER)
-    application.subscribe(CUSTOMER, "bk-100")
-    assert project.payment(ORDER)["payment_status"] == "DONE"
-    assert subscriptions(project) == [("bk-100", "ACTIVE", "PRO", USER, PRICE)]
-    assert application.statistics() == {"DONE": PRICE, "EXPIRED": 0}
-    assert unfinished(project) == []
-
-
-REFUSE = """
-create function refuse() returns trigger language plpgsql as
-  'begin raise exception ''no'' using errcode = ''%s''; end';
-create trigger refuse before update on payments for each row execute function refuse();
-create trigger refuse before update on subscriptions for each row execute function refuse();
-"""
-
-
-def test_an_error_in_the_fold_is_an_event_s_and_never_the_application_s(project: Database) -> None:
-    application = Application(project.connection)
-    project.record(paid(), billing("issued", "bk-100", 0, CUSTOMER))
-    project.connection.execute(REFUSE % "P0001")
-    application.order(ORDER)
-    application.subscribe(CUSTOMER, "bk-100")
-    assert project.payment(ORDER)["payment_status"] == "PENDING"
-    assert subscriptions(project) == [("bk-100", "ACTIVE", "PRO", USER, PRICE)]
-    problems = unfinished(project)
-    assert {(row["status"], row["reason"]) for row in problems} == {("failed", "refused_by_database")}
-    assert len(problems) == 2
-    assert all("no" in row["last_error"] and "P0001" in row["last_error"] for row in problems)
-    project.connection.execute("drop trigger refuse on payments")
-    project.record(paid())
-    assert project.payment(ORDER)["payment_status"] == "DONE"
-
-
-def test_a_fold_that_met_a_deadlock_is_the_worker_s(project: Database) -> None:
-    project.record(paid())
-    project.connection.execute(REFUSE % "40P01")
-    Application(project.connection).order(ORDER)
-    assert [(row["status"], row["reason"]) for row in unfinished(project)] == [("pending", None)]
-    (claimed,) = project.call("select claim_webhook_events_v1(8, 90)")
-    assert (claimed["payment_key"], claimed["order_id"]) == (KEY, ORDER)
-
-
-def test_the_time_of_the_webhook_is_read_in_korea() -> None:
-    assert at(10, offset=True) == APPROVED_AT
+            results.append((subscriptions(adopted), adopted.verdicts()))
+    assert results[1] == results[0]
+    assert results[2] == results[0]
+    assert {tier for _, _, tier, *_ in results[0][0]} >= {f"TIER {key}" for key in own}

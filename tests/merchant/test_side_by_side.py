@@ -1,7 +1,7 @@
 """The old webhook function and supatoss beside each other during the switch: both URLs are registered.
 
-The old function writes less than Toss says: a partial cancel becomes CANCELED, a late DONE revives a cancelled row. Toss's
-truth is back with the next delivery of the order, a duplicate too, or with the next reconciliation.
+The old function writes less than Toss says: a partial cancel becomes CANCELED, a late DONE revives a cancelled row.
+Toss's truth is back with the next delivery of the order, a duplicate too, or with the next reconciliation.
 """
 
 import asyncio
@@ -14,14 +14,12 @@ from typing import Any, cast
 import pytest
 
 from supatoss.reconcile.payments import PaymentReconciler
-from supatoss.reconcile.records import TossRecords
 from supatoss.store.findings import Finding, FindingKind, FindingOutcome
 from supatoss.toss.models import Payment, PaymentAnswer
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, at, cancel, payment_event
 from tests.merchant.application import APPROVED_AT, PRICE, Application
-
-ORDER, KEY = "order-100", "tviva-100"
+from tests.merchant.support import KEY, ORDER, Step
 
 
 def told(status: str, second: int, *cancels: Row) -> Row:
@@ -59,7 +57,7 @@ class Records:
 
 def reconcile(project: Database, body: Row) -> None:
     finding = Finding(KEY, FindingKind.STATUS, dt.date(2026, 3, 14), KEY, ORDER, None)
-    reconciler = PaymentReconciler(DatabaseStore(project), cast("TossRecords", Records(body)))
+    reconciler = PaymentReconciler(DatabaseStore(project), cast("Any", Records(body)))
     (result,) = asyncio.run(reconciler.repair([finding]))
     assert result.outcome is FindingOutcome.REPAIRED
 
@@ -92,9 +90,7 @@ MENDED: dict[str, tuple[list[Row], Callable[[Database, list[Row]], object]]] = {
 
 @pytest.mark.parametrize("mended", MENDED)
 @pytest.mark.parametrize(("bodies", "wrong"), [([DONE, PARTIAL], "CANCELED"), ([DONE, REFUND], "DONE")])
-def test_what_the_old_function_writes_is_mended(
-    project: Database, bodies: list[Row], wrong: str, mended: str
-) -> None:
+def test_what_the_old_function_writes_is_mended(project: Database, bodies: list[Row], wrong: str, mended: str) -> None:
     more, mend = MENDED[mended]
     if more and wrong == "DONE":
         more, mend = [told("CANCELED", 40, cancel("t1", PRICE, 20))], lambda project, _: project.record(*more)
@@ -120,9 +116,10 @@ def test_every_order_of_both_ends_with_toss_s_truth(project: Database) -> None:
     """The last delivery is ours, whichever it is: a duplicate."""
     application = Application(project.connection)
     expected = without_old_function(project, DONE, PARTIAL)
-    steps = [partial(project.record, body) for body in (DONE, PARTIAL)]
+    steps: list[Step] = [partial(project.record, body) for body in (DONE, PARTIAL)]
     steps += [partial(application.old_webhook_function, body) for body in (DONE, PARTIAL)]
-    for order in itertools.permutations([partial(buy, application), *steps]):
+    steps.append(partial(buy, application))
+    for order in itertools.permutations(steps):
         with project.connection.transaction(force_rollback=True):
             for step in order:
                 step()
@@ -143,12 +140,14 @@ def test_a_billing_key_that_both_see_deleted(project: Database) -> None:
     deleted = {"eventType": "BILLING_DELETED", "createdAt": at(20), "data": {"billingKey": "bk-100", "reason": None}}
     for order in itertools.permutations([partial(project.record, deleted)] * 2):
         for place in range(3):
-            steps: list[Callable[[], object]] = list(order)
+            steps: list[Step] = list(order)
             steps.insert(place, partial(application.old_webhook_function, deleted))
             with project.connection.transaction(force_rollback=True):
                 application.subscribe("customer-100", "bk-100")
                 application.subscribe("customer-101", "bk-101")
                 for step in steps:
                     step()
-                rows = project.rows("select billing_key, status from subscriptions where customer_key like 'customer-%%'")
+                rows = project.rows(
+                    "select billing_key, status from subscriptions where customer_key like 'customer-%%'"
+                )
                 assert {row["billing_key"]: row["status"] for row in rows} == {"bk-100": "CANCELED", "bk-101": "ACTIVE"}

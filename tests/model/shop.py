@@ -1,13 +1,14 @@
 """The merchant's application: the rows it inserts and updates, as the service role, in its own words."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 
-from tests.model.truth import Attempt
+from tests.model.truth import Attempt, Kind
 
 
 @dataclass(slots=True)
@@ -23,12 +24,21 @@ class Order:
     key: str = ""
     """What it has put into payment_key."""
     wrote_at: int = 0
-    """Place of its last update among the steps of the story. An insert learns at once what webhooks have told before."""
+    """Place of its last update among the steps of the story. An insert learns at once what was told before."""
 
     @property
     def placeholder(self) -> str:
         """Its own value for payment_key until the real one is known."""
         return f"placeholder-{self.order_id}"
+
+
+def approved_cards(order: Order, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """What the application can have approved: it compares the amounts before."""
+    return [
+        attempt
+        for attempt in attempts
+        if attempt.kind is Kind.CARD and attempt.approved_at is not None and attempt.total == order.price
+    ]
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from tests.model.bench import Bench
 from tests.model.expect import Expected
 from tests.model.player import LookUps, Player
 from tests.model.receiver import Receiver
-from tests.model.shop import Order, Shop
+from tests.model.shop import Order, Shop, approved_cards
 from tests.model.stories import MOVES, Plan, Story
 from tests.model.truth import Attempt, Clock, Kind, Toss, Webhook
 
@@ -199,26 +199,15 @@ class Telling:
         options: list[Option] = [(line, insert)] if self._is_in("inserts") or is_made else []
         if self._is_in("open"):
             options.append((f"{line}, not yet committed", partial(insert, stays_open=True)))
-        if self._is_in("late"):
-            options += [
-                (f"{line}, paid by {attempt.payment_key}", partial(insert, attempt))
-                for attempt in self._approved_cards(order)
-            ]
+        paid = approved_cards(order, self.toss.of_order(order.order_id)) if self._is_in("late") else []
+        options += [(f"{line}, paid by {attempt.payment_key}", partial(insert, attempt)) for attempt in paid]
         return options
-
-    def _approved_cards(self, order: Order) -> list[Attempt]:
-        """What the application can have approved: it compares the amounts before."""
-        return [
-            attempt
-            for attempt in self.toss.of_order(order.order_id)
-            if attempt.kind is Kind.CARD and attempt.approved_at is not None and attempt.total == order.price
-        ]
 
     def _updates(self, order: Order) -> list[Option]:
         if not order.is_inserted or order.written_for:
             return []
         options: list[Option] = []
-        for attempt in self._approved_cards(order):
+        for attempt in approved_cards(order, self.toss.of_order(order.order_id)):
             if self._is_in("updates"):
                 options.append(self._marking(order, attempt, attempt.payment_key))
             if self._is_in("keeps"):
