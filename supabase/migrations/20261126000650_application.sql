@@ -4,7 +4,8 @@
 -- application takes for an error.)
 --
 -- The application's transaction keeps the order's lock until it ends: a webhook of the order waits for it, as it waits
--- for a webhook that is being recorded. It runs as whoever inserts, a signed-in user too, hence security definer.
+-- for a webhook that is being recorded. It runs as whoever inserts, a signed-in user too, hence security definer. Plans
+-- are made once a connection, and must suit large tables (see recording.sql).
 
 -- Waits for whoever records something about these subjects. One transaction locks no more than this many: the server's
 -- table of locks has some thousands of places, and an import may have a million rows.
@@ -107,14 +108,13 @@ begin
 end;
 $$;
 
--- (enable_seqscan: a plan that is made while a table is empty must suit it when it has grown.)
-
 -- Takes out the row that only webhooks have made of an order: the application has never said what it costs. It is found
 -- under its payment, too: where the application has that in another order than Toss says, a person has to look.
 create function supatoss.take_over_payment()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
@@ -169,6 +169,7 @@ create function supatoss.fold_inserted_payment()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
@@ -203,6 +204,7 @@ create function supatoss.take_over_subscription()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
@@ -234,6 +236,7 @@ create function supatoss.fold_inserted_subscription()
 returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, public, extensions, pg_temp
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare

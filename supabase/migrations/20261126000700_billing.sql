@@ -5,7 +5,7 @@
 -- the subscription goes on (deleting the old key then ends nothing, rule 7 of the design). A key that is issued after
 -- the one before it was deleted begins a new subscription. Such a stretch is a span: one row of subscriptions each.
 -- A key that the application has put into a row is that row's. Any other one, issued while several subscriptions of the
--- customer live, may be a new card of either of them: its event fails as ambiguous_subscription until a row has the key.
+-- customer live, may be a new card of any of them: its event fails as ambiguous_subscription until a row has the key.
 
 -- The billing events that count, and those of which the application has not said yet what they mean.
 create view supatoss.billing_events with (security_invoker = true) as
@@ -162,9 +162,9 @@ begin
 end;
 $$;
 
--- Finds the row of each span that has none yet, and deletes rows of ours that stand for none any more: an event that came
--- late has shown that no subscription ended there, or the application's own row says what is. A row that the application
--- has filled in since is left to it.
+-- Finds the row of each span that has none yet, and deletes rows of ours that stand for none any more: an event that
+-- came late has shown that no subscription ended there, or the application's own row says what is. A row that the
+-- application has filled in since is left to it.
 create function supatoss.match_spans(p_customer_key text, p_spans supatoss.billing_span[])
 returns supatoss.billing_span[]
 language plpgsql
