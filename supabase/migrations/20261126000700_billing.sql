@@ -10,7 +10,7 @@
 -- The billing events that count, and those of which the application has not said yet what they mean.
 create view supatoss.billing_events with (security_invoker = true) as
 select w.id, w.change ->> 'billing_key' as billing_key, w.change ->> 'customer_key' as customer_key,
-       w.change ->> 'action' as action, w.occurred_at, w.status
+       w.change ->> 'action' as action, w.occurred_at
 from public.webhook_events w
 where w.change ->> 'kind' = 'billing'
   and (w.status = 'processed' or (w.status = 'failed' and w.reason = 'ambiguous_subscription'));
@@ -250,10 +250,10 @@ begin
       last_error = case when v.is_ambiguous then
         'the customer has several live subscriptions, and none of them has this billing key' end
   from (
-    select e.id, e.billing_key = any (p_ambiguous) as is_ambiguous, e.status
+    select e.id, e.billing_key = any (p_ambiguous) as is_ambiguous
     from supatoss.billing_events e where e.customer_key = p_customer_key and e.action = 'issued'
   ) v
-  where w.id = v.id and v.is_ambiguous = (v.status = 'processed');
+  where w.id = v.id and v.is_ambiguous <> coalesce(w.reason = 'ambiguous_subscription', false);
 end;
 $$;
 
