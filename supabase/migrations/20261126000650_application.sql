@@ -89,7 +89,7 @@ $$;
 create function supatoss.defer_fold(p_order_id text, p_customer_key text, p_state text, p_error text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_is_passing boolean := p_state like any (array['08%', '40%', '53%', '55P03', '57%']) and p_customer_key is null;

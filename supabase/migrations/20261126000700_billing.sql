@@ -239,7 +239,7 @@ $$;
 create function supatoss.judge_issued_keys(p_customer_key text, p_ambiguous text[])
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
   update public.webhook_events w
