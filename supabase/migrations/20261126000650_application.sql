@@ -7,8 +7,8 @@
 -- for a webhook that is being recorded. It runs as whoever inserts, a signed-in user too, hence security definer. Plans
 -- are made once a connection, and must suit large tables (see recording.sql).
 
--- Waits for whoever records something about these subjects. One transaction locks no more than this many: the server's
--- table of locks has some thousands of places, and an import may have a million rows.
+-- Waits for whoever records something about these subjects. A transaction does so for its first 250 rows only: all
+-- sessions share a table of some thousand locks, and an import may have a million rows.
 create function supatoss.lock_inserted(p_subjects text[])
 returns void
 language plpgsql
@@ -17,7 +17,7 @@ as $$
 declare
   v_locked integer := coalesce(nullif(current_setting('supatoss.inserted', true), ''), '0')::integer + 1;
 begin
-  if v_locked > 1000 then
+  if v_locked > 250 then
     return;
   end if;
   perform set_config('supatoss.inserted', v_locked::text, true);

@@ -53,6 +53,20 @@ def test_an_order_and_its_approval(project: Database, user_inserts: bool, with_o
             assert [row["order_id"] for row in application.own_rows("payments") if row["order_id"] == ORDER] == [ORDER]
 
 
+def test_users_see_their_own_rows_and_no_others(project: Database) -> None:
+    application = Application(project.connection)
+    project.record(
+        paid(order="order-of-nobody", key="tviva-101"), paid(), billing("issued", "bk-101", 0, "customer-101")
+    )
+    application.order(ORDER)
+    application.subscribe(CUSTOMER, "bk-100")
+    assert "order-of-nobody" not in {row["order_id"] for row in application.own_rows("payments")}
+    assert (ORDER, "DONE") in {(row["order_id"], row["payment_status"]) for row in application.own_rows("payments")}
+    tiers = {row["tier"] for row in application.own_rows("subscriptions", "status, tier, next_billing_date")}
+    assert "PRO" in tiers
+    assert "UNASSIGNED" not in tiers
+
+
 @pytest.mark.parametrize("end", ["EXPIRED", "ABORTED"])
 def test_a_window_that_was_closed_before_the_order_was_stored(project: Database, end: str) -> None:
     application = Application(project.connection)
