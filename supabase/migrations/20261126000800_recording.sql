@@ -1,14 +1,24 @@
 -- Recording: inbox and projections change in one transaction, in one round trip.
 
 -- Two transactions that touch one order, payment, customer or event run one after the other: each then sees what the
--- other recorded. Whoever waits for a lock holds none: the application's transactions take the same locks, order by
--- order as they insert, and must not end up waiting for us while we wait for them.
+-- other recorded. Whoever waits here holds nothing: the application's transactions take the same locks, order by order
+-- as they insert, and must not end up waiting for us while we wait for them. That goes for the rows of a customer too:
+-- who changes a plan ends one subscription and inserts the next.
 create function supatoss.lock_subjects(p_events jsonb[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
+  v_customers text[] := array(
+    select e.event -> 'change' ->> 'customer_key' from unnest(p_events) as e (event)
+    where e.event -> 'change' ->> 'customer_key' is not null
+    union
+    -- An event of a deleted billing key does not say whose key it was.
+    select c.customer_key
+    from unnest(p_events) as e (event)
+    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
+    where e.event -> 'change' ->> 'billing_key' is not null);
   v_locks bigint[] := array(
     select hashtextextended(s.subject, 20261123)
     from unnest(p_events) as e (event)
@@ -16,25 +26,29 @@ declare
       ('event:' || (e.event ->> 'event_key')),
       ('order:' || (e.event ->> 'order_id')),
       ('payment:' || (e.event ->> 'payment_key')),
-      ('customer:' || (e.event -> 'change' ->> 'customer_key')),
       ('billing:' || (e.event -> 'change' ->> 'billing_key')),
       ('settlement:' || (e.event -> 'change' ->> 'settlement_key'))
     ) as s (subject)
     where s.subject is not null
     union
-    -- An event of a deleted billing key does not say whose key it was.
-    select hashtextextended('customer:' || c.customer_key, 20261123)
-    from unnest(p_events) as e (event)
-    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
-    where e.event -> 'change' ->> 'billing_key' is not null
+    select hashtextextended('customer:' || c.customer_key, 20261123) from unnest(v_customers) as c (customer_key)
     order by 1);
   v_busy bigint;
+  v_has_busy_rows boolean := false;
 begin
   loop
     begin
-      perform pg_advisory_xact_lock(v_busy);
+      if v_has_busy_rows then
+        perform 1 from public.subscriptions s where s.customer_key = any (v_customers) order by s.id for update;
+      else
+        perform pg_advisory_xact_lock(v_busy);
+      end if;
       select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
-      exit when v_busy is null;
+      v_has_busy_rows := v_busy is null and v_customers <> '{}' and (
+        select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
+        select count(*) from (
+          select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      exit when v_busy is null and not v_has_busy_rows;
       raise exception 'busy' using errcode = 'BUSY0';
     exception when sqlstate 'BUSY0' then
       null;  -- All of them are free again.

@@ -123,3 +123,21 @@ def test_a_price_that_is_not_committed_yet_is_the_application_s(
     assert [outcome["reason"] for outcome in recording.finish()] == ["amount_mismatch"]
     payment = committed.payment(ORDER)
     assert (payment["amount"], payment["payment_status"]) == (PRICE, "IN_PROGRESS")
+
+
+def test_a_change_of_plan_and_a_webhook_of_the_customer_do_not_deadlock(
+    committed: Database, second: Database, observer: psycopg.Connection[Any]
+) -> None:
+    """One transaction ends the old subscription and inserts the new one, whose billing key is told of between."""
+    application = Application(committed.connection)
+    application.subscribe(CUSTOMER, "bk-100")
+    with committed.connection.transaction():
+        application.single("update subscriptions set status = 'CANCELED' where billing_key = 'bk-100' returning *")
+        recording = Step(second, billing("issued", "bk-101", 10, CUSTOMER), paid())
+        assert recording.is_waiting(observer)
+        application.subscribe(CUSTOMER, "bk-101", "TEAM")
+    assert {outcome["status"] for outcome in recording.finish()} == {"processed"}
+    assert [row[:3] for row in subscriptions(committed)] == [
+        ("bk-100", "CANCELED", "PRO"),
+        ("bk-101", "ACTIVE", "TEAM"),
+    ]
