@@ -11,7 +11,7 @@ from tests.database.support import Database, Row
 from tests.database.test_payment_fold import moment
 from tests.database.test_recording import billing
 from tests.merchant.application import PRICE, USER, Application
-from tests.merchant.support import (
+from tests.merchant.steps import (
     CUSTOMER,
     KEY,
     ORDER,

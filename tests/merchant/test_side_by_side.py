@@ -19,7 +19,7 @@ from supatoss.toss.models import Payment, PaymentAnswer
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, at, cancel, payment_event
 from tests.merchant.application import APPROVED_AT, PRICE, Application
-from tests.merchant.support import KEY, ORDER, Step
+from tests.merchant.steps import KEY, ORDER, Step
 
 
 def told(status: str, second: int, *cancels: Row) -> Row:

@@ -9,7 +9,7 @@ from tests.database.support import Database
 from tests.database.test_payment_fold import moment
 from tests.database.test_recording import billing
 from tests.merchant.application import PRICE, USER, Application
-from tests.merchant.support import CUSTOMER, KEY, ORDER, Step, orders, paid, subscriptions, undone, unfinished
+from tests.merchant.steps import CUSTOMER, KEY, ORDER, Step, orders, paid, subscriptions, undone, unfinished
 
 
 def test_the_inserted_row_comes_back_as_the_application_wrote_it(project: Database) -> None:

@@ -10,7 +10,7 @@ from tests.database.support import Database
 from tests.database.test_races import Step
 from tests.database.test_recording import billing
 from tests.merchant.application import PRICE, USER, Application
-from tests.merchant.support import CUSTOMER, KEY, ORDER, orders, paid, profile, subscriptions, unfinished
+from tests.merchant.steps import CUSTOMER, KEY, ORDER, orders, paid, profile, subscriptions, unfinished
 
 
 class Writing(Step):
