@@ -3,56 +3,6 @@ create schema if not exists supatoss;
 revoke all on schema supatoss from public, anon, authenticated;
 grant usage on schema supatoss to service_role;
 
--- Brings the columns of a table that a project already has to the types of a fresh one:
--- timestamps without a zone were written in UTC, amounts were integers.
-create function supatoss.adopt_column_types(p_table regclass, p_amounts text[])
-returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_column record;
-begin
-  for v_column in
-    select a.attname as name, t.typname as type
-    from pg_catalog.pg_attribute a
-    join pg_catalog.pg_type t on t.oid = a.atttypid
-    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
-  loop
-    if v_column.type = 'timestamp' then
-      execute format('alter table %s alter column %I type timestamptz using %I at time zone ''UTC''',
-                     p_table, v_column.name, v_column.name);
-      if v_column.name in ('created_at', 'updated_at') then
-        execute format('alter table %s alter column %I set default now()', p_table, v_column.name);
-      end if;
-    elsif v_column.name = any (p_amounts) and v_column.type <> 'numeric' then
-      execute format('alter table %s alter column %I type numeric', p_table, v_column.name);
-    end if;
-  end loop;
-end;
-$$;
-
--- Replaces every check constraint that is about this one column alone.
-create function supatoss.replace_check(p_table regclass, p_column text, p_name text, p_check text)
-returns void
-language plpgsql
-set search_path = ''
-as $$
-declare
-  v_name text;
-begin
-  for v_name in
-    select c.conname
-    from pg_catalog.pg_constraint c
-    join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attname = p_column
-    where c.conrelid = p_table and c.contype = 'c' and c.conkey = array[a.attnum]
-  loop
-    execute format('alter table %s drop constraint %I', p_table, v_name);
-  end loop;
-  execute format('alter table %s add constraint %I check (%s)', p_table, p_name, p_check);
-end;
-$$;
-
 -- Makes new ids begin with the time, like UUIDs of version 7 (RFC 9562, section 5.7), so that they come one after the
 -- other in the primary key. A random id touches another page of the index each time, and PostgreSQL writes each page
 -- whole into its log when it is touched first after a checkpoint. Built-in functions only: whoever may insert a row
@@ -121,8 +71,9 @@ declare
 begin
   for v_function, v_is_for_migrations in
     select p.oid::regprocedure,
-           p.proname in ('adopt_column_types', 'replace_check', 'order_ids_by_time', 'drop_policies',
-                          'close_functions')
+           p.proname in ('lock_adopted', 'take_views', 'return_views', 'adopt_columns', 'now_pattern', 'widen_check',
+                         'validate_checks', 'is_unique', 'has_index', 'add_clock', 'restrict_new',
+                         'order_ids_by_time', 'drop_policies', 'close_functions', 'find_zones', 'keep_old_times')
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'supatoss'
        or (n.nspname = 'public'

@@ -1,4 +1,6 @@
--- One row per order. A project that already has the table keeps its rows; the columns are brought to these types.
+-- One row per order. A project that has the table keeps it as it is: rows, types that work, grants and policies.
+select supatoss.lock_adopted('public.payments', 'access exclusive');
+
 create table if not exists public.payments (
   id uuid primary key default gen_random_uuid(),
   user_id uuid,
@@ -6,36 +8,53 @@ create table if not exists public.payments (
   payment_key varchar(200) not null,
   order_id varchar(100) not null,
   order_name varchar(100) not null,
-  amount numeric not null,
+  amount numeric not null constraint payments_amount_check check (amount >= 0),
   currency text default 'KRW',
   payment_method varchar(50),
   payment_status varchar(20) not null,
   requested_at timestamptz,
   approved_at timestamptz,
   canceled_at timestamptz,
-  failure_code varchar(50),
+  failure_code text,
   failure_message text,
   receipt_url text,
   metadata jsonb,
   created_at timestamptz default now(),
-  updated_at timestamptz default now()
+  updated_at timestamptz default now(),
+  -- Toss's eight statuses, and the two that applications of this schema write themselves (PENDING, FAILED).
+  constraint payments_payment_status_check check (
+    payment_status in ('PENDING', 'READY', 'IN_PROGRESS', 'WAITING_FOR_DEPOSIT', 'DONE', 'CANCELED',
+                       'PARTIAL_CANCELED', 'ABORTED', 'EXPIRED', 'FAILED'))
 );
 
-select supatoss.adopt_column_types('public.payments', array['amount']);
+-- To text, and to a longer varchar, no row is rewritten. Toss's codes have no documented maximum.
+select supatoss.adopt_columns('public.payments',
+  '{"payment_key": 200, "order_id": 100, "order_name": 100, "payment_method": 50, "payment_status": 20,
+    "currency": null, "failure_code": null, "failure_message": null, "receipt_url": null}');
 select supatoss.order_ids_by_time('public.payments');
-select supatoss.replace_check('public.payments', 'amount', 'payments_amount_check', 'amount >= 0');
--- Toss's eight statuses, and the two that applications of this schema write themselves (PENDING, FAILED).
-select supatoss.replace_check('public.payments', 'payment_status', 'payments_payment_status_check',
+select supatoss.widen_check('public.payments', 'payment_status',
   $$payment_status in ('PENDING', 'READY', 'IN_PROGRESS', 'WAITING_FOR_DEPOSIT', 'DONE', 'CANCELED',
                        'PARTIAL_CANCELED', 'ABORTED', 'EXPIRED', 'FAILED')$$);
 
--- Toss's codes have no documented maximum. To text, and to a longer varchar, no row is rewritten.
--- squawk-ignore changing-column-type
-alter table public.payments alter column failure_code type text;
--- A code of currency is what Toss writes, however long: an event is not refused for it.
--- squawk-ignore changing-column-type
-alter table public.payments alter column currency type text;
+-- What a project may not have.
+alter table public.payments
+  add column if not exists user_id uuid,
+  add column if not exists product_id uuid,
+  add column if not exists order_name varchar(100),
+  -- squawk-ignore adding-field-with-default
+  add column if not exists currency text default 'KRW',
+  add column if not exists payment_method varchar(50),
+  add column if not exists requested_at timestamptz,
+  add column if not exists approved_at timestamptz,
+  add column if not exists canceled_at timestamptz,
+  add column if not exists failure_code text,
+  add column if not exists failure_message text,
+  add column if not exists receipt_url text,
+  add column if not exists metadata jsonb;
+select supatoss.add_clock('public.payments', 'created_at');
+select supatoss.add_clock('public.payments', 'updated_at');
 
+-- What is ours.
 alter table public.payments
   add column if not exists balance_amount numeric,
   add column if not exists cancels jsonb,
@@ -43,39 +62,14 @@ alter table public.payments
   add column if not exists merchant_id text,
   add column if not exists settled_at timestamptz,
   add column if not exists occurred_at timestamptz,
-  add column if not exists application_state jsonb,
-  add column if not exists projected_state text,
-  add column if not exists projected_price text;
+  add column application_state jsonb,
+  add column projected_state text,
+  add column projected_price text;
+select supatoss.keep_old_times('public.payments');
 
--- Users read their own payments; all else is the service's.
-alter table public.payments enable row level security;
-revoke all on table public.payments from public, anon, authenticated;
+-- A fresh project starts strict: users read their own payments; all else is the service's.
+select supatoss.restrict_new('public.payments', '{}');
 grant select, insert, update, delete on table public.payments to service_role;
-grant select on table public.payments to authenticated;
-drop policy if exists supatoss_users_read_own_payments on public.payments;
-create policy supatoss_users_read_own_payments on public.payments
-  for select to authenticated using (user_id = (select auth.uid()));
-
-create unique index if not exists payments_payment_key_key on public.payments (payment_key);
-create unique index if not exists payments_order_id_key on public.payments (order_id);
-create index if not exists payments_user_id_created_at_idx on public.payments (user_id, created_at desc);
--- The worker looks for overdue deposits, and for the payment of a cancel. A GIN index has an entry for NULL too, so
--- without its condition nearly every payment would pay for an index of cancels.
-create index if not exists payments_waiting_idx
-  on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
-create index if not exists payments_cancels_idx
-  on public.payments using gin (cancels jsonb_path_ops) where cancels is not null;
--- Reconciliation: which payments moved money in some days. BRIN costs a write nothing, and rows lie in the order of
--- their days.
-create index if not exists payments_money_at_idx on public.payments using brin ((coalesce(approved_at, created_at)));
-create index if not exists payments_canceled_at_idx on public.payments (canceled_at) where canceled_at is not null;
-create index if not exists payments_partial_cancels_idx
-  on public.payments (payment_key) where payment_status = 'PARTIAL_CANCELED';
--- Alerts. The first is empty as long as all is well; of cancelled payments, a few per cent, the last day is looked
--- through.
-create index if not exists payments_unapproved_idx on public.payments (order_id)
-  where payment_status = 'DONE' and approved_at is null;
-create index if not exists payments_cancelled_idx on public.payments (updated_at) where cancels is not null;
 
 comment on table public.payments is
   'One row per order: what the application asked for and what Toss reported about it.';

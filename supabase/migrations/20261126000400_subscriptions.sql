@@ -1,13 +1,13 @@
 -- What customers subscribe to; billing.sql says what a billing key goes through. A table of ours has one live row per
 -- customer_key; one that a project has already may have several, such as two tiers.
-select set_config('supatoss.has_subscriptions', (to_regclass('public.subscriptions') is not null)::text, false);
+select supatoss.lock_adopted('public.subscriptions', 'access exclusive');
 
 create table if not exists public.subscriptions (
   id uuid primary key default gen_random_uuid(),
   user_id uuid,
   product_id uuid,
   billing_key text not null,
-  customer_key varchar(100) not null,
+  customer_key varchar(300) not null,
   status varchar(20) not null,
   tier varchar(20) not null,
   started_at timestamptz not null,
@@ -16,46 +16,47 @@ create table if not exists public.subscriptions (
   canceled_at timestamptz,
   billing_cycle varchar(20) default 'monthly',
   next_billing_date timestamptz,
-  amount numeric not null,
+  amount numeric not null constraint subscriptions_amount_check check (amount >= 0),
   created_at timestamptz default now(),
-  updated_at timestamptz default now()
+  updated_at timestamptz default now(),
+  constraint subscriptions_status_check check (status in ('ACTIVE', 'PAUSED', 'CANCELED', 'EXPIRED')),
+  constraint subscriptions_billing_cycle_check check (billing_cycle in ('monthly', 'yearly'))
 );
 
-select supatoss.adopt_column_types('public.subscriptions', array['amount']);
-select supatoss.replace_check('public.subscriptions', 'amount', 'subscriptions_amount_check', 'amount >= 0');
-select supatoss.replace_check('public.subscriptions', 'status', 'subscriptions_status_check',
-  $$status in ('ACTIVE', 'PAUSED', 'CANCELED', 'EXPIRED')$$);
-select supatoss.replace_check('public.subscriptions', 'billing_cycle', 'subscriptions_billing_cycle_check',
-  $$billing_cycle in ('monthly', 'yearly')$$);
+-- A customerKey of Toss has up to 300 characters.
+select supatoss.adopt_columns('public.subscriptions',
+  '{"customer_key": 300, "status": 20, "tier": 20, "billing_cycle": 20, "billing_key": null}');
 
--- A customerKey of Toss has up to 300 characters. To a longer varchar no row is rewritten.
--- squawk-ignore changing-column-type
-alter table public.subscriptions alter column customer_key type varchar(300);
+-- What a project may not have.
+alter table public.subscriptions
+  add column if not exists user_id uuid,
+  add column if not exists product_id uuid,
+  add column if not exists tier varchar(20),
+  add column if not exists started_at timestamptz,
+  add column if not exists current_period_start timestamptz,
+  add column if not exists current_period_end timestamptz,
+  add column if not exists canceled_at timestamptz,
+  -- squawk-ignore adding-field-with-default
+  add column if not exists billing_cycle varchar(20) default 'monthly',
+  add column if not exists next_billing_date timestamptz,
+  add column if not exists amount numeric;
+select supatoss.add_clock('public.subscriptions', 'created_at');
+select supatoss.add_clock('public.subscriptions', 'updated_at');
 
+-- What is ours.
 alter table public.subscriptions
   add column if not exists billing_key_issued_at timestamptz,
   add column if not exists billing_key_deleted_at timestamptz,
-  add column if not exists billing_state jsonb;
+  add column billing_state jsonb;
+select supatoss.keep_old_times('public.subscriptions');
 
--- Users read their own subscriptions, but never the billing key; all else is the service's.
-alter table public.subscriptions enable row level security;
-revoke all on table public.subscriptions from public, anon, authenticated;
+-- A fresh project starts strict: users read their own subscriptions, but never the billing key.
+select supatoss.restrict_new('public.subscriptions', '{billing_key, billing_state}');
 grant select, insert, update, delete on table public.subscriptions to service_role;
-do $$
-begin
-  execute format('grant select (%s) on table public.subscriptions to authenticated', (
-    select string_agg(quote_ident(attname), ', ') from pg_catalog.pg_attribute
-    where attrelid = 'public.subscriptions'::regclass and attnum > 0 and not attisdropped
-      and attname not in ('billing_key', 'billing_state')));
-end;
-$$;
-drop policy if exists supatoss_users_read_own_subscriptions on public.subscriptions;
-create policy supatoss_users_read_own_subscriptions on public.subscriptions
-  for select to authenticated using (user_id = (select auth.uid()));
 
 do $$
 begin
-  if current_setting('supatoss.has_subscriptions') = 'false' then
+  if not supatoss.is_adopted('public.subscriptions') then
     create unique index subscriptions_live_customer_key_key
       on public.subscriptions (customer_key) where status in ('ACTIVE', 'PAUSED');
   end if;

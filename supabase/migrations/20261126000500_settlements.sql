@@ -1,5 +1,5 @@
 -- A seller's settlements (SETTLEMENT_COMPLETED) and payouts (payout.changed).
-create table if not exists public.settlements (
+create table public.settlements (
   id uuid primary key default gen_random_uuid(),
   settlement_key text not null,
   kind text not null check (kind in ('settlement', 'payout')),
@@ -26,7 +26,6 @@ create table if not exists public.settlements (
   updated_at timestamptz not null default now(),
   constraint settlements_settlement_key_key unique (settlement_key)
 );
-select supatoss.drop_policies('public.settlements');
 alter table public.settlements enable row level security;
 revoke all on table public.settlements from public, anon, authenticated;
 grant select, insert, update, delete on table public.settlements to service_role;

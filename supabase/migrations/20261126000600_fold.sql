@@ -72,6 +72,7 @@ language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 begin
+  perform supatoss.correct_orders(p_order_ids);
   update public.payments p
   set application_state = coalesce(p.application_state, '{}'::jsonb)
     || case when p.projected_state is null or p.projected_state <> supatoss.payment_state(p) then jsonb_build_object(
@@ -311,6 +312,29 @@ begin
 end;
 $$;
 
+-- An amount as the column of payments holds it: many projects have an integer, which PostgreSQL would round to.
+create function supatoss.fit_amount(p_amount numeric)
+returns numeric
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_column public.payments.amount%type;
+begin
+  if pg_typeof(v_column) = 'integer'::regtype and abs(p_amount) >= 2147483648 then
+    raise exception 'the amount % does not fit into the column payments.amount (integer): change its type to numeric,'
+      ' then replay the event', p_amount using errcode = 'numeric_value_out_of_range';
+  end if;
+  v_column := p_amount;
+  if v_column <> p_amount then
+    raise exception 'the amount % does not fit into the column payments.amount (%), which would make it %: change its'
+      ' type to numeric, then replay the event', p_amount, pg_typeof(v_column), v_column
+      using errcode = 'numeric_value_out_of_range';
+  end if;
+  return p_amount;
+end;
+$$;
+
 -- Step 4: writes the row of each order, and answers with the attempts that hold money beside the one it shows:
 -- [{order_id, payment_key}]. Null when the application has inserted one of the rows since they were read: its row is
 -- left as it is, and the orders have to be folded again.
@@ -364,7 +388,7 @@ begin
     select
       s.order_id, s.payment_key,
       left(coalesce(s.application ->> 'order_name', s.said ->> 'order_name', s.order_id), 100) as order_name,
-      coalesce(s.application ->> 'amount', s.said ->> 'amount', '0')::numeric as amount,
+      supatoss.fit_amount(coalesce(s.application ->> 'amount', s.said ->> 'amount', '0')::numeric) as amount,
       coalesce(s.application ->> 'currency', s.said ->> 'currency', 'KRW') as currency,
       left(coalesce(s.said ->> 'method', s.application ->> 'method'), 50) as payment_method, s.status as payment_status,
       coalesce(s.requested_at, (s.application ->> 'requested_at')::timestamptz) as requested_at,

@@ -84,7 +84,7 @@ begin
       payment_key text, order_id text, occurred_at timestamptz, change jsonb, claim jsonb, transmission_id text,
       transmission_time timestamptz, transmission_retried_count integer, deliveries integer)
     order by e.place
-    on conflict (event_key) do nothing
+    on conflict (event_key) where event_key is not null do nothing
     returning w.id
   )
   select coalesce(array_agg(c.id), '{}') into v_created from created c;

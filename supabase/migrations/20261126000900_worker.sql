@@ -23,8 +23,9 @@ as $$
     returning w.*
   )
   select coalesce(jsonb_agg(jsonb_build_object(
-           'id', c.id, 'lease', c.lease_token, 'event_key', c.event_key, 'event_type', c.event_type, 'reason', c.reason,
-           'attempts', c.attempts, 'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
+           'id', c.id, 'lease', c.lease_token, 'event_key', coalesce(c.event_key, 'unkeyed:' || c.id),
+           'event_type', c.event_type, 'reason', c.reason, 'attempts', c.attempts,
+           'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
            'last_error', c.last_error, 'claim', c.claim,
            'waited_seconds', extract(epoch from now() - c.waiting_since)::double precision,
            'cancel_key', c.change ->> 'cancel_key',
@@ -173,7 +174,7 @@ begin
   with due as (
     select w.id from public.webhook_events w
     where w.created_at < now() - make_interval(days => older_than_days) and w.payload_emptied_at is null
-      and w.status in ('processed', 'ignored') and w.event_key not like 'unkeyed:%'
+      and w.status in ('processed', 'ignored') and w.event_key is not null
     order by w.created_at
     limit max_events
     for update skip locked

@@ -2,7 +2,7 @@
 -- file.)
 
 -- What people did to events, and why: written in the transaction that does it, changed and deleted by nobody.
-create table public.operator_actions (
+create table supatoss.operator_actions (
   id uuid primary key default gen_random_uuid(),
   created_at timestamptz not null default now(),
   actor text not null check (length(actor) between 1 and 200),
@@ -12,17 +12,17 @@ create table public.operator_actions (
   status_before text,
   status_after text
 );
-create index operator_actions_created_at_idx on public.operator_actions (created_at desc);
-create index operator_actions_event_id_idx on public.operator_actions (event_id, created_at);
+create index operator_actions_created_at_idx on supatoss.operator_actions (created_at desc);
+create index operator_actions_event_id_idx on supatoss.operator_actions (event_id, created_at);
 
-alter table public.operator_actions enable row level security;
-revoke all on table public.operator_actions from public, anon, authenticated, service_role;
-grant select, insert on table public.operator_actions to service_role;
+alter table supatoss.operator_actions enable row level security;
+revoke all on table supatoss.operator_actions from public, anon, authenticated, service_role;
+grant select, insert on table supatoss.operator_actions to service_role;
 
-comment on table public.operator_actions is 'Audit trail: who did what to which event, when and why.';
-comment on column public.operator_actions.actor is
+comment on table supatoss.operator_actions is 'Audit trail: who did what to which event, when and why.';
+comment on column supatoss.operator_actions.actor is
   'Who: a name of the operators'' page, or user@machine of the command line.';
-comment on column public.operator_actions.action is 'What: replay or ignore.';
+comment on column supatoss.operator_actions.action is 'What: replay or ignore.';
 
 -- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
 -- created_until (exclusive), after: {created_at, id} of the last event of the page before, is_ascending, limit (at
@@ -76,11 +76,12 @@ begin
   execute format($query$
     select coalesce(jsonb_agg(
              jsonb_build_object(
-               'id', f.id, 'event_key', f.event_key, 'event_type', f.event_type, 'status', f.status, 'reason', f.reason,
-               'proof', f.proof, 'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
+               'id', f.id, 'event_key', coalesce(f.event_key, 'unkeyed:' || f.id), 'event_type', f.event_type,
+               'status', f.status, 'reason', f.reason, 'proof', f.proof,
+               'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
                'created_at', f.created_at, 'processed_at', f.processed_at, 'attempts', f.attempts,
                'next_attempt_at', f.next_attempt_at, 'lease_until', f.lease_until, 'last_error', f.last_error,
-               'delivery_count', f.delivery_count, 'last_delivered_at', f.last_delivered_at)
+               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at))
              || case when %4$L::boolean then jsonb_build_object(
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,
@@ -88,7 +89,7 @@ begin
                              'at', a.created_at, 'actor', a.actor, 'action', a.action, 'reason', a.reason,
                              'status_before', a.status_before, 'status_after', a.status_after)
                            order by a.created_at, a.id), '[]'::jsonb)
-                           from public.operator_actions a where a.event_id = f.id))
+                           from supatoss.operator_actions a where a.event_id = f.id))
                else '{}'::jsonb end
              order by f.place), '[]'::jsonb)
     from (
@@ -182,7 +183,7 @@ begin
   end;
 
   select * into v_after from public.webhook_events w where w.id = v_before.id;
-  insert into public.operator_actions (actor, action, event_id, status_before, status_after)
+  insert into supatoss.operator_actions (actor, action, event_id, status_before, status_after)
   values (p_actor, 'replay', v_before.id, v_before.status, v_after.status);
   return jsonb_build_object('event', v_after.id, 'outcome', 'replayed',
                             'status', v_after.status, 'reason', v_after.reason);
@@ -253,7 +254,7 @@ begin
                         when v_event.lease_until > now() then 'in_hand'
                         else 'ignored' end;
       if v_outcome = 'ignored' then
-        insert into public.operator_actions (actor, action, event_id, reason, status_before, status_after)
+        insert into supatoss.operator_actions (actor, action, event_id, reason, status_before, status_after)
         values ($3, 'ignore', v_id, v_reason, v_event.status, 'ignored');
         update public.webhook_events w
         set status = 'ignored', processed = true, processed_at = now(), reason = 'operator',
@@ -316,10 +317,10 @@ begin
         select jsonb_build_object(
                  'kind', r.kind, 'status', r.status, 'first_day', r.first_day, 'last_day', r.last_day,
                  'finished_at', r.finished_at,
-                 'findings', (select count(*) from public.reconciliation_findings f where f.reconciliation_id = r.id),
-                 'needs_person', (select count(*) from public.reconciliation_findings f
+                 'findings', (select count(*) from supatoss.reconciliation_findings f where f.reconciliation_id = r.id),
+                 'needs_person', (select count(*) from supatoss.reconciliation_findings f
                                   where f.reconciliation_id = r.id and f.outcome = 'needs_person'))
-        from public.reconciliations r order by r.created_at desc limit 1),
+        from supatoss.reconciliations r order by r.created_at desc limit 1),
       'hours', (
         select coalesce(jsonb_agg(jsonb_build_object(
                  'hour', r.hour, 'status', r.status, 'events', r.events, 'deliveries', r.deliveries)

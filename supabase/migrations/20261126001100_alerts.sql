@@ -1,5 +1,5 @@
 -- What is wrong now, and what was: one open row a rule and subject, whatever number of processes look.
-create table public.alerts (
+create table supatoss.alerts (
   id uuid primary key default gen_random_uuid(),
   rule text not null,
   subject text not null,
@@ -14,20 +14,20 @@ create table public.alerts (
   telling_attempts integer not null default 0,
   created_at timestamptz not null default now()
 );
-create unique index alerts_open_key on public.alerts (rule, subject) where ended_at is null;
-create index alerts_untold_idx on public.alerts (started_at)
+create unique index alerts_open_key on supatoss.alerts (rule, subject) where ended_at is null;
+create index alerts_untold_idx on supatoss.alerts (started_at)
   where start_told_at is null or (ended_at is not null and end_told_at is null);
-create index alerts_rule_subject_ended_at_idx on public.alerts (rule, subject, ended_at);
+create index alerts_rule_subject_ended_at_idx on supatoss.alerts (rule, subject, ended_at);
 
-alter table public.alerts enable row level security;
-revoke all on table public.alerts from public, anon, authenticated;
-grant select, insert, update, delete on table public.alerts to service_role;
+alter table supatoss.alerts enable row level security;
+revoke all on table supatoss.alerts from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.alerts to service_role;
 
-comment on table public.alerts is
+comment on table supatoss.alerts is
   'Invariants that do not hold: when it began and ended, and when operators were told of it.';
-comment on column public.alerts.subject is 'What it is about: an event, an order, a process, or empty.';
-comment on column public.alerts.seen_at is 'When the facts were read that last showed it.';
-comment on column public.alerts.telling_token is
+comment on column supatoss.alerts.subject is 'What it is about: an event, an order, a process, or empty.';
+comment on column supatoss.alerts.seen_at is 'When the facts were read that last showed it.';
+comment on column supatoss.alerts.telling_token is
   'Who is telling the operators; the lease ends by itself, and somebody else tells them.';
 
 -- Takes what one look found: {read_at, observer, findings: [{rule, subject, details}], own_rules}. Starts and ends
@@ -47,23 +47,23 @@ begin
   -- One look after the other: two that start the same alert at once would both wait for its unique key.
   perform pg_advisory_xact_lock(hashtextextended('alerts', 20261125));
 
-  insert into public.alerts as a (rule, subject, details, started_at, seen_at)
+  insert into supatoss.alerts as a (rule, subject, details, started_at, seen_at)
   select f.item ->> 'rule', f.item ->> 'subject', coalesce(f.item -> 'details', '{}'::jsonb), v_read_at, v_read_at
   from jsonb_array_elements(v_look -> 'findings') as f (item)
   where not exists (
-    select 1 from public.alerts e
+    select 1 from supatoss.alerts e
     where e.rule = f.item ->> 'rule' and e.subject = f.item ->> 'subject' and e.ended_at >= v_read_at)
   on conflict (rule, subject) where ended_at is null
   do update set seen_at = greatest(a.seen_at, excluded.seen_at), details = excluded.details;
 
-  update public.alerts a
+  update supatoss.alerts a
   set ended_at = now()
   where a.ended_at is null and a.seen_at < v_read_at
     and (a.rule <> all (v_own_rules) or a.subject = v_look ->> 'observer'
          or a.seen_at < v_read_at - interval '15 minutes');
 
   return (select coalesce(jsonb_object_agg(o.rule, o.count), '{}'::jsonb)
-          from (select a.rule, count(*) from public.alerts a where a.ended_at is null group by a.rule) o);
+          from (select a.rule, count(*) from supatoss.alerts a where a.ended_at is null group by a.rule) o);
 end;
 $$;
 
@@ -76,7 +76,7 @@ language sql
 set search_path = ''
 as $$
   with untold as (
-    select a.id from public.alerts a
+    select a.id from supatoss.alerts a
     where (a.start_told_at is null or (a.ended_at is not null and a.end_told_at is null))
       and (a.telling_until is null or a.telling_until <= now())
     order by a.started_at, a.id
@@ -84,7 +84,7 @@ as $$
     for update skip locked
   ),
   claimed as (
-    update public.alerts a
+    update supatoss.alerts a
     set telling_token = gen_random_uuid(), telling_until = now() + make_interval(secs => lease_seconds),
         telling_attempts = a.telling_attempts + 1
     from untold u where u.id = a.id
@@ -105,7 +105,7 @@ language sql
 set search_path = ''
 as $$
   with told as (
-    update public.alerts a
+    update supatoss.alerts a
     set end_told_at = case when a.start_told_at is not null then now() end,
         start_told_at = coalesce(a.start_told_at, now()),
         telling_token = null, telling_until = null, telling_attempts = 0
@@ -149,7 +149,7 @@ as $$
     union
     -- An alert stays open for as long as it is true, longer than a day too.
     select p.order_id, p.amount, p.cancels
-    from public.alerts a join public.payments p on p.order_id = a.subject
+    from supatoss.alerts a join public.payments p on p.order_id = a.subject
     where a.rule = 'cancels_above_total' and a.ended_at is null
   ),
   overcancelled as (

@@ -1,6 +1,6 @@
 -- (One subject, so one long file.)
 -- Runs that compare Toss's records with ours: where each run stands, what Toss listed for its day, and what was found.
-create table if not exists public.reconciliations (
+create table if not exists supatoss.reconciliations (
   id uuid primary key default gen_random_uuid(),
   kind text not null check (kind in ('payments', 'settlements')),
   started_by text not null check (started_by in ('operator', 'schedule')),
@@ -21,28 +21,28 @@ create table if not exists public.reconciliations (
   finished_at timestamptz,
   constraint reconciliations_days_check check (first_day <= day and day <= last_day)
 );
-alter table public.reconciliations enable row level security;
-revoke all on table public.reconciliations from public, anon, authenticated;
-grant select, insert, update, delete on table public.reconciliations to service_role;
+alter table supatoss.reconciliations enable row level security;
+revoke all on table supatoss.reconciliations from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.reconciliations to service_role;
 
 create unique index if not exists reconciliations_running_key
-  on public.reconciliations (kind, first_day, last_day, applies) where status = 'running' and started_by = 'operator';
+  on supatoss.reconciliations (kind, first_day, last_day, applies) where status = 'running' and started_by = 'operator';
 -- Once a day, whatever the number of workers.
 create unique index if not exists reconciliations_scheduled_key
-  on public.reconciliations (kind, first_day) where started_by = 'schedule';
-create index if not exists reconciliations_created_at_idx on public.reconciliations (created_at desc);
+  on supatoss.reconciliations (kind, first_day) where started_by = 'schedule';
+create index if not exists reconciliations_created_at_idx on supatoss.reconciliations (created_at desc);
 
-comment on table public.reconciliations is 'Runs that compare Toss''s records of some days with ours.';
-comment on column public.reconciliations.first_day is 'A calendar day in Korea, as last_day and day are.';
-comment on column public.reconciliations.closes_at is
+comment on table supatoss.reconciliations is 'Runs that compare Toss''s records of some days with ours.';
+comment on column supatoss.reconciliations.first_day is 'A calendar day in Korea, as last_day and day are.';
+comment on column supatoss.reconciliations.closes_at is
   'End of the range, fixed when the run began: Toss is never paged over a moving end.';
-comment on column public.reconciliations.applies is 'Whether the run repairs what it finds.';
-comment on column public.reconciliations.position is 'Where the phase of the day goes on after an interruption.';
-comment on column public.reconciliations.lease_token is 'Who works on the run; every step takes this token.';
+comment on column supatoss.reconciliations.applies is 'Whether the run repairs what it finds.';
+comment on column supatoss.reconciliations.position is 'Where the phase of the day goes on after an interruption.';
+comment on column supatoss.reconciliations.lease_token is 'Who works on the run; every step takes this token.';
 
 -- The transactions that Toss lists for the day a run is at; gone when the day is done.
-create table if not exists public.reconciliation_transactions (
-  reconciliation_id uuid not null references public.reconciliations (id) on delete cascade,
+create table if not exists supatoss.reconciliation_transactions (
+  reconciliation_id uuid not null references supatoss.reconciliations (id) on delete cascade,
   transaction_key text not null,
   subject text not null,
   payment_key text,
@@ -54,18 +54,18 @@ create table if not exists public.reconciliation_transactions (
   created_at timestamptz not null default now(),
   primary key (reconciliation_id, transaction_key)
 );
-alter table public.reconciliation_transactions enable row level security;
-revoke all on table public.reconciliation_transactions from public, anon, authenticated;
-grant select, insert, update, delete on table public.reconciliation_transactions to service_role;
+alter table supatoss.reconciliation_transactions enable row level security;
+revoke all on table supatoss.reconciliation_transactions from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.reconciliation_transactions to service_role;
 
 create index if not exists reconciliation_transactions_subject_idx
-  on public.reconciliation_transactions (reconciliation_id, subject);
-comment on column public.reconciliation_transactions.subject is
+  on supatoss.reconciliation_transactions (reconciliation_id, subject);
+comment on column supatoss.reconciliation_transactions.subject is
   'What the transaction is about: its payment key; order:… or transaction:… where Toss names none.';
 
-create table if not exists public.reconciliation_findings (
+create table if not exists supatoss.reconciliation_findings (
   id uuid primary key default gen_random_uuid(),
-  reconciliation_id uuid not null references public.reconciliations (id) on delete cascade,
+  reconciliation_id uuid not null references supatoss.reconciliations (id) on delete cascade,
   subject text not null,
   kind text not null check (kind in ('missing', 'extra', 'amount', 'status', 'time', 'double_charge')),
   day date not null,
@@ -81,13 +81,13 @@ create table if not exists public.reconciliation_findings (
   updated_at timestamptz not null default now(),
   constraint reconciliation_findings_subject_key unique (reconciliation_id, subject)
 );
-alter table public.reconciliation_findings enable row level security;
-revoke all on table public.reconciliation_findings from public, anon, authenticated;
-grant select, insert, update, delete on table public.reconciliation_findings to service_role;
+alter table supatoss.reconciliation_findings enable row level security;
+revoke all on table supatoss.reconciliation_findings from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.reconciliation_findings to service_role;
 
-comment on table public.reconciliation_findings is
+comment on table supatoss.reconciliation_findings is
   'Differences between Toss''s records and ours, one a payment or settlement.';
-comment on column public.reconciliation_findings.event_id is 'The event that the repair recorded.';
+comment on column supatoss.reconciliation_findings.event_id is 'The event that the repair recorded.';
 
 -- Begins a run, or goes on with the one that broke off. request: {kind, started_by, first_day, last_day, closes_at,
 -- applies, lease_seconds, resume_seconds}. outcome: opened | resumed (the caller has the lease), busy (somebody else
@@ -99,19 +99,19 @@ set search_path = ''
 as $$
 declare
   v_request jsonb := request::jsonb;
-  v_run public.reconciliations;
+  v_run supatoss.reconciliations;
   v_outcome text := 'resumed';
 begin
   perform pg_advisory_xact_lock(hashtextextended('reconciliations', 20261125));
   -- What a run of last week had listed says nothing about today: it is left, and a new one begins.
-  update public.reconciliations r
+  update supatoss.reconciliations r
   set status = 'abandoned', lease_token = null, updated_at = now()
   where r.status = 'running' and r.started_by = 'operator' and (r.lease_until is null or r.lease_until <= now())
     and r.created_at <= now() - make_interval(secs => (v_request ->> 'resume_seconds')::double precision);
-  delete from public.reconciliation_transactions t
-  using public.reconciliations r where r.id = t.reconciliation_id and r.status = 'abandoned';
+  delete from supatoss.reconciliation_transactions t
+  using supatoss.reconciliations r where r.id = t.reconciliation_id and r.status = 'abandoned';
 
-  select * into v_run from public.reconciliations r
+  select * into v_run from supatoss.reconciliations r
   where r.kind = v_request ->> 'kind' and r.started_by = v_request ->> 'started_by'
     and r.first_day = (v_request ->> 'first_day')::date and r.last_day = (v_request ->> 'last_day')::date
     and r.applies = (v_request ->> 'applies')::boolean
@@ -119,7 +119,7 @@ begin
   for update;
   if not found then
     v_outcome := 'opened';
-    insert into public.reconciliations as r (kind, started_by, first_day, last_day, day, closes_at, applies)
+    insert into supatoss.reconciliations as r (kind, started_by, first_day, last_day, day, closes_at, applies)
     values (v_request ->> 'kind', v_request ->> 'started_by', (v_request ->> 'first_day')::date,
             (v_request ->> 'last_day')::date, (v_request ->> 'first_day')::date,
             (v_request ->> 'closes_at')::timestamptz, (v_request ->> 'applies')::boolean)
@@ -131,11 +131,11 @@ begin
   end if;
   if v_outcome = 'resumed' then
     -- What Toss was silent about when the run broke off is asked again.
-    update public.reconciliation_findings f set outcome = 'found', reason = null, updated_at = now()
+    update supatoss.reconciliation_findings f set outcome = 'found', reason = null, updated_at = now()
     where f.reconciliation_id = v_run.id and f.outcome = 'needs_person' and f.reason = 'not_answered';
   end if;
   if v_outcome in ('opened', 'resumed') then
-    update public.reconciliations r
+    update supatoss.reconciliations r
     set lease_token = gen_random_uuid(), updated_at = now(),
         lease_until = now() + make_interval(secs => (v_request ->> 'lease_seconds')::double precision)
     where r.id = v_run.id
@@ -162,14 +162,14 @@ declare
   v_id uuid := (v_step ->> 'id')::uuid;
   v_listed bigint;
 begin
-  perform 1 from public.reconciliations r
+  perform 1 from supatoss.reconciliations r
   where r.id = v_id and r.lease_token = (v_step ->> 'lease')::uuid and r.status = 'running'
   for update;
   if not found then
     return false;
   end if;
   -- Toss may list a row of a boundary twice; it counts once.
-  insert into public.reconciliation_transactions (
+  insert into supatoss.reconciliation_transactions (
     reconciliation_id, transaction_key, subject, payment_key, order_id, status, amount, currency, transaction_at)
   select v_id, t.item ->> 'transaction_key', t.item ->> 'subject', t.item ->> 'payment_key', t.item ->> 'order_id',
          t.item ->> 'status', (t.item ->> 'amount')::numeric, t.item ->> 'currency',
@@ -178,7 +178,7 @@ begin
   on conflict (reconciliation_id, transaction_key) do nothing;
   get diagnostics v_listed = row_count;
 
-  insert into public.reconciliation_findings as f (
+  insert into supatoss.reconciliation_findings as f (
     reconciliation_id, subject, kind, day, payment_key, order_id, transaction_key, ours, theirs, outcome, reason,
     event_id)
   select v_id, t.item ->> 'subject', t.item ->> 'kind', (t.item ->> 'day')::date, t.item ->> 'payment_key',
@@ -195,9 +195,9 @@ begin
     outcome = excluded.outcome, reason = excluded.reason, event_id = excluded.event_id, updated_at = now();
 
   if (v_step ->> 'ends_day')::boolean then
-    delete from public.reconciliation_transactions t where t.reconciliation_id = v_id;
+    delete from supatoss.reconciliation_transactions t where t.reconciliation_id = v_id;
   end if;
-  update public.reconciliations r
+  update supatoss.reconciliations r
   set day = (v_step ->> 'day')::date, phase = v_step ->> 'phase', position = v_step ->> 'position',
       listed = r.listed + v_listed, compared = (v_step ->> 'compared')::bigint,
       status = case when (v_step ->> 'is_finished')::boolean then 'finished' else r.status end,
@@ -214,7 +214,7 @@ returns void
 language sql
 set search_path = ''
 as $$
-  update public.reconciliations r set lease_token = null, lease_until = null, updated_at = now()
+  update supatoss.reconciliations r set lease_token = null, lease_until = null, updated_at = now()
   where r.id = $1::uuid and r.lease_token = $2::uuid
 $$;
 
@@ -228,7 +228,7 @@ as $$
   select coalesce(jsonb_agg(to_jsonb(f) - array['id', 'reconciliation_id', 'created_at', 'updated_at']
                             order by f.subject), '[]'::jsonb)
   from (
-    select * from public.reconciliation_findings g
+    select * from supatoss.reconciliation_findings g
     where g.reconciliation_id = $1::uuid and (after_subject is null or g.subject > after_subject)
       and (of_outcome is null or g.outcome = of_outcome)
     order by g.subject
@@ -244,7 +244,7 @@ set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object('kind', c.kind, 'outcome', c.outcome, 'count', c.count)), '[]'::jsonb)
   from (
-    select g.kind, g.outcome, count(*) as count from public.reconciliation_findings g
+    select g.kind, g.outcome, count(*) as count from supatoss.reconciliation_findings g
     where g.reconciliation_id = $1::uuid group by g.kind, g.outcome
   ) c
 $$;
@@ -274,8 +274,9 @@ as $$
   left join lateral (
     select jsonb_build_object(
       'order_id', p.order_id, 'payment_key', p.payment_key, 'status', p.payment_status, 'amount', p.amount::text,
-      'currency', p.currency, 'balance', p.balance_amount::text, 'approved_at', p.approved_at,
-      'canceled_at', p.canceled_at, 'cancels', p.cancels) as row
+      'currency', p.currency, 'balance', p.balance_amount::text,
+      'approved_at', supatoss.read_time(to_jsonb(p), 'approved_at'),
+      'canceled_at', supatoss.read_time(to_jsonb(p), 'canceled_at'), 'cancels', p.cancels) as row
     from public.payments p
     where p.payment_key = p_payment_key or p.order_id = p_order_id
     order by coalesce(p.payment_key = p_payment_key, false) desc
@@ -301,7 +302,7 @@ as $$
            jsonb_agg(jsonb_build_object(
              'transaction_key', t.transaction_key, 'status', t.status, 'amount', t.amount::text, 'currency', t.currency,
              'transaction_at', t.transaction_at) order by t.transaction_at, t.transaction_key) as transactions
-    from public.reconciliation_transactions t
+    from supatoss.reconciliation_transactions t
     where t.reconciliation_id = $1::uuid and (after_subject is null or t.subject > after_subject)
     group by t.subject
     order by t.subject
@@ -311,10 +312,17 @@ as $$
     select p.payment_key::text as subject from public.payments p
     where supatoss.is_moved(p.payment_status)
       and coalesce(p.approved_at, p.created_at) >= $2::timestamptz
-      and coalesce(p.approved_at, p.created_at) < $3::timestamptz
+      and coalesce(p.approved_at, p.created_at) < $3::timestamptz + supatoss.old_shift()
+      and (supatoss.old_shift() = interval '0'
+           or coalesce(supatoss.read_time(to_jsonb(p), 'approved_at'), supatoss.read_time(to_jsonb(p), 'created_at'))
+              between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
-    where p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz and supatoss.is_moved(p.payment_status)
+    where supatoss.is_moved(p.payment_status)
+      and p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz + supatoss.old_shift()
+      and (supatoss.old_shift() = interval '0'
+           or supatoss.read_time(to_jsonb(p), 'canceled_at')
+              between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
     where p.payment_status = 'PARTIAL_CANCELED' and exists (

@@ -12,8 +12,8 @@ select
   (select extract(epoch from now() - min(w.waiting_since))::bigint
    from public.webhook_events w
    where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees') as oldest_waiting_seconds,
-  (select count(*) from public.alerts a where a.ended_at is null) as open_alerts,
-  (select max(r.finished_at) from public.reconciliations r where r.status = 'finished') as last_reconciled_at
+  (select count(*) from supatoss.alerts a where a.ended_at is null) as open_alerts,
+  (select max(r.finished_at) from supatoss.reconciliations r where r.status = 'finished') as last_reconciled_at
 -- Counts of rows that one may not see are still counts: where somebody granted the view, it is empty.
 where current_user not in ('anon', 'authenticated');
 
@@ -23,7 +23,8 @@ select
   w.id, w.created_at, w.event_type, w.reason, w.last_error, w.order_id, w.payment_key, w.proof, w.delivery_count,
   w.change ->> 'status' as reported_status,
   (w.change ->> 'amount')::numeric as reported_amount,
-  p.amount as stored_amount,
+  -- Not p.amount: the project could not change the type of that column any more.
+  (to_jsonb(p) ->> 'amount')::numeric as stored_amount,
   p.currency,
   p.payment_status
 from public.webhook_events w

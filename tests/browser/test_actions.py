@@ -53,7 +53,7 @@ def test_ignoring_needs_a_reason_and_keeps_it(operator: Operator, shop: Shop) ->
     expect(page.locator("aside .timeline")).to_contain_text(reason)
     row = shop.row(f"webhook_events?id=eq.{event}")
     assert (row["status"], row["reason"]) == ("ignored", "operator")
-    assert shop.row(f"operator_actions?event_id=eq.{event}")["reason"] == reason
+    assert shop.row(f"peek_operator_actions?event_id=eq.{event}")["reason"] == reason
 
 
 def test_both_work_without_javascript(operator_with: MakeOperator, shop: Shop) -> None:
@@ -95,4 +95,4 @@ def test_two_operators_at_once_do_it_once(operator_with: MakeOperator, shop: Sho
     two.page.get_by_label("Reason for ignoring").fill("the second of us")
     two.page.get_by_role("button", name="Ignore").click()
     expect(two.page.locator("[data-focus]")).to_contain_text("already applied")
-    assert shop.row(f"operator_actions?event_id=eq.{event}")["reason"] == "the first of us"
+    assert shop.row(f"peek_operator_actions?event_id=eq.{event}")["reason"] == "the first of us"

@@ -131,4 +131,4 @@ class Database:
         self.connection.execute("truncate payments, subscriptions, settlements, webhook_events")
         # Mostly empty, and a truncation makes new files of a table and its indexes. What hangs on a run goes too.
         for table in ("reconciliations", "operator_actions", "alerts"):
-            self.connection.execute(f"delete from {table}")
+            self.connection.execute(f"delete from supatoss.{table}")

@@ -82,7 +82,7 @@ def note(database: Database, read_at: dt.datetime, *findings: tuple[str, str], o
 def alerts(database: Database) -> list[Row]:
     return database.rows(
         """select rule, ended_at is not null as is_ended, start_told_at is not null as start_told,
-                  end_told_at is not null as end_told from alerts order by started_at, rule"""
+                  end_told_at is not null as end_told from supatoss.alerts order by started_at, rule"""
     )
 
 
@@ -202,7 +202,7 @@ def test_what_could_not_be_sent_is_sent_later_and_not_by_others_meanwhile(
     check(database, receiver.url, "b:2")
     assert (receiver.texts, receiver.statuses) == ([], [])
     assert [row["start_told"] for row in alerts(database)] == [False]
-    database.connection.execute("update alerts set telling_until = now()")  # a minute later
+    database.connection.execute("update supatoss.alerts set telling_until = now()")  # a minute later
     check(database, receiver.url, "b:2")
     assert len(receiver.texts) == 1
 
@@ -215,7 +215,7 @@ def test_an_alert_that_ended_before_it_could_be_sent_is_sent_with_its_end(
     receiver.statuses = [500]
     check(database, receiver.url)
     mend(database)
-    database.connection.execute("update alerts set telling_until = now()")
+    database.connection.execute("update supatoss.alerts set telling_until = now()")
     check(database, receiver.url)
     assert [text.split(" ")[0] for text in receiver.texts] == ["🚨", "✅"]
 
@@ -225,7 +225,7 @@ def test_a_process_that_dies_after_claiming_leaves_the_alert_to_others(database:
     note(database, read_facts(database).read_at, ("amount_mismatch", "e"))
     assert len(asyncio.run(DatabaseStore(database).claim_alerts(20, 60))) == 1
     assert asyncio.run(DatabaseStore(database).claim_alerts(20, 60)) == []
-    database.connection.execute("update alerts set telling_until = now()")
+    database.connection.execute("update supatoss.alerts set telling_until = now()")
     (again,) = asyncio.run(DatabaseStore(database).claim_alerts(20, 60))
     assert (again.phase, again.attempts) == ("start", 2)
 

@@ -53,6 +53,6 @@ def test_what_comes_twice_in_one_step_is_kept_once(database: Database) -> None:
             [Jsonb(transaction), Jsonb(transaction)],
             [Jsonb(found) for found in findings],
         )
-    rows = database.rows("select subject, reason from reconciliation_findings order by subject")
+    rows = database.rows("select subject, reason from supatoss.reconciliation_findings order by subject")
     assert [tuple(row.values()) for row in rows] == [("unnamed:1", "second"), ("unnamed:2", "only")]
-    assert database.rows("select currency from reconciliation_transactions") == [{"currency": "MUSD"}]
+    assert database.rows("select currency from supatoss.reconciliation_transactions") == [{"currency": "MUSD"}]

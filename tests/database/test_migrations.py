@@ -32,6 +32,9 @@ union all
 select c.oid::regclass::text || ' without row level security'
 from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and not c.relrowsecurity
 """
+MAY_BE_ADOPTED = {"public.payments", "public.subscriptions"}
+"""Where the project had the table, its grants and policies stay; a new one is restricted."""
+
 MAY_BE_READ = {"payments to authenticated", "subscriptions to authenticated"}
 """Users read their own rows, which row level security narrows."""
 
@@ -80,6 +83,9 @@ def test_plans_without_sequential_scans_are_for_functions_that_keep_theirs(datab
 @pytest.mark.parametrize("table", [name for text in FILES.values() for name in TABLE.findall(text)])
 def test_every_table_is_closed_in_the_file_that_makes_it(table: str) -> None:
     (text,) = (text for text in FILES.values() if table in TABLE.findall(text))
+    if table in MAY_BE_ADOPTED:
+        assert text.index(f"create table if not exists {table}") < text.index(f"restrict_new('{table}'")
+        return
     made, closed = text.index(table), text.index(f"alter table {table} enable row level security;")
     assert made < closed < text.index(f"revoke all on table {table} from public, anon, authenticated", closed)
 

@@ -14,11 +14,11 @@ TABLES = (
     "subscriptions",
     "webhook_events",
     "settlements",
-    "operator_actions",
-    "reconciliations",
-    "reconciliation_transactions",
-    "reconciliation_findings",
-    "alerts",
+    "supatoss.operator_actions",
+    "supatoss.reconciliations",
+    "supatoss.reconciliation_transactions",
+    "supatoss.reconciliation_findings",
+    "supatoss.alerts",
 )
 DENIED = psycopg.errors.InsufficientPrivilege
 
@@ -35,19 +35,19 @@ def rows(database: Database) -> Database:
     )
     database.connection.execute(
         """with run as (
-             insert into reconciliations (kind, started_by, first_day, last_day, day, closes_at)
+             insert into supatoss.reconciliations (kind, started_by, first_day, last_day, day, closes_at)
              values ('payments', 'operator', '2026-11-16', '2026-11-16', '2026-11-16', now()) returning id),
            listed as (
-             insert into reconciliation_transactions (reconciliation_id, transaction_key, subject)
+             insert into supatoss.reconciliation_transactions (reconciliation_id, transaction_key, subject)
              select id, 'tx-1', 'key-1' from run)
-           insert into reconciliation_findings (reconciliation_id, subject, kind, day, ours, theirs)
+           insert into supatoss.reconciliation_findings (reconciliation_id, subject, kind, day, ours, theirs)
            select id, 'key-1', 'missing', '2026-11-16', '{}', '{}' from run"""
     )
     database.connection.execute("update payments set user_id = %s where order_id = 'order-1'", [OWNER])
     database.connection.execute("update subscriptions set user_id = %s where customer_key = 'c-1'", [OWNER])
-    database.call("insert into operator_actions (actor, action) values ('a', 'ignore') returning null")
+    database.call("insert into supatoss.operator_actions (actor, action) values ('a', 'ignore') returning null")
     database.call(
-        "insert into alerts (rule, subject, started_at, seen_at) values ('a', '', now(), now()) returning null"
+        "insert into supatoss.alerts (rule, subject, started_at, seen_at) values ('a', '', now(), now()) returning null"
     )
     return database
 
@@ -81,12 +81,15 @@ def test_nobody_but_the_service_writes(rows: Database, role: str, table: str, st
     ("role", "table"),
     [
         *(("anon", table) for table in TABLES),
-        *(("authenticated", table) for table in ("webhook_events", "settlements", "operator_actions", "alerts")),
+        *(
+            ("authenticated", table)
+            for table in ("webhook_events", "settlements", "supatoss.operator_actions", "supatoss.alerts")
+        ),
     ],
 )
 def test_the_service_s_tables_are_closed_column_by_column(rows: Database, role: str, table: str) -> None:
     columns = rows.rows(
-        "select column_name from information_schema.columns where table_schema = 'public' and table_name = %s", table
+        "select attname as column_name from pg_attribute where attrelid = %s::regclass and attnum > 0", table
     )
     assert columns
     for column in columns:

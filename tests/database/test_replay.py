@@ -131,7 +131,7 @@ def test_a_rehearsal_says_what_would_come_of_it_and_changes_nothing(database: Da
         ("replayed", "processed"),
     ]
     assert tables(database) == before
-    assert database.rows("select 1 from operator_actions") == []
+    assert database.rows("select 1 from supatoss.operator_actions") == []
 
 
 def test_an_amount_mismatch_of_a_deposit_counts_with_toss_s_stored_answer(database: Database) -> None:
@@ -225,7 +225,7 @@ def test_an_event_that_was_finished_meanwhile_is_left_alone(database: Database) 
     store.find_events = find_and_be_late  # type: ignore[method-assign]
     (outcome,) = asyncio.run(replay(store, ids(database), actor="a", dry_run=False))
     assert (outcome.outcome, outcome.status) == ("changed", "processed")
-    assert database.rows("select 1 from operator_actions") == []
+    assert database.rows("select 1 from supatoss.operator_actions") == []
 
 
 def test_two_replays_at_once_apply_once(database: Database, second: Database) -> None:
@@ -244,7 +244,7 @@ def test_two_replays_at_once_apply_once(database: Database, second: Database) ->
                 break
     other.join(20)
     assert [(outcome.outcome, outcome.status) for outcome in late] == [("changed", "processed")]
-    assert database.rows("select actor, action, status_before, status_after from operator_actions") == [
+    assert database.rows("select actor, action, status_before, status_after from supatoss.operator_actions") == [
         {"actor": "김운영", "action": "replay", "status_before": "failed", "status_after": "processed"}
     ]
 
@@ -297,7 +297,9 @@ def test_an_ignored_event_keeps_its_error_and_says_who_and_why(database: Databas
     assert row["last_error"].startswith("Toss reports 10000 KRW")
     assert row["last_error"].endswith("\nignored by 김운영: 토스에서 환불함")
     assert database.projection() == before
-    assert database.rows("select actor, action, reason, status_before, status_after from operator_actions") == [
+    assert database.rows(
+        "select actor, action, reason, status_before, status_after from supatoss.operator_actions"
+    ) == [
         {
             "actor": "김운영",
             "action": "ignore",
@@ -332,7 +334,7 @@ def test_a_rehearsed_ignore_changes_nothing(database: Database) -> None:
     before = tables(database)
     assert ignored(database, ids(database), dry_run=True)[0].status == "ignored"
     assert tables(database) == before
-    assert database.rows("select 1 from operator_actions") == []
+    assert database.rows("select 1 from supatoss.operator_actions") == []
 
 
 @pytest.mark.parametrize("reason", ["", "  \n ", "가" * 501, "a\x00b"])

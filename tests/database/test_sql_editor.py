@@ -32,17 +32,17 @@ def filled(database: Database) -> Database:
     )
     database.connection.execute("update payments set approved_at = now() where order_id = 'order-0001'")
     database.connection.execute(
-        "insert into alerts (rule, subject, started_at, seen_at) values ('backlog', '', now(), now())"
+        "insert into supatoss.alerts (rule, subject, started_at, seen_at) values ('backlog', '', now(), now())"
     )
     database.connection.execute(
         "insert into supatoss.refused_deliveries (reason, http_status) values ('invalid_signature', 401)"
     )
     database.connection.execute(
-        """insert into operator_actions (event_id, action, actor, reason)
+        """insert into supatoss.operator_actions (event_id, action, actor, reason)
            select id, 'replay', '김운영', '금액 수정' from webhook_events where status = 'failed' limit 1"""
     )
     database.connection.execute(
-        """insert into reconciliations (kind, started_by, first_day, last_day, closes_at, status, day)
+        """insert into supatoss.reconciliations (kind, started_by, first_day, last_day, closes_at, status, day)
            values ('payments', 'operator', '2026-03-14', '2026-03-14', now(), 'finished', '2026-03-14')"""
     )
     return database
@@ -94,7 +94,9 @@ def test_nobody_reads_a_view_with_the_public_key(filled: Database, view: str, ro
 def test_a_view_shows_no_more_than_its_reader_may_see(filled: Database, view: str) -> None:
     """Where somebody grants a view to the public all the same, row level security still hides the rows."""
     with filled.connection.transaction(force_rollback=True):
-        filled.connection.execute(f"grant select on {view}, webhook_events, payments, alerts, reconciliations to anon")
+        filled.connection.execute(
+            f"grant select on {view}, webhook_events, payments, supatoss.alerts, supatoss.reconciliations to anon"
+        )
         filled.connection.execute("set local role anon")
         assert filled.connection.execute(f"select * from {view}").fetchall() == []
 

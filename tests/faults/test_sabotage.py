@@ -21,10 +21,10 @@ TIMEOUT_SECONDS = 60.0
 HOPELESS_SECONDS = 3.0
 """Where not everything will ever be acknowledged."""
 
-_DROP_KEY = "alter table webhook_events drop constraint webhook_events_event_key_key"
-_ADD_KEY = "alter table webhook_events add constraint webhook_events_event_key_key unique (event_key)"
+_DROP_KEY = "drop index webhook_events_event_key_key"
+_ADD_KEY = "create unique index webhook_events_event_key_key on webhook_events (event_key) where event_key is not null"
 _STORE = "supatoss.store_events(jsonb[])"
-_HEEDED = "on conflict (event_key) do nothing"
+_HEEDED = "on conflict (event_key) where event_key is not null do nothing"
 
 
 async def _nothing(_trial: Trial) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack
 from tests.integration.test_main_job import payment
 
-TABLES = ("payments", "subscriptions", "webhook_events", "settlements", "operator_actions", "alerts")
+TABLES = ("payments", "subscriptions", "webhook_events", "settlements", "peek_operator_actions", "peek_alerts")
 FUNCTIONS: dict[str, dict[str, Any]] = {
     "record_webhook_events_v1": {"events": "[]"},
     "supatoss_schema_version": {},
@@ -46,11 +46,11 @@ def rows(stack: Stack) -> None:
     stack.post({"eventType": "SETTLEMENT_COMPLETED", "data": {"orderId": "owned", "amount": 1}})
     stack.data_api("PATCH", "payments?order_id=eq.owned", json={"user_id": OWNER}).raise_for_status()
     stack.data_api("PATCH", "subscriptions?customer_key=eq.owned", json={"user_id": OWNER}).raise_for_status()
-    stack.data_api("POST", "operator_actions", json={"actor": "a", "action": "ignore"}).raise_for_status()
+    stack.data_api("POST", "peek_operator_actions", json={"actor": "a", "action": "ignore"}).raise_for_status()
     now = dt.datetime.now(dt.UTC).isoformat()
     alert = {"rule": "silence", "subject": "made up", "started_at": now, "seen_at": now, "ended_at": now}
     told = {"start_told_at": now, "end_told_at": now}
-    stack.data_api("POST", "alerts", json={**alert, **told}).raise_for_status()
+    stack.data_api("POST", "peek_alerts", json={**alert, **told}).raise_for_status()
 
 
 def as_role(stack: Stack, role: str, method: str, path: str, **options: Any) -> httpx.Response:
@@ -77,7 +77,10 @@ def test_nobody_but_the_service_writes(stack: Stack, role: str, table: str) -> N
     ("role", "table"),
     [
         *(("anon", table) for table in TABLES),
-        *(("authenticated", table) for table in ("webhook_events", "settlements", "operator_actions", "alerts")),
+        *(
+            ("authenticated", table)
+            for table in ("webhook_events", "settlements", "peek_operator_actions", "peek_alerts")
+        ),
     ],
 )
 def test_what_is_the_service_s_is_read_by_nobody_else(stack: Stack, role: str, table: str) -> None:
@@ -112,3 +115,8 @@ def test_nobody_but_the_service_calls_the_functions(stack: Stack, role: str, fun
 @pytest.mark.parametrize("function", ["project_payments", "store_events", "apply_events"])
 def test_the_inner_functions_are_not_in_the_data_api(stack: Stack, function: str) -> None:
     assert stack.data_api("POST", f"rpc/{function}", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("table", ["operator_actions", "alerts", "reconciliations", "refused_deliveries"])
+def test_our_own_tables_are_not_in_the_data_api(stack: Stack, table: str) -> None:
+    assert stack.data_api("GET", table).status_code == 404

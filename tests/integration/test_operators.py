@@ -50,7 +50,7 @@ def test_a_corrected_amount_is_replayed_and_the_row_is_paid(stack: Stack) -> Non
 
     with_store(stack, work)
     event_id = stack.row("webhook_events?order_id=eq.replayed-1&select=id")["id"]
-    assert stack.row(f"operator_actions?action=eq.replay&event_id=eq.{event_id}")["actor"] == "김운영"
+    assert stack.row(f"peek_operator_actions?action=eq.replay&event_id=eq.{event_id}")["actor"] == "김운영"
 
 
 def test_an_ignored_event_says_why(stack: Stack) -> None:
@@ -97,14 +97,14 @@ def test_an_alert_starts_and_ends(stack: Stack) -> None:
         await Watch(store, Limits(10), None, 60, "tests:1").check()
 
     with_store(stack, look)
-    alert = stack.row(f"alerts?subject=eq.{event['id']}")
+    alert = stack.row(f"peek_alerts?subject=eq.{event['id']}")
     assert (alert["rule"], alert["ended_at"], alert["details"]["order_id"]) == ("amount_mismatch", None, "alerted-1")
     assert alert["start_told_at"] is not None
     amount = event["change"]["amount"]
     stack.data_api("PATCH", "payments?order_id=eq.alerted-1", json={"amount": amount}).raise_for_status()
     assert stack.post(payment("alerted-1")).json()["event_status"] == "processed"
     with_store(stack, look)
-    alert = stack.row(f"alerts?subject=eq.{event['id']}")
+    alert = stack.row(f"peek_alerts?subject=eq.{event['id']}")
     assert alert["ended_at"] is not None
     assert alert["end_told_at"] is not None
 

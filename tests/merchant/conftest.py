@@ -16,10 +16,6 @@ _numbers = itertools.count()
 
 GUIDE = Path(__file__).with_name("guide.sql").read_text()
 
-BEFORE_ADOPTION = "drop view sales_of_today"
-AFTER_ADOPTION = "grant select, insert, update, delete on payments, subscriptions to anon, authenticated"
-"""What adoption still stumbles over, and what it still narrows."""
-
 OWN_TABLES = """
 create table profiles (
   id uuid primary key, name text, credits integer not null default 0, paid_orders integer not null default 0
@@ -45,9 +41,7 @@ def projects(postgres: LocalPostgres) -> LocalPostgres:  # noqa: F811 - the fixt
     dsn = postgres.create_database("template_adopted")
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(GUIDE)
-        connection.execute(BEFORE_ADOPTION)
         migrate(dsn)
-        connection.execute(AFTER_ADOPTION)
     dsn = postgres.create_database("template_fresh")
     migrate(dsn)
     with psycopg.connect(dsn, autocommit=True) as connection:

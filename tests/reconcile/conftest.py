@@ -30,7 +30,7 @@ LIVE_KEY = "live_sk_made_up_for_reconciliation"
 """A live one: Toss limits the calls of test keys to 100 a minute, and so does the client."""
 
 TOSS_URL = "https://toss.test"
-TABLES = ("reconciliations", "webhook_events", "payments", "settlements")
+TABLES = ("peek_reconciliations", "webhook_events", "payments", "settlements")
 
 
 @pytest.fixture(scope="session")

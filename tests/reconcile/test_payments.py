@@ -251,7 +251,7 @@ async def test_what_is_stored_of_a_finding_holds_nothing_secret_or_personal(play
     key = await play.pay("order-secret", heard=False, method="가상계좌", customerName="홍길동")
     deposited = await play.step(key, "deposit", heard=False)
     await play.reconcile(applies=True)
-    (stored,) = await play.project.rows("reconciliation_findings")
+    (stored,) = await play.project.rows("peek_reconciliation_findings")
     text = str(stored)
     assert deposited["secret"] not in text
     assert deposited["virtualAccount"]["accountNumber"] not in text
@@ -267,4 +267,4 @@ def now() -> dt.datetime:
 async def test_a_project_without_payments(project: Project, play: Play) -> None:
     report, findings = await play.reconcile()
     assert (report.left, report.run.compared, findings) == (0, 0, [])
-    assert await project.rows("reconciliation_transactions") == []
+    assert await project.rows("peek_reconciliation_transactions") == []

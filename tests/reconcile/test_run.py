@@ -110,9 +110,9 @@ async def test_pages_are_counted_once_and_nothing_is_left_of_them(project: Proje
     report, findings = await run(project, book, MONDAY, MONDAY, page_size=4)
     assert [item.order_id for item in findings] == [f"order-{number:02d}" for number in (0, 5, 10, 15, 20)]
     assert (report.run.compared, len(book.listings())) == (25, 7)
-    (stored,) = await project.rows("reconciliations")
+    (stored,) = await project.rows("peek_reconciliations")
     assert (stored["status"], stored["listed"], stored["compared"]) == ("finished", 25, 25)
-    assert await project.rows("reconciliation_transactions") == []
+    assert await project.rows("peek_reconciliation_transactions") == []
 
 
 @pytest.mark.parametrize("page", [2, 3])
@@ -131,7 +131,7 @@ async def test_an_interrupted_run_resumes_where_it_was(project: Project, page: i
     book.trouble = trouble
     with pytest.raises(TossUnavailable):
         await run(project, book, MONDAY, TUESDAY, page_size=4)
-    (stored,) = await project.rows("reconciliations")
+    (stored,) = await project.rows("peek_reconciliations")
     assert (stored["status"], stored["day"], stored["lease_token"]) == ("running", "2026-11-17", None)
     asked = len(book.listings())
     book.trouble = lambda _request: None
@@ -200,7 +200,7 @@ async def test_a_run_whose_process_died_is_free_when_its_lease_ends_and_the_slow
     store = project.store
     slow = await open_run(store)
     assert (await open_run(store)).outcome == "busy"
-    await project.update(f"reconciliations?id=eq.{slow.id}", lease_until="2026-01-01T00:00:00+00:00")
+    await project.update(f"peek_reconciliations?id=eq.{slow.id}", lease_until="2026-01-01T00:00:00+00:00")
     quick = await open_run(store)
     assert (quick.id, quick.outcome) == (slow.id, "resumed")
     with pytest.raises(LeaseLost):
@@ -215,11 +215,11 @@ async def test_a_run_of_last_week_is_not_gone_on_with(project: Project) -> None:
     kept = {"transaction_key": "tx-1", "subject": "pay-1", "payment_key": "pay-1"}
     await store.advance_reconciliation(old, [kept])
     await store.release_reconciliation(old)
-    await project.update(f"reconciliations?id=eq.{old.id}", created_at="2026-01-01T00:00:00+00:00")
+    await project.update(f"peek_reconciliations?id=eq.{old.id}", created_at="2026-01-01T00:00:00+00:00")
     new = await open_run(store)
     assert (new.outcome, new.id != old.id) == ("opened", True)
-    assert {row["status"] for row in await project.rows("reconciliations")} == {"abandoned", "running"}
-    assert await project.rows("reconciliation_transactions") == []
+    assert {row["status"] for row in await project.rows("peek_reconciliations")} == {"abandoned", "running"}
+    assert await project.rows("peek_reconciliation_transactions") == []
 
 
 async def test_one_payment_that_toss_never_answers_about_does_not_hold_the_others_up(project: Project) -> None:
@@ -256,7 +256,7 @@ async def test_a_key_that_toss_does_not_accept_ends_the_run_and_says_nothing_of_
     book = Book(trouble=lambda _request: httpx.Response(401, json={"code": "UNAUTHORIZED_KEY"}))
     with pytest.raises(TossMisconfigured):
         await run(project, book, MONDAY, MONDAY)
-    assert await project.rows("reconciliation_findings") == []
+    assert await project.rows("peek_reconciliation_findings") == []
 
 
 async def test_a_transaction_that_names_nothing_needs_a_person(project: Project) -> None:

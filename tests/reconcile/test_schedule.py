@@ -68,7 +68,7 @@ async def test_yesterday_is_reconciled_once_it_is_time_and_changes_nothing(proje
     kinds = ("missing", "extra", "amount", "status", "time", "double_charge")
     assert [metric(DIFFERENCES, kind=kind) for kind in kinds] == [1, 0, 0, 0, 0, 0]
     assert await project.rows("payments") == []
-    (stored,) = await project.rows("reconciliations")
+    (stored,) = await project.rows("peek_reconciliations")
     assert (stored["started_by"], stored["applies"], stored["first_day"]) == ("schedule", False, "2026-11-16")
 
 
@@ -94,7 +94,7 @@ async def test_of_two_processes_one_reconciles_and_both_know_the_result(project:
             await second.tick()
     assert len(book.listings()) == 1
     assert [line["event"] for line in lines] == ["reconciled"]
-    assert len(await project.rows("reconciliations")) == 1
+    assert len(await project.rows("peek_reconciliations")) == 1
     RECONCILIATION_DIFFERENCES.clear()  # as in a process that has just started
     async with open_book(book) as toss:
         await make(project, toss, clock).tick()
@@ -117,13 +117,13 @@ async def test_a_failed_job_is_due_again_and_resumes(project: Project) -> None:
         assert report.run.outcome == "resumed"
         clock.set("2026-11-18T05:00:00")
         assert await schedule.reconcile_yesterday() is not None
-    assert len(await project.rows("reconciliations")) == 2
+    assert len(await project.rows("peek_reconciliations")) == 2
 
 
 async def test_without_a_time_of_day_nothing_is_reconciled(project: Project) -> None:
     async with open_book(Book()) as toss:
         assert await make(project, toss, Clock("2026-11-17T05:00:00"), at=None).reconcile_yesterday() is None
-    assert await project.rows("reconciliations") == []
+    assert await project.rows("peek_reconciliations") == []
 
 
 async def test_the_loop_ends_when_told_to_even_while_toss_is_silent(project: Project) -> None:
@@ -141,7 +141,7 @@ async def test_the_loop_ends_when_told_to_even_while_toss_is_silent(project: Pro
         await asked.wait()
         schedule.stop()
         await loop
-    (stored,) = await project.rows("reconciliations")
+    (stored,) = await project.rows("peek_reconciliations")
     assert (stored["status"], stored["lease_token"]) == ("running", None)
 
 

@@ -215,9 +215,9 @@ def test_ctrl_c_says_how_to_go_on(world: World, tmp_path: Path) -> None:
         child.stop()
     assert "run the same command to resume" in log.read_text()
     assert "Traceback" not in log.read_text()
-    assert world.rows("reconciliations?status=eq.running&select=lease_token") == [{"lease_token": None}]
+    assert world.rows("peek_reconciliations?status=eq.running&select=lease_token") == [{"lease_token": None}]
     assert reconcile(world, *two_days()).returncode == 0
-    assert world.rows("reconciliations?status=eq.running") == []
+    assert world.rows("peek_reconciliations?status=eq.running") == []
 
 
 def test_toss_or_the_database_away_is_said_in_one_line(world: World) -> None:
@@ -229,7 +229,7 @@ def test_toss_or_the_database_away_is_said_in_one_line(world: World) -> None:
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr.startswith("supatoss: no answer from the Data API")
     world.http.patch(
-        f"{world.supabase_url}/rest/v1/reconciliations?status=eq.running",
+        f"{world.supabase_url}/rest/v1/peek_reconciliations?status=eq.running",
         headers={"apikey": SUPABASE_KEY},
         json={"lease_token": "6f6e6c79-0000-4000-8000-000000000000", "lease_until": "2999-01-01T00:00:00Z"},
     ).raise_for_status()

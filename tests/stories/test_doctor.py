@@ -48,7 +48,8 @@ def test_a_stack_that_works_has_no_failure(world: World) -> None:
         "public address": f"{LOOPBACK} is reachable only from this machine or its network",
         "alerts": "nobody is alerted: ALERT_WEBHOOK_URL is not set",
     }
-    assert found["Toss key 1 of 1"]["message"] == "test key, accepted"
+    key = found["Toss key 1 of 1"]["message"]
+    assert key == "test key, accepted; no transaction in 7 days names its merchant id"
     for table in ("webhook_events", "payments", "subscriptions", "settlements"):
         assert found[f"anon reads {table}"]["level"] == "ok"
     assert found["anon calls functions"]["message"] == f"all {len(ARGUMENTS)} refused"

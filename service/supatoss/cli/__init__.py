@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from supatoss import __version__
+from supatoss.cli.adoption import correct_times, harden
 from supatoss.cli.doctor import doctor
 from supatoss.cli.events import events
 from supatoss.cli.forward import forward
@@ -70,6 +71,8 @@ app.command()(forward)
 app.command()(register)
 app.command()(doctor)
 app.add_typer(migrations, name="migrations")
+app.command()(harden)
+app.command()(correct_times)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """The way to Supabase: the only room that imports its client."""
 
+from supatoss.store.adoption import AdoptionCalls
 from supatoss.store.alerts import AlertCalls
 from supatoss.store.events import EventCalls
 from supatoss.store.reconciliation import ReconciliationCalls
@@ -7,5 +8,5 @@ from supatoss.store.recording import RecordingCalls
 from supatoss.store.refused import RefusedCalls
 
 
-class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls):
+class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls, AdoptionCalls):
     """The calls about every subject, over one connection."""

@@ -83,6 +83,10 @@ class Function(StrEnum):
     REPAIR_PAYMENT = "supatoss_repair_payment_v1"
     REPAIR_SETTLEMENT = "supatoss_repair_settlement_v1"
 
+    HARDEN = "supatoss_harden_v1"
+    OLD_TIMES = "supatoss_old_times_v1"
+    CORRECT_TIMES = "supatoss_correct_times_v1"
+
 
 _status: ContextVar[int] = ContextVar("http_status", default=0)
 """HTTP status of the last answer in this task: the client hides it when a gateway answers with JSON of its own."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -30,6 +31,7 @@ class Verdict:
     level: Level
     message: str
     fix: str | None = None
+    """One way a line."""
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON."""
@@ -65,10 +67,41 @@ def doctor(
     sends_alert: Annotated[
         bool, typer.Option("--send-test-alert", help="Also send a test message to ALERT_WEBHOOK_URL.")
     ] = False,
+    adopts: Annotated[
+        bool, typer.Option("--adopt", help="Instead: check whether the migrations can be pushed into this project.")
+    ] = False,
+    database_url: Annotated[
+        str | None,
+        typer.Option("--database-url", envvar="SUPABASE_DB_URL", help="For --adopt: PostgreSQL's connection string."),
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option("--schema", metavar="NAME", help="For --adopt: as in `migrations copy`.")
+    ] = None,
+    table: Annotated[
+        list[str] | None, typer.Option("--table", metavar="OLD=NEW", help="For --adopt: as in `migrations copy`.")
+    ] = None,
+    prints: Annotated[
+        bool, typer.Option("--print", help="For --adopt: print its SQL for the SQL Editor instead of running it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
-    verdicts = asyncio.run(_examine(sends_alert=sends_alert))
+    if adopts:
+        from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
+
+        preflight = preflight_sql(schema, table or ())
+        if prints:
+            typer.echo(editor_sql(preflight), nl=False)
+            return
+        verdicts = check_project(preflight, database_url)
+    elif prints or schema or table:
+        raise NotAllowed("--schema, --table and --print belong to --adopt")
+    else:
+        verdicts = asyncio.run(_examine(sends_alert=sends_alert))
+    _report(verdicts, json=json)
+
+
+def _report(verdicts: list["Verdict"], *, json: bool) -> None:
     levels = [verdict.level.value for verdict in verdicts]
     if json:
         print_json({"ok": "failed" not in levels, "verdicts": [verdict.to_json() for verdict in verdicts]})
@@ -97,6 +130,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 
     from supatoss.app import open_store
     from supatoss.cli.doctor.access import check_access
+    from supatoss.cli.doctor.adoption import check_adoption
     from supatoss.cli.doctor.checks import (
         check_alerts,
         check_clock,
@@ -117,6 +151,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
             check_settings(settings),
             check_database(settings, store),
             check_access(settings, http),
+            check_adoption(store),
             check_clock(settings, http),
             check_toss(settings),
             check_endpoint(settings, http),
@@ -128,5 +163,5 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 def _show(verdict: "Verdict") -> None:
     level = typer.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level], bold=verdict.level != "ok")
     typer.echo(f"{level} {verdict.check}: {plain(verdict.message)}")
-    if verdict.fix:
-        typer.echo(f"{'':<8} → {plain(verdict.fix)}")
+    for line in (verdict.fix or "").splitlines():
+        typer.echo(f"{'':<8} → {plain(line)}")

@@ -1,0 +1,59 @@
+"""What is still open in a project that had its tables before supatoss: access and times."""
+
+from supatoss.cli.doctor import Verdict, ok, warning
+from supatoss.errors import StoreError
+from supatoss.store import Store
+from supatoss.store.adoption import SEOUL, UNCLEAR, OldTimes
+
+ACCESS = "adopted tables, access"
+TIMES = "adopted tables, times"
+
+
+async def check_adoption(store: Store) -> list[Verdict]:
+    """Nothing for a fresh project, or where the database does not answer: another verdict says so."""
+    try:
+        tables = await store.harden(dry_run=True)
+        times = await store.old_times()
+    except StoreError:
+        return []
+    return [
+        *(
+            warning(
+                f"{ACCESS}: {table.table}",
+                f"users may do more than in a fresh project ({len(table.statements)} statements restrict it)",
+                "supatoss harden shows the statements and what they may break; --apply executes them",
+            )
+            for table in tables
+        ),
+        *_judge(times),
+    ]
+
+
+def _judge(times: OldTimes) -> list[Verdict]:
+    evidence = {
+        table.table: "; ".join(
+            f"{column.column}: {column.evidence}"
+            for column in times.columns
+            if column.table == table.table and column.zone == SEOUL
+        )
+        for table in times.tables
+    }
+    left = [
+        warning(
+            f"{TIMES}: {table.table}",
+            f"{table.rows:,} rows still hold Korean wall time as UTC, nine hours late ({evidence[table.table]})",
+            "supatoss correct-times shows what would change; --apply corrects the rows in batches",
+        )
+        for table in times.tables
+        if table.rows
+    ]
+    unclear = [
+        warning(
+            f"{TIMES}: {column.table}.{column.column}",
+            f"read as UTC, but its zone is unclear ({column.evidence})",
+            "compare some rows with Toss; docs/adoption.md says how to correct them by hand",
+        )
+        for column in times.columns
+        if column.zone == UNCLEAR
+    ]
+    return left + unclear or ([ok(TIMES, "every row is in UTC")] if times.columns else [])
