@@ -421,7 +421,7 @@ begin
       s.said ->> 'merchant_id' as merchant_id,
       (select min(t.settled_at) from public.settlements t
        where t.payment_key = s.payment_key or t.order_id = s.order_id) as settled_at,
-      s.occurred_at
+      s.occurred_at, s.application as application_state
     from placed s
     where s.place = 1
   ),
@@ -449,7 +449,7 @@ begin
     insert into public.payments as p (
       order_id, payment_key, order_name, amount, currency, payment_method, payment_status, requested_at, approved_at,
       canceled_at, failure_code, failure_message, receipt_url, metadata, balance_amount, cancels, virtual_account,
-      merchant_id, settled_at, occurred_at, projected_state, projected_price)
+      merchant_id, settled_at, occurred_at, application_state, projected_state, projected_price)
     select * from due
     on conflict (order_id) do update set
       payment_key = excluded.payment_key, order_name = excluded.order_name, amount = excluded.amount,
@@ -460,8 +460,10 @@ begin
       balance_amount = excluded.balance_amount, cancels = excluded.cancels, virtual_account = excluded.virtual_account,
       merchant_id = excluded.merchant_id, settled_at = excluded.settled_at, occurred_at = excluded.occurred_at,
       projected_state = excluded.projected_state, projected_price = excluded.projected_price, updated_at = now()
-    -- Both are null in a row that no fold has seen.
-    where p.projected_state is not null or p.application_state is not null
+    -- Both are null in a row that no fold has seen; application_state differs where the application's insert has taken
+    -- over the row that was read.
+    where (p.projected_state is not null or p.application_state is not null)
+      and p.application_state is not distinct from excluded.application_state
     returning 1
   )
   select (select count(*) from due), (select count(*) from written),
@@ -471,9 +473,9 @@ begin
   from placed p;
   if v_written < v_due then
     if not exists (
-      select 1 from public.payments p
-      where p.order_id = any (array(select a.order_id from unnest(p_attempts) a))
-        and p.projected_state is null and p.application_state is null
+      select 1 from unnest(p_attempts) a join public.payments p on p.order_id = a.order_id
+      where (p.projected_state is null and p.application_state is null)
+         or p.application_state is distinct from a.application
     ) then
       raise exception 'a trigger on payments keeps the row from being written' using errcode = 'SUPA2';
     end if;

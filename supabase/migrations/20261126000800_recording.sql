@@ -1,34 +1,59 @@
 -- Recording: inbox and projections change in one transaction, in one round trip.
 
 -- Two transactions that touch one order, payment, customer or event run one after the other: each then sees what the
--- other recorded. All locks are taken at once and in one order, so that two batches cannot wait for each other.
+-- other recorded. Whoever waits here holds nothing: the application's transactions take the same locks, order by order
+-- as they insert, and must not end up waiting for us while we wait for them. That goes for the rows of a customer too:
+-- who changes a plan ends one subscription and inserts the next.
 create function supatoss.lock_subjects(p_events jsonb[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
-begin
-  perform pg_advisory_xact_lock(l.lock)
-  from (
-    select hashtextextended(s.subject, 20261123) as lock
+declare
+  v_customers text[] := array(
+    select e.event -> 'change' ->> 'customer_key' from unnest(p_events) as e (event)
+    where e.event -> 'change' ->> 'customer_key' is not null
+    union
+    -- An event of a deleted billing key does not say whose key it was.
+    select c.customer_key
+    from unnest(p_events) as e (event)
+    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
+    where e.event -> 'change' ->> 'billing_key' is not null);
+  v_locks bigint[] := array(
+    select hashtextextended(s.subject, 20261123)
     from unnest(p_events) as e (event)
     cross join lateral (values
       ('event:' || (e.event ->> 'event_key')),
       ('order:' || (e.event ->> 'order_id')),
       ('payment:' || (e.event ->> 'payment_key')),
-      ('customer:' || (e.event -> 'change' ->> 'customer_key')),
       ('billing:' || (e.event -> 'change' ->> 'billing_key')),
       ('settlement:' || (e.event -> 'change' ->> 'settlement_key'))
     ) as s (subject)
     where s.subject is not null
     union
-    -- An event of a deleted billing key does not say whose key it was.
-    select hashtextextended('customer:' || c.customer_key, 20261123)
-    from unnest(p_events) as e (event)
-    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
-    where e.event -> 'change' ->> 'billing_key' is not null
-    order by 1
-  ) l;
+    select hashtextextended('customer:' || c.customer_key, 20261123) from unnest(v_customers) as c (customer_key)
+    order by 1);
+  v_busy bigint;
+  v_has_busy_rows boolean := false;
+begin
+  loop
+    begin
+      if v_has_busy_rows then
+        perform 1 from public.subscriptions s where s.customer_key = any (v_customers) order by s.id for update;
+      else
+        perform pg_advisory_xact_lock(v_busy);
+      end if;
+      select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
+      v_has_busy_rows := v_busy is null and v_customers <> '{}' and (
+        select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
+        select count(*) from (
+          select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      exit when v_busy is null and not v_has_busy_rows;
+      raise exception 'busy' using errcode = 'BUSY0';
+    exception when sqlstate 'BUSY0' then
+      null;  -- All of them are free again.
+    end;
+  end loop;
 end;
 $$;
 
@@ -124,6 +149,21 @@ begin
 end;
 $$;
 
+-- Whether the application has written into an order's row since its last fold. An older webhook function that runs
+-- beside ours does, and may say less than Toss has: the next delivery of the order mends that, a duplicate too.
+create function supatoss.is_rewritten(p_order_id text)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return exists (
+    select 1 from public.payments p
+    where p.order_id = p_order_id and p.projected_state is not null
+      and (p.projected_state <> supatoss.payment_state(p) or p.projected_price <> supatoss.payment_price(p)));
+end;
+$$;
+
 -- Reads known events anew, those aside that this call has created, and returns the ids whose change is to be applied.
 create function supatoss.read_anew(p_readings jsonb[], p_created uuid[])
 returns setof uuid
@@ -134,7 +174,9 @@ begin
   return query
   with repeated as materialized (
     select w.id, r.event as e, supatoss.meaning_of_repeat(w, r.event) as meaning,
-           (r.event ->> 'is_observation')::boolean as is_observation
+           (r.event ->> 'is_observation')::boolean as is_observation,
+           w.status = 'processed' and w.change ->> 'kind' = 'payment' and supatoss.is_rewritten(w.order_id)
+             as is_rewritten
     from unnest(p_readings) as r (event) join public.webhook_events w on w.event_key = r.event ->> 'event_key'
     where w.id <> all (p_created)
   ),
@@ -172,7 +214,7 @@ begin
   )
   select a.id from reread a
   union all
-  select r.id from repeated r join counted c on c.id = r.id where r.meaning = 'move';
+  select r.id from repeated r join counted c on c.id = r.id where r.meaning = 'move' or r.is_rewritten;
 end;
 $$;
 

@@ -89,6 +89,16 @@ def test_the_old_inbox_is_closed(existing: Database) -> None:
                 existing.connection.execute("select 1 from webhook_events")
 
 
+def test_two_live_subscriptions_of_a_customer_stay(existing: Database, database: Database) -> None:
+    existing.connection.execute("update subscriptions set status = 'PAUSED' where billing_key = 'bk-old'")
+    migrate(existing.dsn)
+    live = "select count(*) from subscriptions where customer_key = 'customer_1' and status in ('ACTIVE', 'PAUSED')"
+    assert existing.rows(live) == [{"count": 2}]
+    indexes = "select 1 from pg_indexes where indexname = 'subscriptions_live_customer_key_key'"
+    assert existing.rows(indexes) == []
+    assert database.rows(indexes) != []
+
+
 def test_a_default_of_the_project_s_own_is_left_alone(existing: Database) -> None:
     existing.connection.execute("alter table payments alter column id set default md5(random()::text)::uuid")
     migrate(existing.dsn)

@@ -70,8 +70,12 @@ def test_plans_without_sequential_scans_are_for_functions_that_keep_theirs(datab
     rows = database.rows("select proname, proconfig from pg_proc where 'enable_seqscan=off' = any (proconfig)")
     assert {row["proname"] for row in rows} == {
         "finish_webhook_event_v1",
+        "fold_inserted_payment",
+        "fold_inserted_subscription",
         "record_webhook_events_v1",
         "replay_webhook_events_v1",
+        "take_over_payment",
+        "take_over_subscription",
     }
     assert all("plan_cache_mode=force_generic_plan" in row["proconfig"] for row in rows)
 

@@ -10,7 +10,7 @@ from tests.model.bench import Bench
 from tests.model.expect import Expected
 from tests.model.player import LookUps, Player
 from tests.model.receiver import Receiver
-from tests.model.shop import Order, Shop
+from tests.model.shop import Order, Shop, approved_cards
 from tests.model.stories import MOVES, Plan, Story
 from tests.model.truth import Attempt, Clock, Kind, Toss, Webhook
 
@@ -192,22 +192,22 @@ class Telling:
         if is_made and not self._is_in("late"):
             return []
 
-        async def insert(*, stays_open: bool) -> None:
-            self.shop.insert(order, self.place, stays_open=stays_open)
+        async def insert(paid_by: Attempt | None = None, *, stays_open: bool = False) -> None:
+            self.shop.insert(order, paid_by, stays_open=stays_open)
 
         line = f"inserts {order.order_id} at {order.price} {order.currency}"
-        options: list[Option] = [(line, partial(insert, stays_open=False))] if self._is_in("inserts") or is_made else []
-        if self._is_in("open") and not is_made:
+        options: list[Option] = [(line, insert)] if self._is_in("inserts") or is_made else []
+        if self._is_in("open"):
             options.append((f"{line}, not yet committed", partial(insert, stays_open=True)))
+        paid = approved_cards(order, self.toss.of_order(order.order_id)) if self._is_in("late") else []
+        options += [(f"{line}, paid by {attempt.payment_key}", partial(insert, attempt)) for attempt in paid]
         return options
 
     def _updates(self, order: Order) -> list[Option]:
         if not order.is_inserted or order.written_for:
             return []
         options: list[Option] = []
-        for attempt in self.toss.of_order(order.order_id):
-            if attempt.kind is not Kind.CARD or attempt.approved_at is None or attempt.total != order.price:
-                continue  # it compares the amounts before it confirms
+        for attempt in approved_cards(order, self.toss.of_order(order.order_id)):
             if self._is_in("updates"):
                 options.append(self._marking(order, attempt, attempt.payment_key))
             if self._is_in("keeps"):
@@ -221,7 +221,7 @@ class Telling:
         return f"marks {order.order_id} paid by {attempt.payment_key} under {key}" + f", {off}" * bool(off), mark
 
     async def _commit(self) -> None:
-        self.shop.commit(self.place)
+        self.shop.commit()
 
     def _troubles(self) -> list[Option]:
         look_ups = self.look_ups
@@ -263,7 +263,7 @@ class Telling:
         """Toss answers, nothing lags or is held back, all webhooks come, the worker works: then rows must be right."""
         self.place += 1
         if self.shop.has_open_transaction:
-            self.shop.commit(self.place)
+            self.shop.commit()
         self.look_ups.is_away = self.look_ups.holds = False
         self.look_ups.changes_behind = 0
         self.look_ups.release()

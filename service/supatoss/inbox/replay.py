@@ -18,7 +18,7 @@ from supatoss.toss.events import parse_event
 EMPTY_PAYLOADS = frozenset({None, "", "{}", "null"})
 """What retention leaves of a payload."""
 
-_VERDICTS = frozenset({"amount_mismatch", "double_charge", "hook_failed"})
+_VERDICTS = frozenset({"amount_mismatch", "double_charge", "ambiguous_subscription", "hook_failed"})
 """Reasons that are set while rows are written: such an event's change is complete, and Toss was asked if need be."""
 
 

@@ -17,6 +17,7 @@ OTHER_REASONS = (
     *(
         "amount_mismatch",
         "double_charge",
+        "ambiguous_subscription",
         "refused_by_database",
         "hook_failed",
         "unknown_order",

@@ -240,6 +240,8 @@ TEXTS = {
     "advice.approval_amount_mismatch": "The payment was not approved because Toss reports a different amount than the application stored. Correct the stored amount and replay, or let the payment expire.",
     "reason.double_charge": "Paid twice",
     "advice.double_charge": "Two payments were made for this order. Cancel one of them at Toss; the cancel arrives here by itself.",
+    "reason.ambiguous_subscription": "Several live subscriptions",
+    "advice.ambiguous_subscription": "The customer has several live subscriptions, and none of them has this billing key. Put it into the row it belongs to, then replay. If a new subscription is about to be stored, nothing needs to be done.",
     "reason.malformed": "Malformed body",
     "advice.malformed": "A required field is missing or malformed. Compare the payload with the payment at Toss; if the row is right, ignore the event.",
     "reason.refused_by_database": "Refused by the database",

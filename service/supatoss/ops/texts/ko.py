@@ -240,6 +240,8 @@ TEXTS = {
     "advice.approval_amount_mismatch": "토스페이먼츠의 결제 금액이 애플리케이션이 저장한 금액과 달라 승인하지 않았습니다. 저장된 금액을 바로잡아 재처리하거나, 결제가 만료되도록 두세요.",
     "reason.double_charge": "이중 결제",
     "advice.double_charge": "한 주문이 두 번 결제되었습니다. 둘 중 하나를 토스페이먼츠에서 취소하면 취소 웹훅이 자동으로 반영됩니다.",
+    "reason.ambiguous_subscription": "사용 중인 구독이 여러 개",
+    "advice.ambiguous_subscription": "고객의 사용 중인 구독이 여러 개이고, 이 빌링키가 저장된 구독이 없습니다. 해당하는 구독에 빌링키를 저장한 뒤 재처리하세요. 새 구독이 곧 저장될 예정이면 할 일이 없습니다.",
     "reason.malformed": "본문 해석 불가",
     "advice.malformed": "필수 값이 없거나 형식이 올바르지 않습니다. 본문을 토스페이먼츠의 결제 내역과 비교하고, 행이 올바르면 이벤트를 무시하세요.",
     "reason.refused_by_database": "데이터베이스가 거절",
