@@ -253,10 +253,10 @@ export type Database = {
           claim: Json | null;
           created_at: string | null;
           delivery_count: number;
-          event_key: string;
+          event_key: string | null;
           event_type: string;
           id: string;
-          last_delivered_at: string;
+          last_delivered_at: string | null;
           last_error: string | null;
           lease_token: string | null;
           lease_until: string | null;
@@ -274,7 +274,7 @@ export type Database = {
           transmission_id: string | null;
           transmission_retried_count: number | null;
           transmission_time: string | null;
-          waiting_since: string;
+          waiting_since: string | null;
         };
         Insert: {
           attempts?: number;
@@ -282,10 +282,10 @@ export type Database = {
           claim?: Json | null;
           created_at?: string | null;
           delivery_count?: number;
-          event_key?: string;
+          event_key?: string | null;
           event_type: string;
           id?: string;
-          last_delivered_at?: string;
+          last_delivered_at?: string | null;
           last_error?: string | null;
           lease_token?: string | null;
           lease_until?: string | null;
@@ -303,7 +303,7 @@ export type Database = {
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;
-          waiting_since?: string;
+          waiting_since?: string | null;
         };
         Update: {
           attempts?: number;
@@ -311,10 +311,10 @@ export type Database = {
           claim?: Json | null;
           created_at?: string | null;
           delivery_count?: number;
-          event_key?: string;
+          event_key?: string | null;
           event_type?: string;
           id?: string;
-          last_delivered_at?: string;
+          last_delivered_at?: string | null;
           last_error?: string | null;
           lease_token?: string | null;
           lease_until?: string | null;
@@ -332,7 +332,7 @@ export type Database = {
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;
-          waiting_since?: string;
+          waiting_since?: string | null;
         };
         Relationships: [];
       };
