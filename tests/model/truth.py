@@ -228,7 +228,8 @@ class Toss:
             case "cancel all":
                 self._cancel(attempt, attempt.balance)
             case "cancel part":
-                self._cancel(attempt, (attempt.total / 4).quantize(SMALLEST[attempt.currency], ROUND_DOWN))
+                quarter = (attempt.total / 4).quantize(SMALLEST[attempt.currency], ROUND_DOWN)
+                self._cancel(attempt, min(quarter, attempt.balance))
 
     def _barred(self, attempt: Attempt) -> set[str]:
         barred = {"pass due date", "deposit"} if attempt.is_overdue else set()
