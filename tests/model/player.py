@@ -239,6 +239,8 @@ class Player:
         # A delivery waits in real time for the application's open transaction, and may be told to come again.
         is_locked = self._shop.has_open_transaction
         response = await self._client.post("/webhooks/toss", content=webhook.body, headers=headers)
+        # By now another attempt may have begun, and a look-up that had to wait for its turn was answered with that.
+        is_hidden |= not is_named and self.look_ups.shows_another(webhook)
         is_excused = is_away or self.look_ups.is_away or is_hidden or is_locked
         self.answers.append(Answer(webhook, response.status_code, is_excused))
         if response.status_code == 200 and webhook.event_type == "PAYMENT_STATUS_CHANGED":
