@@ -1,6 +1,7 @@
--- A project as the merchant's guide describes it, before supatoss: users and products, its own triggers (unqualified
--- names), a view, and policies of other tables that read payments and subscriptions. Times are without a zone:
--- created_at, updated_at and canceled_at in UTC, approved_at in Korean wall time. Roles and the schema auth are there.
+-- the guide's project whole: foreign keys, triggers, a view, policies; approved_at holds Korean time
+-- Before supatoss. The triggers name tables without their schema, and policies of other tables read payments and
+-- subscriptions. Times are without a zone: created_at, updated_at and canceled_at in UTC, approved_at in Korean wall
+-- time. Roles and the schema auth are there.
 create table profiles (
   id uuid primary key, name text, credits integer not null default 0, paid_orders integer not null default 0
 );

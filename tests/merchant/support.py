@@ -13,7 +13,7 @@ from supatoss.cli.naming import Naming, relations_of
 from tests.database.support import Database, at, payment_event
 
 HERE = Path(__file__).parent
-PROJECTS = {file.stem: file for file in sorted((HERE / "projects").glob("*.sql"))}
+PROJECTS = {file.stem: file for file in (HERE / "guide.sql", *sorted((HERE / "projects").glob("*.sql")))}
 FILES = {file.name: file.read_text(encoding="utf-8") for file in sorted(MIGRATIONS.glob("*.sql"))}
 PREFLIGHT = next(iter(FILES))
 RELATIONS = relations_of(FILES.values())

@@ -85,7 +85,7 @@ def test_the_documents_say_what_happens_to_which_project(project: Database, requ
     assert f"{ending}\n" in (DOCUMENTS / "preflight.ko.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("project", ["few_columns", "only_payments", "with_zones"], indirect=True)
+@pytest.mark.parametrize("project", ["few_columns", "guide", "only_payments", "with_zones"], indirect=True)
 def test_a_project_goes_back_and_could_push_again(project: Database) -> None:
     """In the words of the document."""
     rows = project.rows("select id, order_id, amount from payments order by id")
