@@ -29,6 +29,7 @@ select
   w.id, w.order_id, w.payment_key, w.event_key, w.change,
   w.change ->> 'status' as status,
   case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at,
+  w.occurred_at as told_at,
   (w.change ->> 'approved_at')::timestamptz as approved_at,
   (w.status = 'processed' and w.reason is null) or w.reason = 'hook_failed' as is_accepted
 from public.webhook_events w
@@ -40,7 +41,7 @@ grant select on table supatoss.payment_events to service_role;
 
 -- One event of an attempt. id is null for the application's own row.
 create type supatoss.order_event as (
-  id uuid, order_id text, attempt text, occurred_at timestamptz, status text, is_accepted boolean,
+  id uuid, order_id text, attempt text, occurred_at timestamptz, told_at timestamptz, status text, is_accepted boolean,
   is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
 
 -- What an attempt at paying for an order has come to.
@@ -164,13 +165,13 @@ set search_path = ''
 as $$
 begin
   return query
-  select e.id, e.order_id, e.attempt, e.occurred_at, e.status, e.is_accepted, e.is_mismatch,
+  select e.id, e.order_id, e.attempt, e.occurred_at, e.told_at, e.status, e.is_accepted, e.is_mismatch,
          -- Two reports of one moment: the earlier approval and the lower balance count.
          min(e.approved_at) filter (where not e.is_mismatch) over moment,
          min((e.change ->> 'balance')::numeric) filter (where not e.is_mismatch) over moment,
          e.change, e.application
   from (
-    select r.id, r.order_id, r.event_key, r.change, r.status, r.occurred_at, r.approved_at, r.is_accepted,
+    select r.id, r.order_id, r.event_key, r.change, r.status, r.occurred_at, r.told_at, r.approved_at, r.is_accepted,
            supatoss.status_rank(r.status) as rank, p.application_state as application,
            p.application_state is not null and supatoss.is_mismatch(r.change, p.application_state) as is_mismatch,
            coalesce(
@@ -184,7 +185,7 @@ begin
     union all
     select null, p.order_id, '', a, a ->> 'status',
            case when supatoss.is_moved(a ->> 'status') then supatoss.time_of_paid_row(a) else '-infinity' end,
-           null, true, null, a, false,
+           null, null, true, null, a, false,
            coalesce(case when supatoss.is_moved(a ->> 'status') then supatoss.attempt_of_paid_row(p.order_id, a) end,
                     a ->> 'payment_key', 'order:' || p.order_id)
     from public.payments p cross join lateral (select p.application_state) as application (a)
@@ -259,7 +260,7 @@ begin
     a.failure_code := e.change ->> 'failure_code';
     a.failure_message := e.change ->> 'failure_message';
   end if;
-  a.occurred_at := coalesce(v_happened_at, a.occurred_at);
+  a.occurred_at := greatest(e.told_at, a.occurred_at);
   a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
   a.said := a.said || supatoss.known_values(e.change);
   if e.balance is not null and e.status is not null then

@@ -297,6 +297,14 @@ async def test_an_overdue_account_that_toss_shows_as_expired_is_recorded() -> No
     assert (record["change"]["status"], record["order_id"]) == ("EXPIRED", "order-1")
 
 
+async def test_an_overdue_account_that_still_waits_takes_no_later_deposit_back() -> None:
+    store = Queue(overdue=[OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")])
+    waiting = answer("WAITING_FOR_DEPOSIT", virtualAccount={"accountNumber": "X1", "expired": False})
+    assert await make_worker(store, Scripted(waiting)).sweep() == 1
+    (record,) = store.records.values()
+    assert (record["change"]["status"], record["change"]["is_first"]) == ("WAITING_FOR_DEPOSIT", True)
+
+
 async def test_an_overdue_account_that_was_paid_meanwhile_is_recorded_as_paid() -> None:
     store = Queue(overdue=[OverdueAccount("key-1", "order-1", "2026-04-08T00:00:00+00:00")])
     await make_worker(store, Scripted(answer("DONE"))).sweep()

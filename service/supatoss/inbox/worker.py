@@ -229,6 +229,9 @@ def _expiry(account: OverdueAccount, answer: PaymentAnswer) -> NewEvent:
     meaning = observed(answer)
     if is_expired and meaning.change is not None:
         meaning = replace(meaning, change={**meaning.change, "status": PaymentStatus.EXPIRED.value})
+    elif answer.payment.status == PaymentStatus.WAITING_FOR_DEPOSIT and meaning.change is not None:
+        # Nothing new. It must not take back a deposit that a webhook tells of later and this look-up did not show yet.
+        meaning = replace(meaning, change={**meaning.change, "is_first": True})
     name = "supatoss.account_expired" if is_expired else "supatoss.account_checked"
     body = {
         "eventType": name,
