@@ -67,7 +67,7 @@ def create_app(
     lookups = lookups or Lookups(toss)
     worker = worker or Worker(store, toss, lookups)
     refused = refused or RefusedLog(store)
-    loops: list[Loop] = [make_watch(settings, store), refused]
+    loops: list[Loop] = [make_watch(settings, store, toss), refused]
     if settings.worker == "in-process":
         loops += [worker, make_schedule(settings, store, toss, lookups)]
     webhook = WebhookEndpoint(
@@ -140,7 +140,7 @@ def make_schedule(settings: Settings, store: Store, toss: TossClient, lookups: L
     return Schedule(reconciliation, settings.reconcile_at, Retention(store, days) if days else None)
 
 
-def make_watch(settings: Settings, store: Store) -> Watch:
+def make_watch(settings: Settings, store: Store, toss: TossClient) -> Watch:
     """What looks after alerts, as the settings say."""
     url = settings.alert_webhook_url
     return Watch(
@@ -149,6 +149,7 @@ def make_watch(settings: Settings, store: Store) -> Watch:
         ChatWebhook(url.get_secret_value()) if url else None,
         settings.alert_interval_seconds,
         observer_name(),
+        toss,
     )
 
 

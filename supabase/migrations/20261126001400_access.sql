@@ -8,6 +8,26 @@ language sql immutable
 set search_path = ''
 as $$ select 4 $$;
 
+-- /readyz also writes: a database that is read-only, or whose disk is full, still answers what only reads.
+create table supatoss.write_checks (
+  is_only_row boolean primary key default true check (is_only_row),
+  created_at timestamptz not null default now()
+);
+alter table supatoss.write_checks enable row level security;
+revoke all on table supatoss.write_checks from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.write_checks to service_role;
+
+comment on table supatoss.write_checks is 'One row, which /readyz writes to see that it can.';
+
+create function public.supatoss_check_write_v1()
+returns void
+language sql
+set search_path = ''
+as $$
+  insert into supatoss.write_checks (is_only_row) values (true)
+  on conflict (is_only_row) do update set created_at = now()
+$$;
+
 -- Where `supatoss migrations copy` has put the tables and views: its replacements reach the right-hand side alone.
 create function public.supatoss_table_names_v1()
 returns jsonb

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from supatoss.alerts.messages import ChatWebhook
-from supatoss.alerts.rules import OWN_RULES, Limits
+from supatoss.alerts.rules import Limits, judged
 from supatoss.alerts.watch import Watch
-from supatoss.store.alerts import AlertFacts
+from supatoss.store.alerts import AlertFacts, Look
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event
 from tests.database.test_worker_functions import deposit
@@ -74,9 +74,27 @@ def read_facts(database: Database, max_items: int = 20) -> AlertFacts:
     return asyncio.run(DatabaseStore(database).read_alert_facts(max_items))
 
 
-def note(database: Database, read_at: dt.datetime, *findings: tuple[str, str], observer: str = "a:1") -> dict[str, int]:
-    records = [{"rule": rule, "subject": subject, "details": {}} for rule, subject in findings]
-    return asyncio.run(DatabaseStore(database).note_alerts(read_at, observer, records, OWN_RULES))
+JUDGED = judged(Limits(10, 6))
+
+
+def note(
+    database: Database,
+    read_at: dt.datetime,
+    *findings: tuple[str, str],
+    observer: str = "a:1",
+    limits: Limits | None = None,
+    own: tuple[str, str] | None = None,
+) -> dict[str, int]:
+    """One look; answers what is open. own: a rule and a subject that the observer itself sees or does not see."""
+    opinions = judged(limits) if limits else JUDGED
+    limit_of = {item["rule"]: item.get("limit") for item in opinions}
+    records = [{"rule": rule, "subject": subject, "limit": limit_of.get(rule)} for rule, subject in findings]
+    if own:
+        seen = {"rule": own[0], "subject": own[1], "seen_at": read_at.isoformat()}
+        records = [{**record, "seen_at": read_at.isoformat()} for record in records]
+        opinions = [*opinions, seen]
+    look = Look(read_at, observer, records, opinions)
+    return dict(asyncio.run(DatabaseStore(database).note_alerts(look)).open)
 
 
 def alerts(database: Database) -> list[Row]:
@@ -117,8 +135,8 @@ def test_facts(database: Database) -> None:
         "update webhook_events set waiting_since = now() - interval '1 hour' where status = 'pending'"
     )
     facts = read_facts(database)
-    assert sorted(event.reason or "" for event in facts.failed) == ["amount_mismatch", "double_charge", "malformed"]
-    told = {event.reason: event.error for event in facts.failed}
+    assert sorted(item.reason or "" for item in facts.failed) == ["amount_mismatch", "double_charge", "malformed"]
+    told = {item.reason: item.error for item in facts.failed}
     assert told["amount_mismatch"] == "Toss reports 10000 KRW, the application stored 9900 KRW for this order"
     assert told["malformed"] is None
     assert 3600 <= (facts.oldest_waiting_seconds or 0) < 3700
@@ -137,7 +155,7 @@ def test_lists_are_cut_at_the_oldest_and_money_is_not_hidden_by_the_rest(databas
     for number in range(4):
         mismatch(database, number)
     facts = read_facts(database, 3)
-    assert [event.reason for event in facts.failed] == ["malformed"] * 3 + ["amount_mismatch"] * 3
+    assert sorted(item.reason or "" for item in facts.failed) == ["amount_mismatch"] * 3 + ["malformed"] * 3
     assert facts.has_more_failed
 
 
@@ -162,7 +180,7 @@ def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Datab
     assert started.startswith("🚨 amount_mismatch: ")
     assert "Toss reports 10000 KRW" in started
     assert "결제 금액이 저장된 주문 금액과 다릅니다" in started
-    assert "supatoss events show" in started
+    assert "supatoss events list --status failed --order order-1" in started
     mend(database)
     for observer in ("b:2", "a:3", "b:2"):
         check(database, receiver.url, observer)
@@ -230,10 +248,27 @@ def test_a_process_that_dies_after_claiming_leaves_the_alert_to_others(database:
     assert (again.phase, again.attempts) == ("start", 2)
 
 
-def test_without_a_target_alerts_are_kept_and_counted_as_sent(database: Database) -> None:
+def test_a_process_without_a_target_leaves_alerts_to_those_that_have_one(
+    database: Database, receiver: Receiver
+) -> None:
     mismatch(database)
     check(database)
-    assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": False, "start_told": True, "end_told": False}]
+    assert alerts(database) == [{"rule": "amount_mismatch", "is_ended": False, "start_told": False, "end_told": False}]
+    check(database, receiver.url, "b:2")
+    check(database)
+    assert len(receiver.texts) == 1
+
+
+@pytest.mark.usefixtures("commits")
+def test_the_first_target_hears_of_today_and_not_of_the_whole_past(database: Database, receiver: Receiver) -> None:
+    database.connection.execute(
+        """insert into supatoss.alerts (rule, subject, started_at, seen_at, ended_at)
+           select 'backlog', '', now() - age, now() - age, now() - age
+           from unnest(array[interval '2 days', interval '1 hour']) as age"""
+    )
+    check(database, receiver.url)
+    assert "".join(receiver.texts).count("🚨") == 1
+    assert "".join(receiver.texts).count("✅") == 1
 
 
 @pytest.mark.usefixtures("commits")
@@ -246,22 +281,151 @@ def test_a_look_at_older_facts_neither_ends_nor_starts(database: Database) -> No
     assert note(database, read_facts(database).read_at, ("silence", "")) == {"silence": 1}
 
 
-def test_a_process_s_own_alert_is_ended_by_it_or_after_its_silence(database: Database) -> None:
+MINUTE = dt.timedelta(minutes=1)
+
+
+def test_a_look_without_an_opinion_ends_nothing(database: Database) -> None:
     first = read_facts(database).read_at
-    minute = dt.timedelta(minutes=1)
-    note(database, first, ("rejected_share", "a:1"), observer="a:1")
-    assert note(database, first + minute, observer="b:2") == {"rejected_share": 1}
-    assert note(database, first + 2 * minute, observer="a:1") == {}
-    note(database, first + 3 * minute, ("rejected_share", "a:1"), observer="a:1")
-    note(database, dt.datetime.now(dt.UTC) + 4 * minute, ("rejected_share", "a:1"), observer="a:1")
-    later = dt.datetime.now(dt.UTC) + 20 * minute
-    assert note(database, later, observer="b:2") == {}
+    note(database, first, ("silence", ""), ("backlog", ""))
+    assert note(database, first + MINUTE, limits=Limits(10)) == {"silence": 1}
+    assert note(database, first + 60 * MINUTE, limits=Limits(10)) == {"silence": 1}
+    assert note(database, first + 61 * MINUTE, limits=Limits(10, 6)) == {}
+
+
+def test_a_laxer_limit_ends_nothing_while_somebody_stricter_looks(database: Database) -> None:
+    first = read_facts(database).read_at
+    strict, lax = Limits(5), Limits(60)
+    for minute in range(30):
+        note(database, first + minute * MINUTE, ("backlog", ""), observer="a:1", limits=strict)
+        assert note(database, first + (minute + 0.5) * MINUTE, observer="b:2", limits=lax) == {"backlog": 1}
+    (row,) = database.rows("select started_at from supatoss.alerts")
+    assert row["started_at"] == first
+    assert note(database, first + 43 * MINUTE, observer="b:2", limits=lax) == {"backlog": 1}
+    assert note(database, first + 45 * MINUTE, observer="b:2", limits=lax) == {}
+
+
+def test_what_one_process_sees_is_ended_by_it_or_after_its_silence(database: Database) -> None:
+    first = read_facts(database).read_at
+    mine, theirs = ("rejected_share", "a:1"), ("rejected_share", "b:2")
+    note(database, first, mine, observer="a:1", own=mine)
+    assert note(database, first + MINUTE, observer="b:2", own=theirs) == {"rejected_share": 1}
+    assert note(database, first + 2 * MINUTE, observer="a:1", own=mine) == {}
+    now = dt.datetime.now(dt.UTC)
+    note(database, now + 4 * MINUTE, mine, observer="a:1", own=mine)
+    assert note(database, now + 18 * MINUTE, observer="b:2", own=theirs) == {"rejected_share": 1}
+    assert note(database, now + 20 * MINUTE, observer="b:2", own=theirs) == {}
+
+
+def test_what_two_processes_see_of_one_key_ends_when_neither_does(database: Database) -> None:
+    first = read_facts(database).read_at
+    key = ("key_refused", "key 2 (…wxyz)")
+    for observer in ("a:1", "b:2"):
+        note(database, first, key, observer=observer, own=key)
+    assert note(database, first + MINUTE, observer="c:3", own=key) == {"key_refused": 1}
+    assert note(database, first + 2 * MINUTE, observer="a:1", own=key) == {"key_refused": 1}
+    assert note(database, first + 3 * MINUTE, observer="b:2", own=key) == {}
+
+
+def test_a_process_that_says_goodbye_takes_its_view_with_it(database: Database) -> None:
+    first = read_facts(database).read_at
+    mine = ("rejected_share", "a:1")
+    note(database, first, mine, observer="a:1", own=mine)
+    asyncio.run(DatabaseStore(database).forget_process("a:1"))
+    assert database.rows("select name from supatoss.processes") == []
+    assert note(database, first + MINUTE, observer="b:2", own=("rejected_share", "b:2")) == {}
+
+
+def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
+    database: Database, receiver: Receiver
+) -> None:
+    for observer in ("a:1", "b:2"):
+        check(database, receiver.url, observer)
+    database.connection.execute(
+        "update supatoss.processes set seen_at = now() - interval '6 minutes' where name = 'a:1'"
+    )
+    for _ in range(3):
+        check(database, receiver.url, "b:2")
+    assert [text.split(":")[0] for text in receiver.texts] == ["🚨 process_gone"]
+    assert "process a:1 stopped" in receiver.texts[0]
+    database.connection.execute("update supatoss.alerts set seen_at = seen_at - interval '1 hour'")
+    database.connection.execute(
+        "update supatoss.processes set seen_at = now() - interval '25 hours' where name = 'a:1'"
+    )
+    for _ in range(2):
+        check(database, receiver.url, "b:2")
+    assert [text.split(":")[0] for text in receiver.texts] == ["🚨 process_gone", "✅ process_gone resolved"]
+    assert database.rows("select name from supatoss.processes") == [{"name": "b:2"}]
+
+
+def test_many_events_about_one_order_are_one_alert_and_hide_no_other(database: Database, receiver: Receiver) -> None:
+    database.insert_payment(order_id="order-1", payment_key="placeholder-1", amount=9900)
+    for second in range(25):
+        database.record(payment_event("DONE", second, approvedAt=f"2026-03-14T09:00:{second:02}+09:00"))
+    database.record(payment_event("DONE", 50, order="order-2", key="2a"))
+    database.record(payment_event("DONE", 51, order="order-2", key="2b"))
+    (row,) = database.rows("select count(*) from webhook_events where reason = 'amount_mismatch'")
+    assert row["count"] == 25
+    check(database, receiver.url)
+    rows = database.rows(
+        "select rule, subject, (details ->> 'events')::integer as events from supatoss.alerts order by 1"
+    )
+    assert rows == [
+        {"rule": "amount_mismatch", "subject": "order-1", "events": 25},
+        {"rule": "double_charge", "subject": "order-2", "events": 1},
+    ]
+
+
+@pytest.mark.usefixtures("commits")
+def test_an_alert_does_not_end_while_its_event_fails_whatever_fails_before_it(
+    database: Database, receiver: Receiver
+) -> None:
+    mismatch(database, 99)
+    check(database, receiver.url)
+    for number in range(25):
+        mismatch(database, number)
+    database.connection.execute("update webhook_events set created_at = '2026-01-01' where order_id <> 'order-99'")
+    check(database, receiver.url)
+    rows = database.rows("select subject from supatoss.alerts where ended_at is null and rule = 'amount_mismatch'")
+    assert len(rows) == 21
+    assert {"subject": "order-99"} in rows
+    assert "✅" not in "".join(receiver.texts)
+
+
+@pytest.mark.usefixtures("commits")
+def test_an_alert_whose_events_are_ignored_is_set_aside_and_not_resolved(
+    database: Database, receiver: Receiver
+) -> None:
+    mismatch(database)
+    check(database, receiver.url)
+    (event,) = database.rows("select id from webhook_events")
+    ids = json.dumps([str(event["id"])])
+    database.call("select ignore_webhook_events_v1(%s, 'refunded at Toss', 'kim', false)", ids)
+    check(database, receiver.url)
+    assert receiver.texts[1].startswith("☑️ amount_mismatch set aside by kim: ")
+    assert "무시 처리" in receiver.texts[1]
+
+
+def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(
+    database: Database, receiver: Receiver
+) -> None:
+    cancels = [cancel("t-1", 10000, 20)]
+    account = {"accountNumber": "X1", "bankCode": "20", "refundStatus": "FAILED"}
+    database.record(payment_event("CANCELED", 30, cancels=cancels, virtualAccount=account))
+    assert read_facts(database).unrefunded == ("order-1",)
+    check(database, receiver.url)
+    assert receiver.texts[0].startswith("🚨 refund_failed: order order-1: ")
+    database.connection.execute("update payments set updated_at = now() - interval '2 days'")
+    assert read_facts(database).unrefunded == ("order-1",)
+    database.connection.execute("update supatoss.alerts set started_at = now() - interval '15 days'")
+    assert read_facts(database).unrefunded == ()
 
 
 SMALL = {
     "supatoss_read_alert_facts_v1": {
         "alerts_open_key",
         "payments_order_id_key",
+        "processes_pkey",
+        "webhook_events_pkey",
         "webhook_events_unfinished_created_at_idx",
         "webhook_events_failed_money_idx",
         "webhook_events_failed_other_idx",

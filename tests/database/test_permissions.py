@@ -19,6 +19,8 @@ TABLES = (
     "supatoss.reconciliation_transactions",
     "supatoss.reconciliation_findings",
     "supatoss.alerts",
+    "supatoss.processes",
+    "supatoss.write_checks",
 )
 DENIED = psycopg.errors.InsufficientPrivilege
 
@@ -49,6 +51,8 @@ def rows(database: Database) -> Database:
     database.call(
         "insert into supatoss.alerts (rule, subject, started_at, seen_at) values ('a', '', now(), now()) returning null"
     )
+    database.call("insert into supatoss.processes (name) values ('a') returning null")
+    database.call("select supatoss_check_write_v1()")
     return database
 
 

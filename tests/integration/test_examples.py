@@ -138,6 +138,8 @@ EXPECTED: dict[str, Expected] = {
 class KnowingToss(TossClient):
     """Answers about some payments."""
 
+    keys = ()
+
     def __init__(self, payments: list[Mapping[str, Any]]) -> None:
         self.payments = payments
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from supatoss.alerts.messages import ChatWebhook
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.watch import Watch
 from supatoss.inbox.replay import ignore, replay, select
@@ -89,24 +90,36 @@ def test_pages_hold_every_event_once_in_both_directions(stack: Stack) -> None:
     with_store(stack, work)
 
 
+class Target(ChatWebhook):
+    """Takes every message."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def send(self, text: str) -> None:
+        self.texts.append(text)
+
+
 def test_an_alert_starts_and_ends(stack: Stack) -> None:
     mismatch(stack, "alerted-1")
     event = stack.row("webhook_events?order_id=eq.alerted-1")
+    sent = Target()
 
     async def look(store: Store) -> None:
-        await Watch(store, Limits(10), None, 60, "tests:1").check()
+        await Watch(store, Limits(10), sent, 60, "tests:1").check()
 
     with_store(stack, look)
-    alert = stack.row(f"peek_alerts?subject=eq.{event['id']}")
+    alert = stack.row("peek_alerts?subject=eq.alerted-1")
     assert (alert["rule"], alert["ended_at"], alert["details"]["order_id"]) == ("amount_mismatch", None, "alerted-1")
     assert alert["start_told_at"] is not None
     amount = event["change"]["amount"]
     stack.data_api("PATCH", "payments?order_id=eq.alerted-1", json={"amount": amount}).raise_for_status()
     assert stack.post(payment("alerted-1")).json()["event_status"] == "processed"
     with_store(stack, look)
-    alert = stack.row(f"peek_alerts?subject=eq.{event['id']}")
+    alert = stack.row("peek_alerts?subject=eq.alerted-1")
     assert alert["ended_at"] is not None
     assert alert["end_told_at"] is not None
+    assert sum("alerted-1" in text for text in sent.texts) == 2
 
 
 def test_the_backlog_is_answered_for(stack: Stack) -> None:

@@ -47,6 +47,8 @@ class LogLines:
 class SilentToss(TossClient):
     """A Toss that cannot be asked."""
 
+    keys = ()
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
@@ -73,6 +75,8 @@ class MemoryStore(Store):
         self.asked_for_version = 0
         self.oldest_waiting: float | None = None
         self.asked_for_backlog = 0
+        self.written = 0
+        self.write_trouble: Exception | None = None
 
     async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
         await self._misbehave()
@@ -91,6 +95,12 @@ class MemoryStore(Store):
         self.asked_for_version += 1
         await self._misbehave()
         return self.version
+
+    async def check_write(self) -> None:
+        self.written += 1
+        await self._misbehave()
+        if self.write_trouble:
+            raise self.write_trouble
 
     async def oldest_waiting_seconds(self) -> float | None:
         self.asked_for_backlog += 1

@@ -5,35 +5,37 @@ from typing import Any
 
 import pytest
 
+from supatoss.alerts.local import DeliveryCounts, judge_deliveries
 from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
-from supatoss.alerts.rules import DeliveryCounts, Limits, Rule, evaluate
-from supatoss.store.alerts import AlertFacts, FailedEvent, Overcancelled, UnsentAlert
+from supatoss.alerts.rules import Limits, Rule, evaluate, judged
+from supatoss.store.alerts import AlertFacts, Failure, Overcancelled, UnsentAlert
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)
 
 
-def found(deliveries: DeliveryCounts | None = None, limits: Limits = LIMITS, **facts: Any) -> list[tuple[str, str]]:
-    violations = evaluate(AlertFacts(READ_AT, **facts), deliveries or DeliveryCounts(), limits, "machine:1")
-    return [(violation.rule.value, violation.subject) for violation in violations]
+def found(limits: Limits = LIMITS, **facts: Any) -> list[tuple[str, str]]:
+    return [(item.rule.value, item.subject) for item in evaluate(AlertFacts(READ_AT, **facts), limits)]
 
 
 def test_nothing_is_wrong_with_nothing() -> None:
     assert found() == []
 
 
-@pytest.mark.parametrize(
-    ("reason", "rule"),
-    [
-        ("amount_mismatch", "amount_mismatch"),
-        ("approval_amount_mismatch", "amount_mismatch"),
-        ("double_charge", "double_charge"),
-        ("refused_by_database", "event_failed"),
-        (None, "event_failed"),
-    ],
-)
-def test_a_failed_event_is_an_alert_of_its_own(reason: str | None, rule: str) -> None:
-    assert found(failed=(FailedEvent("e-1", reason, "o-1", None),)) == [(rule, "e-1")]
+def test_failed_events_are_an_alert_a_rule_and_order() -> None:
+    failure = Failure("amount_mismatch", "o-1", "approval_amount_mismatch", "o-1", None, 25, ["e-1", "e-2"])
+    (violation,) = evaluate(AlertFacts(READ_AT, failed=(failure,)), LIMITS)
+    assert (violation.rule, violation.subject) == (Rule.AMOUNT_MISMATCH, "o-1")
+    assert (violation.details["events"], violation.details["ids"]) == (25, ["e-1", "e-2"])
+
+
+def test_a_look_has_an_opinion_about_what_it_judges_only() -> None:
+    limits = {item["rule"]: item.get("limit") for item in judged(Limits(10))}
+    assert (limits["backlog"], limits["amount_mismatch"]) == (10, None)
+    assert "silence" not in limits
+    assert {item["rule"]: item.get("limit") for item in judged(LIMITS)}["silence"] == 6
+    (violation,) = evaluate(AlertFacts(READ_AT, oldest_waiting_seconds=601), LIMITS)
+    assert violation.limit == 10
 
 
 def test_more_failed_events_than_are_shown_are_one_more_alert() -> None:
@@ -45,13 +47,37 @@ def test_backlog(seconds: float | None, is_alert: bool) -> None:
     assert found(oldest_waiting_seconds=seconds) == ([("backlog", "")] if is_alert else [])
 
 
+def violated(recent: DeliveryCounts, longer: DeliveryCounts) -> set[str]:
+    opinions = judge_deliveries(recent, longer, "machine:1")
+    assert {opinion.subject for opinion in opinions} == {"machine:1"}
+    return {opinion.rule.value for opinion in opinions if opinion.details is not None}
+
+
 @pytest.mark.parametrize(
     ("accepted", "rejected", "is_alert"),
-    [(0, 19, False), (0, 20, True), (10, 10, False), (9, 11, True), (1000, 0, False), (1000, 1001, True)],
+    [(1, 18, False), (0, 20, True), (10, 10, False), (9, 11, True), (1000, 0, False), (1000, 1001, True)],
 )
-def test_rejected_share_needs_a_number_and_belongs_to_its_process(accepted: int, rejected: int, is_alert: bool) -> None:
-    expected = [("rejected_share", "machine:1")] if is_alert else []
-    assert found(DeliveryCounts(accepted, rejected)) == expected
+def test_a_share_of_rejections_needs_a_number(accepted: int, rejected: int, is_alert: bool) -> None:
+    counts = DeliveryCounts(accepted, rejected)
+    assert violated(counts, counts) == ({"rejected_share"} if is_alert else set())
+
+
+@pytest.mark.parametrize(
+    ("accepted", "rejected", "is_alert"), [(0, 4, False), (0, 5, True), (1, 5, False), (1, 19, False)]
+)
+def test_a_delivery_that_is_rejected_with_all_its_retries_is_an_alert(
+    accepted: int, rejected: int, is_alert: bool
+) -> None:
+    expected = {"rejected_share"} if is_alert else set()
+    assert violated(DeliveryCounts(0, 1), DeliveryCounts(accepted, rejected)) == expected
+
+
+@pytest.mark.parametrize(
+    ("accepted", "failed", "is_alert"), [(0, 2, False), (0, 3, True), (12, 3, False), (11, 3, True), (4, 1, False)]
+)
+def test_deliveries_that_are_not_stored(accepted: int, failed: int, is_alert: bool) -> None:
+    counts = DeliveryCounts(accepted, 0, failed)
+    assert violated(counts, counts) == ({"not_stored"} if is_alert else set())
 
 
 @pytest.mark.parametrize(
@@ -65,9 +91,16 @@ def test_silence_is_an_alert_where_events_are_regular(hours: int, recent: int, l
 
 
 def test_rows_that_cannot_be() -> None:
-    assert found(unapproved=("o-1",), overcancelled=(Overcancelled("o-2", "1", "2"),)) == [
+    facts: dict[str, Any] = {
+        "unapproved": ("o-1",),
+        "overcancelled": (Overcancelled("o-2", "1", "2"),),
+        "unrefunded": ("o-3",),
+    }
+    assert found(**facts, gone=("a:1",)) == [
         ("done_without_approval", "o-1"),
         ("cancels_above_total", "o-2"),
+        ("refund_failed", "o-3"),
+        ("process_gone", "a:1"),
     ]
 
 
@@ -84,6 +117,13 @@ def test_each_rule_has_a_message_in_both_languages(rule: Rule, phase: str) -> No
     assert text.startswith("🚨" if phase == "start" else "✅")
     assert ("→ " in text) == (phase == "start")
     assert "{" not in text
+
+
+def test_an_ignored_event_is_set_aside_and_not_resolved() -> None:
+    text = describe_alert(unsent(Rule.AMOUNT_MISMATCH, "o-1", "end", set_aside_by="kim"))
+    assert text.startswith("☑️ amount_mismatch set aside by kim: ")
+    assert "resolved" not in text
+    assert "해결" not in text
 
 
 def test_an_alert_of_a_newer_release_is_sent_too() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from supatoss.alerts.local import LONG_WINDOW_SECONDS, WINDOW_SECONDS, DeliveryCounts, DeliveryWindow
 from supatoss.alerts.messages import AlertNotSent, ChatWebhook
-from supatoss.alerts.rules import DeliveryCounts, Limits
-from supatoss.alerts.watch import WINDOW_SECONDS, DeliveryWindow, Watch
+from supatoss.alerts.rules import Limits
+from supatoss.alerts.watch import Watch
 from supatoss.errors import StoreUnavailable
 from supatoss.store.alerts import AlertFacts, UnsentAlert
 from supatoss.telemetry import DELIVERIES
@@ -25,6 +26,7 @@ class Silent(MemoryStore):
         self.watch: Watch | None = None
         self.checks = 0
         self.checked = asyncio.Event()
+        self.forgotten: list[str] = []
 
     async def read_alert_facts(self, max_items: int) -> AlertFacts:
         self.checks += 1
@@ -32,6 +34,9 @@ class Silent(MemoryStore):
         if len(self.failures) == 1 and self.watch:
             self.watch.stop()
         raise self.failures.pop(0)
+
+    async def forget_process(self, observer: str) -> None:
+        self.forgotten.append(observer)
 
     async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:
         raise AssertionError
@@ -60,6 +65,7 @@ async def test_a_watch_that_is_told_to_stop_ends_at_once() -> None:
         await store.checked.wait()
         watch.stop()
         await task
+    assert store.forgotten == ["a:1"]
 
 
 def test_the_window_forgets_what_is_older() -> None:
@@ -68,13 +74,16 @@ def test_the_window_forgets_what_is_older() -> None:
     DELIVERIES.labels("rejected", "invalid_signature").inc(5)
     DELIVERIES.labels("created", "").inc(2)
     DELIVERIES.labels("failed", "deadline").inc(9)
+    DELIVERIES.labels("probe", "missing_signature").inc(7)
+    DELIVERIES.labels("acknowledged", "").inc(7)
     now = 60.0
-    assert window.read() == DeliveryCounts(2, 5)
+    assert window.read() == DeliveryCounts(2, 5, 9)
     DELIVERIES.labels("duplicate", "").inc()
     now = WINDOW_SECONDS + 60.0
     assert window.read() == DeliveryCounts(1, 0)
-    now *= 3
-    assert window.read() == DeliveryCounts(0, 0)
+    assert window.read(LONG_WINDOW_SECONDS) == DeliveryCounts(3, 5, 9)
+    now = LONG_WINDOW_SECONDS * 3
+    assert window.read() == window.read(LONG_WINDOW_SECONDS) == DeliveryCounts(0, 0)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/services/hidden", "http://[::1", "http://127.0.0.1:1\x00/hidden"])

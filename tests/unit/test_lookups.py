@@ -17,6 +17,8 @@ pytestmark = pytest.mark.anyio
 class HeldToss(TossClient):
     """Answers when it is let go: with the balance that the payment had when the request was sent."""
 
+    keys = ()
+
     def __init__(self) -> None:
         self.balance = 0
         self.sent: list[str] = []

@@ -29,6 +29,8 @@ ASKED_AT_IN_KOREA = "2026-04-02T14:22:11.000000"
 class KnowingToss(TossClient):
     """Knows payments by key and by order. `trouble` is raised instead."""
 
+    keys = ()
+
     def __init__(self, *payments: Mapping[str, Any]) -> None:
         self.payments = payments
         self.trouble: Exception | None = None

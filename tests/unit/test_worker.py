@@ -30,6 +30,8 @@ def answer(status: str = "DONE", **fields: Any) -> PaymentAnswer:
 class Scripted(TossClient):
     """Gives its look-ups and confirmations in turn."""
 
+    keys = ()
+
     def __init__(self, *look_ups: PaymentAnswer | Exception, confirm: PaymentAnswer | Exception | None = None) -> None:
         self.look_ups = list(look_ups)
         self.confirmation = confirm

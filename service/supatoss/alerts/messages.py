@@ -22,19 +22,19 @@ _MARKUP = str.maketrans({"<": "‹", ">": "›", "&": "+", "@": "＠", "`": "'",
 
 _TEXTS: Mapping[str, tuple[str, str, str]] = {
     Rule.EVENT_FAILED: (
-        "an event needs manual review: {reason}, order {order_id}",
-        "담당자 확인이 필요한 이벤트가 있습니다 (주문 {order_id})",
-        "supatoss events show {subject}",
+        "{events} event(s) of {subject} need manual review: {reason}",
+        "담당자 확인이 필요한 이벤트가 {events}건 있습니다 ({subject})",
+        "supatoss events list --status failed",
     ),
     Rule.AMOUNT_MISMATCH: (
-        "order {order_id}: the paid amount differs from the stored amount ({error})",
-        "결제 금액이 저장된 주문 금액과 다릅니다 (주문 {order_id})",
-        "supatoss events show {subject}",
+        "order {subject}: the paid amount differs from the stored amount ({error})",
+        "결제 금액이 저장된 주문 금액과 다릅니다 (주문 {subject})",
+        "supatoss events list --status failed --order {subject}",
     ),
     Rule.DOUBLE_CHARGE: (
-        "order {order_id} was paid twice: {error}",
-        "이중 결제된 주문이 있습니다 (주문 {order_id})",
-        "supatoss events show {subject}",
+        "order {subject} was paid twice: {error}",
+        "이중 결제된 주문이 있습니다 (주문 {subject})",
+        "supatoss events list --status failed --order {subject}",
     ),
     Rule.BACKLOG: (
         "an event has been pending for {minutes} minutes (limit: {limit_minutes})",
@@ -43,8 +43,8 @@ _TEXTS: Mapping[str, tuple[str, str, str]] = {
     ),
     Rule.REJECTED_SHARE: (
         "{rejected} of the last {deliveries} deliveries to {subject} were rejected; check the Toss secret key",
-        "최근 웹훅 {deliveries}건 중 {rejected}건을 거절했습니다. 시크릿 키를 확인하세요",
-        "the service logs each reason with outcome=rejected",
+        "최근 웹훅 {deliveries}건 중 {rejected}건을 거절했습니다({subject}). 시크릿 키를 확인하세요",
+        "supatoss events refused",
     ),
     Rule.SILENCE: (
         "no webhook from Toss for {hours} hours; check that the webhook is still registered",
@@ -61,10 +61,45 @@ _TEXTS: Mapping[str, tuple[str, str, str]] = {
         "취소 금액이 결제 금액보다 큽니다 (주문 {subject})",
         "supatoss events list --order {subject}",
     ),
+    Rule.REFUND_FAILED: (
+        "order {subject}: the refund to the buyer's account failed; the buyer has not got the money",
+        "구매자 계좌로 환불하지 못했습니다 (주문 {subject})",
+        "supatoss events list --order {subject}",
+    ),
+    Rule.NOT_STORED: (
+        "{failed} of the last {deliveries} deliveries to {subject} could not be stored; Toss sends them again",
+        "최근 웹훅 {deliveries}건 중 {failed}건을 저장하지 못했습니다({subject}). 토스페이먼츠가 다시 보냅니다",
+        "supatoss doctor",
+    ),
+    Rule.KEY_REFUSED: (
+        "Toss refuses {subject} of TOSS_SECRET_KEY: {code}",
+        "TOSS_SECRET_KEY의 {subject} 인증에 실패했습니다: {code}",
+        "supatoss doctor",
+    ),
+    Rule.TOSS_AWAY: (
+        "Toss's API has not answered for {minutes} minutes ({keys}): {problem}",
+        "토스페이먼츠 API가 {minutes}분째 응답하지 않습니다 ({keys}): {problem}",
+        "supatoss doctor",
+    ),
+    Rule.DATABASE_AWAY: (
+        "{subject} has not been able to write to the database for {minutes} minutes: {problem}",
+        "{subject}이(가) {minutes}분째 데이터베이스에 쓰지 못하고 있습니다: {problem}",
+        "supatoss doctor",
+    ),
+    Rule.ALERTS_NOT_SENT: (
+        "{subject} could not send alerts for {minutes} minutes: {problem}",
+        "{subject}이(가) {minutes}분 동안 알림을 보내지 못했습니다: {problem}",
+        "supatoss doctor --send-test-alert",
+    ),
+    Rule.PROCESS_GONE: (
+        "process {subject} stopped without a goodbye; nothing was heard of it for five minutes",
+        "프로세스 {subject}이(가) 비정상 종료되었거나 응답하지 않습니다 (5분 이상)",
+        "fly status",
+    ),
 }
 _MORE = (
-    "more than {shown} events need manual review; only the oldest ones have alerts of their own",
-    "담당자 확인이 필요한 이벤트가 {shown}건을 넘었습니다",
+    "events of more than {shown} orders need manual review; only the oldest ones have alerts of their own",
+    "담당자 확인이 필요한 주문이 {shown}건을 넘었습니다",
     "supatoss events list --status failed",
 )
 _UNKNOWN = ("{subject}", "확인이 필요합니다", "supatoss events list")
@@ -76,6 +111,10 @@ def describe_alert(alert: UnsentAlert) -> str:
     texts = _MORE if alert.subject == "more" else _TEXTS.get(alert.rule, _UNKNOWN)
     values = _Values({**alert.details, "subject": alert.subject})
     english, korean, hint = (text.format_map(values) for text in texts)
+    if alert.phase == "end" and (actor := alert.details.get("set_aside_by")):
+        return (
+            f"☑️ {_clean(alert.rule)} set aside by {_clean(actor)}: {english}\n{_clean(actor)}이(가) 무시 처리: {korean}"
+        )
     if alert.phase == "end":
         return f"✅ {_clean(alert.rule)} resolved: {english}\n해결됨: {korean}"
     return f"🚨 {_clean(alert.rule)}: {english}\n{korean}\n→ {hint}"

@@ -1,4 +1,4 @@
-"""Alert rules: small named invariants over facts from the database. Pure."""
+"""Alert rules: small named invariants over facts from the database. Pure. What processes see themselves: local.py."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -6,16 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from supatoss.store.alerts import AlertFacts, FailedEvent
+from supatoss.store.alerts import AlertFacts, Failure
 
 MAX_SUBJECTS = 20
 """Alerts per rule: more than a person works on at once. The oldest come first, so that new ones end none of them."""
-
-MIN_DELIVERIES = 20
-"""Fewer deliveries in a window say nothing: a scanner's two probes are no reason for an alert."""
-
-MAX_REJECTED_SHARE = 0.5
-"""A wrong key rejects every delivery of Toss; strangers' attempts stay below half of a project's traffic."""
 
 REGULAR_EVENTS = 20
 """A project with fewer events in the week before its newest one has no regular traffic to miss."""
@@ -32,16 +26,13 @@ class Rule(StrEnum):
     SILENCE = "silence"
     DONE_WITHOUT_APPROVAL = "done_without_approval"
     CANCELS_ABOVE_TOTAL = "cancels_above_total"
-
-
-OWN_RULES = (Rule.REJECTED_SHARE,)
-"""Rules about one process: only that process sees its deliveries and ends their alerts."""
-
-_RULE_OF_REASON = {
-    "amount_mismatch": Rule.AMOUNT_MISMATCH,
-    "approval_amount_mismatch": Rule.AMOUNT_MISMATCH,
-    "double_charge": Rule.DOUBLE_CHARGE,
-}
+    REFUND_FAILED = "refund_failed"
+    NOT_STORED = "not_stored"
+    KEY_REFUSED = "key_refused"
+    TOSS_AWAY = "toss_away"
+    DATABASE_AWAY = "database_away"
+    ALERTS_NOT_SENT = "alerts_not_sent"
+    PROCESS_GONE = "process_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +44,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryCounts:
-    """Deliveries that this process received in one window of time."""
-
-    accepted: int = 0
-    rejected: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Violation:
-    """A rule that fails for a subject: an event, an order, a process, or everything ("")."""
+    """A rule that fails for a subject: an order, a key, a process, or everything ("").
+
+    limit: what it was judged with, where settings differ between processes; lower is stricter.
+    """
 
     rule: Rule
     subject: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    limit: float | None = None
 
     def to_record(self) -> dict[str, Any]:
         """One element of `findings` of supatoss_note_alerts_v1."""
-        return {"rule": self.rule.value, "subject": self.subject, "details": self.details}
+        return {"rule": self.rule.value, "subject": self.subject, "details": self.details, "limit": self.limit}
 
 
-def evaluate(facts: AlertFacts, deliveries: DeliveryCounts, limits: Limits, observer: str) -> list[Violation]:
-    """Every violation of a rule."""
+def evaluate(facts: AlertFacts, limits: Limits) -> list[Violation]:
+    """Every violation of a rule about the database."""
     return [
-        *(_failed(event) for event in facts.failed),
+        *(_failed(failure) for failure in facts.failed),
         *_more_failed(facts),
         *_backlog(facts, limits),
-        *_rejected(deliveries, observer),
         *_silence(facts, limits),
         *(Violation(Rule.DONE_WITHOUT_APPROVAL, order) for order in facts.unapproved),
         *(
@@ -88,12 +74,41 @@ def evaluate(facts: AlertFacts, deliveries: DeliveryCounts, limits: Limits, obse
             )
             for payment in facts.overcancelled
         ),
+        *(Violation(Rule.REFUND_FAILED, order) for order in facts.unrefunded),
+        *(Violation(Rule.PROCESS_GONE, process) for process in facts.gone),
     ]
 
 
-def _failed(event: FailedEvent) -> Violation:
-    rule = _RULE_OF_REASON.get(event.reason or "", Rule.EVENT_FAILED)
-    return Violation(rule, event.id, {"reason": event.reason, "order_id": event.order_id, "error": event.error})
+def judged(limits: Limits) -> list[dict[str, Any]]:
+    """The rules that `evaluate` judges with these limits: elements of `judged` of supatoss_note_alerts_v1."""
+    return [
+        *({"rule": rule.value} for rule in _ABSOLUTE_RULES),
+        {"rule": Rule.BACKLOG.value, "limit": limits.backlog_minutes},
+        *([{"rule": Rule.SILENCE.value, "limit": limits.silence_hours}] if limits.silence_hours else []),
+    ]
+
+
+_ABSOLUTE_RULES = (
+    Rule.EVENT_FAILED,
+    Rule.AMOUNT_MISMATCH,
+    Rule.DOUBLE_CHARGE,
+    Rule.DONE_WITHOUT_APPROVAL,
+    Rule.CANCELS_ABOVE_TOTAL,
+    Rule.REFUND_FAILED,
+    Rule.PROCESS_GONE,
+)
+"""Rules whose verdict no setting changes."""
+
+
+def _failed(failure: Failure) -> Violation:
+    details = {
+        "reason": failure.reason,
+        "order_id": failure.order_id,
+        "error": failure.error,
+        "events": failure.events,
+        "ids": list(failure.ids),
+    }
+    return Violation(Rule(failure.rule), failure.subject, details)
 
 
 def _more_failed(facts: AlertFacts) -> Iterator[Violation]:
@@ -104,13 +119,8 @@ def _more_failed(facts: AlertFacts) -> Iterator[Violation]:
 def _backlog(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:
     waited = facts.oldest_waiting_seconds
     if waited is not None and waited > limits.backlog_minutes * 60:
-        yield Violation(Rule.BACKLOG, "", {"minutes": int(waited // 60), "limit_minutes": limits.backlog_minutes})
-
-
-def _rejected(deliveries: DeliveryCounts, observer: str) -> Iterator[Violation]:
-    total = deliveries.accepted + deliveries.rejected
-    if total >= MIN_DELIVERIES and deliveries.rejected > total * MAX_REJECTED_SHARE:
-        yield Violation(Rule.REJECTED_SHARE, observer, {"rejected": deliveries.rejected, "deliveries": total})
+        details = {"minutes": int(waited // 60), "limit_minutes": limits.backlog_minutes}
+        yield Violation(Rule.BACKLOG, "", details, limits.backlog_minutes)
 
 
 def _silence(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:
@@ -119,4 +129,5 @@ def _silence(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:
         return
     silent = facts.read_at - newest
     if silent > dt.timedelta(hours=limits.silence_hours):
-        yield Violation(Rule.SILENCE, "", {"hours": int(silent.total_seconds() // 3600), "newest": newest.isoformat()})
+        details = {"hours": int(silent.total_seconds() // 3600), "newest": newest.isoformat()}
+        yield Violation(Rule.SILENCE, "", details, limits.silence_hours)

@@ -1,68 +1,69 @@
 """Checks the rules every minute: read facts, evaluate, record which alerts start and end, send messages.
 
 Any number of processes may run it. The database decides what is new and leases each message to one of them, so every
-start and every end is sent once. A message repeats only if a process dies between sending and recording it.
+start and every end is sent once. A message repeats only if a process dies between sending and recording it. While the
+database is away, each process tells what it sees itself, and the database is told afterwards.
 """
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import socket
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import structlog
 
+from supatoss.alerts.direct import DirectAlert, DirectAlerts
+from supatoss.alerts.local import Clock, LocalView, Opinion
 from supatoss.alerts.messages import AlertNotSent, ChatWebhook, compose
-from supatoss.alerts.rules import MAX_SUBJECTS, OWN_RULES, DeliveryCounts, Limits, Rule, evaluate
-from supatoss.errors import SupatossError
+from supatoss.alerts.rules import MAX_SUBJECTS, Limits, Rule, evaluate, judged
+from supatoss.errors import StoreError, SupatossError
 from supatoss.store import Store
-from supatoss.store.alerts import UnsentAlert
-from supatoss.telemetry import ALERT_MESSAGES, ALERTS_OPEN, DELIVERIES, OLDEST_WAITING, describe
+from supatoss.store.alerts import Look, UnsentAlert
+from supatoss.telemetry import ALERT_MESSAGES, ALERTS_OPEN, OLDEST_WAITING, describe
+from supatoss.toss.client import TossClient
 
 LEASE_SECONDS = 60
 """Longer than one message can take; after it, an alert that could not be sent is free for the next try."""
 
 SEND_BATCH = 20
-WINDOW_SECONDS = 900.0
-"""A quarter of an hour decides the share of rejected deliveries: Toss's first retries fall into it."""
 
 CHECK_SECONDS = 30.0
 """Longest check. One that hangs would silence the alerts."""
 
+GOODBYE_SECONDS = 2.0
+"""A process that stops has five seconds; without its goodbye it counts as gone."""
+
 _log = structlog.get_logger("supatoss.alerts")
 
 
-class DeliveryWindow:
-    """Deliveries of the last quarter of an hour, from this process's own counters."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._samples: deque[tuple[float, DeliveryCounts]] = deque([(clock(), _counted())])
-
-    def read(self) -> DeliveryCounts:
-        """Deliveries since the oldest sample in the window."""
-        now, counted = self._clock(), _counted()
-        while len(self._samples) > 1 and self._samples[1][0] <= now - WINDOW_SECONDS:
-            self._samples.popleft()
-        before = self._samples[0][1]
-        self._samples.append((now, counted))
-        return DeliveryCounts(counted.accepted - before.accepted, counted.rejected - before.rejected)
-
-
 class Watch:
-    """The loop. Without a `target`, alerts go to the log and the metrics only."""
+    """The loop. Without a `target`, alerts go to the log and the metrics, and other processes send them.
+
+    toss: whose keys are looked at; None leaves that to other processes.
+    """
 
     def __init__(
-        self, store: Store, limits: Limits, target: ChatWebhook | None, interval_seconds: float, observer: str
+        self,
+        store: Store,
+        limits: Limits,
+        target: ChatWebhook | None,
+        interval_seconds: float,
+        observer: str,
+        toss: TossClient | None = None,
+        *,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._store = store
         self._limits = limits
         self._target = target
         self._interval_seconds = interval_seconds
         self._observer = observer
-        self._window = DeliveryWindow()
+        self._local = LocalView(observer, toss, clock)
+        self._direct = DirectAlerts(clock)
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -82,36 +83,102 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_seconds):
                     await self._stopped.wait()
+        with contextlib.suppress(TimeoutError, SupatossError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._store.forget_process(self._observer)
 
     async def check(self) -> None:
         """Checks once. Raises StoreError; a later check, of any process, sends what was not sent."""
-        facts = await self._store.read_alert_facts(MAX_SUBJECTS)
-        OLDEST_WAITING.set(facts.oldest_waiting_seconds or 0)
-        violations = evaluate(facts, self._window.read(), self._limits, self._observer)
-        records = [violation.to_record() for violation in violations]
-        counts = await self._store.note_alerts(facts.read_at, self._observer, records, OWN_RULES)
-        for rule in Rule:
-            ALERTS_OPEN.labels(rule.value).set(counts.get(rule.value, 0))
-        while unsent := await self._store.claim_alerts(SEND_BATCH, LEASE_SECONDS):
-            if not await self._send(unsent):
+        opinions = await self._local.look()
+        try:
+            await self._note(opinions)
+        except StoreError as error:
+            self._local.database.failed(str(error))
+            await self._tell_directly([*opinions, self._local.judge_database()])
+            raise
+        while self._target and (unsent := await self._store.claim_alerts(SEND_BATCH, LEASE_SECONDS)):
+            if not await self._send(self._target, unsent):
                 return
 
-    async def _send(self, unsent: list[UnsentAlert]) -> bool:
-        for alert in unsent:
-            if alert.attempts == 1:
-                _log_alert(alert)
+    async def _note(self, opinions: Sequence[Opinion]) -> None:
+        """Tells the database what this look found, and what began and ended while it was away."""
+        facts = await self._store.read_alert_facts(MAX_SUBJECTS)
+        OLDEST_WAITING.set(facts.oldest_waiting_seconds or 0)
+        # That the look arrives says that the database is back.
+        opinions = [*opinions, Opinion(Rule.DATABASE_AWAY, self._observer)]
+        violations = evaluate(facts, self._limits)
+        noted = await self._store.note_alerts(
+            Look(
+                facts.read_at,
+                self._observer,
+                [*(violation.to_record() for violation in violations), *self._findings(opinions, facts.read_at)],
+                [*judged(self._limits), *(_judged(opinion, facts.read_at) for opinion in opinions)],
+                self._direct.to_past(opinions, facts.read_at),
+            )
+        )
+        self._local.database.worked()
+        began = [alert for alert in noted.began if not self._direct.is_open(alert["rule"], alert["subject"])]
+        _, ended_meanwhile = self._direct.note(opinions)
+        self._direct.recorded(opinions)
+        for alert in began:
+            _log_alert("alert started", alert)
+        for alert in [*noted.ended, *map(_for_log, ended_meanwhile)]:
+            _log_alert("alert ended", alert)
+        for rule in Rule:
+            ALERTS_OPEN.labels(rule.value).set(noted.open.get(rule.value, 0))
+
+    def _findings(self, opinions: Iterable[Opinion], read_at: dt.datetime) -> list[dict[str, Any]]:
+        return [
+            {
+                **opinion.violation.to_record(),
+                "seen_at": _seen_at(opinion, read_at),
+                "told": self._direct.is_told(opinion.rule, opinion.subject),
+            }
+            for opinion in opinions
+            if opinion.details is not None
+        ]
+
+    async def _tell_directly(self, opinions: Sequence[Opinion]) -> None:
+        """Without the database nobody knows who has told what: each process tells what it sees, once."""
+        began, ended = self._direct.note(opinions)
+        for alert in began:
+            _log_alert("alert started", _for_log(alert))
+        for alert in ended:
+            _log_alert("alert ended", _for_log(alert))
+        for rule in {opinion.rule for opinion in opinions}:
+            ALERTS_OPEN.labels(rule.value).set(self._direct.count(rule))
+        if not self._target:
+            return
+        unsent = self._direct.unsent()
+        for text, alerts in compose([message for _, message in unsent]):
+            if not await self._try_to_send(self._target, text, alerts):
+                return
+            for direct, message in unsent:
+                if message in alerts:
+                    direct.is_start_sent = True
+                    direct.is_end_sent = message.phase == "end"
+
+    async def _send(self, target: ChatWebhook, unsent: list[UnsentAlert]) -> bool:
         for text, alerts in compose(unsent):
-            try:
-                if self._target:
-                    await self._target.send(text)
-            except AlertNotSent as error:
+            if not await self._try_to_send(target, text, alerts):
                 # Their leases expire; a later check sends them again.
-                _log.error("alert not sent", error=str(error), alerts=len(alerts))
-                _count(alerts, "failed")
                 return False
             await self._store.confirm_alerts([alert.token for alert in alerts])
-            _count(alerts, "ok")
         return True
+
+    async def _try_to_send(self, target: ChatWebhook, text: str, alerts: list[UnsentAlert]) -> bool:
+        outcome = "ok"
+        try:
+            await target.send(text)
+        except AlertNotSent as error:
+            _log.error("alert not sent", error=str(error), alerts=len(alerts))
+            self._local.target.failed(str(error))
+            outcome = "failed"
+        else:
+            self._local.target.worked()
+        for alert in alerts:
+            ALERT_MESSAGES.labels(alert.phase, outcome).inc()
+        return outcome == "ok"
 
 
 def observer_name() -> str:
@@ -119,31 +186,19 @@ def observer_name() -> str:
     return f"{os.environ.get('FLY_MACHINE_ID') or socket.gethostname()}:{os.getpid()}"
 
 
-def _counted() -> DeliveryCounts:
-    accepted = rejected = 0.0
-    for metric in DELIVERIES.collect():
-        for sample in metric.samples:
-            if not sample.name.endswith("_total"):
-                continue
-            if sample.labels["outcome"] in ("created", "duplicate"):
-                accepted += sample.value
-            elif sample.labels["outcome"] == "rejected":
-                rejected += sample.value
-    return DeliveryCounts(int(accepted), int(rejected))
+def _seen_at(opinion: Opinion, read_at: dt.datetime) -> dt.datetime:
+    """By the database's clock: those of machines differ."""
+    return read_at - dt.timedelta(seconds=opinion.age_seconds)
 
 
-def _log_alert(alert: UnsentAlert) -> None:
-    log = _log.error if alert.phase == "start" else _log.info
-    log(
-        "alert started" if alert.phase == "start" else "alert ended",
-        rule=alert.rule,
-        subject=alert.subject,
-        details=alert.details,
-        started_at=alert.started_at,
-        ended_at=alert.ended_at,
-    )
+def _judged(opinion: Opinion, read_at: dt.datetime) -> dict[str, Any]:
+    return {"rule": opinion.rule.value, "subject": opinion.subject, "seen_at": _seen_at(opinion, read_at)}
 
 
-def _count(alerts: list[UnsentAlert], outcome: str) -> None:
-    for alert in alerts:
-        ALERT_MESSAGES.labels(alert.phase, outcome).inc()
+def _for_log(alert: DirectAlert) -> dict[str, Any]:
+    return {"rule": alert.opinion.rule.value, "subject": alert.opinion.subject, "details": alert.opinion.details}
+
+
+def _log_alert(event: str, alert: Mapping[str, Any]) -> None:
+    log = _log.error if event == "alert started" else _log.info
+    log(event, **alert)

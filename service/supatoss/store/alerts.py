@@ -1,5 +1,6 @@
 """Alerts as the database stores them, and the calls about them."""
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,19 @@ from supatoss.store.client import Connection, Function
 
 
 @dataclass(frozen=True, slots=True)
-class FailedEvent:
-    """An event that needs manual review. error: only if the text is ours, never the database's."""
+class Failure:
+    """Events of one order that need manual review, for one rule. ids: at most 20 of them, oldest first.
 
-    id: str
+    reason, order_id and error are the oldest one's. error: only if the text is ours, never the database's.
+    """
+
+    rule: str
+    subject: str
     reason: str | None
     order_id: str | None
     error: str | None
+    events: int
+    ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +37,20 @@ class Overcancelled:
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """What the rules evaluate. recent_events: of the seven days before the newest event, counted up to 20."""
+    """What the rules evaluate.
+
+    unrefunded: orders whose refund to an account failed. gone: processes that are silent and said no goodbye.
+    recent_events: of the seven days before the newest event, counted up to 20.
+    """
 
     read_at: dt.datetime
     oldest_waiting_seconds: float | None = None
-    failed: tuple[FailedEvent, ...] = ()
+    failed: tuple[Failure, ...] = ()
     has_more_failed: bool = False
     unapproved: tuple[str, ...] = ()
     overcancelled: tuple[Overcancelled, ...] = ()
+    unrefunded: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     newest_event_at: dt.datetime | None = None
     recent_events: int = 0
 
@@ -47,10 +60,12 @@ class AlertFacts:
         return cls(
             dt.datetime.fromisoformat(row["read_at"]),
             row["oldest_waiting_seconds"],
-            tuple(FailedEvent(**event) for event in row["failed"]),
+            tuple(Failure(**failure) for failure in row["failed"]),
             row["has_more_failed"],
             tuple(row["unapproved"]),
             tuple(Overcancelled(**payment) for payment in row["overcancelled"]),
+            tuple(row["unrefunded"]),
+            tuple(row["gone"]),
             dt.datetime.fromisoformat(row["newest_event_at"]) if row["newest_event_at"] else None,
             row["recent_events"],
         )
@@ -71,6 +86,26 @@ class UnsentAlert:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one check of a process found; supatoss_note_alerts_v1 describes the elements."""
+
+    read_at: dt.datetime
+    observer: str
+    findings: Sequence[Mapping[str, Any]] = ()
+    judged: Sequence[Mapping[str, Any]] = ()
+    past: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a look changed: open alerts by rule, and those that it began and ended."""
+
+    open: Mapping[str, int]
+    began: Sequence[Mapping[str, Any]]
+    ended: Sequence[Mapping[str, Any]]
+
+
 class AlertCalls(Connection):
     """Each call raises StoreUnavailable or StoreRefused."""
 
@@ -84,17 +119,14 @@ class AlertCalls(Connection):
         """The facts for the rules; lists hold at most max_items, oldest first."""
         return await self.call(Function.READ_ALERT_FACTS, {"max_items": max_items}, AlertFacts.from_row)
 
-    async def note_alerts(
-        self, read_at: dt.datetime, observer: str, violations: Sequence[Mapping[str, Any]], own_rules: Sequence[str]
-    ) -> dict[str, int]:
-        """Starts and ends alerts by the violations of one check; returns the open ones by rule. Idempotent."""
-        look = {
-            "read_at": read_at.isoformat(),
-            "observer": observer,
-            "findings": list(violations),
-            "own_rules": list(own_rules),
-        }
-        return await self.call(Function.NOTE_ALERTS, {"look": json.dumps(look, ensure_ascii=False)}, dict)
+    async def note_alerts(self, look: Look) -> Noted:
+        """Starts and ends alerts by one look. Idempotent."""
+        text = json.dumps(dataclasses.asdict(look), ensure_ascii=False, default=dt.datetime.isoformat)
+        return await self.call(Function.NOTE_ALERTS, {"look": text}, lambda row: Noted(**row))
+
+    async def forget_process(self, observer: str) -> None:
+        """Records that a process stops as it should. Idempotent."""
+        await self.call(Function.FORGET_PROCESS, {"observer": observer}, lambda _answer: None)
 
     async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:
         """Alerts to send, ours until the lease ends."""

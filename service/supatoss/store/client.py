@@ -48,6 +48,7 @@ class Function(StrEnum):
     """Every function of the database that this release calls, by its subject."""
 
     SCHEMA_VERSION = "supatoss_schema_version"
+    CHECK_WRITE = "supatoss_check_write_v1"
     TABLE_NAMES = "supatoss_table_names_v1"
 
     RECORD_EVENTS = "record_webhook_events_v1"
@@ -71,6 +72,7 @@ class Function(StrEnum):
     NOTE_ALERTS = "supatoss_note_alerts_v1"
     CLAIM_ALERTS = "supatoss_claim_alerts_v1"
     CONFIRM_ALERTS = "supatoss_confirm_alerts_v1"
+    FORGET_PROCESS = "supatoss_forget_process_v1"
 
     OPEN_RECONCILIATION = "supatoss_open_reconciliation_v1"
     ADVANCE_RECONCILIATION = "supatoss_advance_reconciliation_v1"
@@ -152,6 +154,10 @@ class Connection:
     async def schema_version(self) -> int:
         """Version of the migrations in the database. Raises StoreUnavailable or StoreRefused."""
         return await self.call(Function.SCHEMA_VERSION, {}, _whole_number, tries=1)
+
+    async def check_write(self) -> None:
+        """Writes a row of its own. Raises StoreUnavailable or StoreRefused where nothing can be written."""
+        await self.call(Function.CHECK_WRITE, {}, lambda _answer: None, tries=1)
 
     async def call(
         self, function: Function, arguments: Mapping[str, Any], read: Callable[[Any], T], *, tries: int = TRIES

@@ -4,7 +4,9 @@ Source: docs.tosspayments.com, core API reference.
 """
 
 import base64
+import contextlib
 import datetime as dt
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -121,6 +123,16 @@ class TossClient:
     ) -> PaymentAnswer:
         """A payment of this order. Toss doesn't document which of several attempts it is."""
         return await self._payment(requests.payment_by_order(order_id, timeout_seconds))
+
+    async def check_key(self, key: ApiKey, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> None:
+        """Returns if Toss accepts the key: it looks up an order that does not exist."""
+
+        async def send(request: TossRequest, deadline: float) -> TossResponse:
+            return await self._send_with(request, key, deadline)
+
+        order_id = f"supatoss-probe-{secrets.token_hex(8)}"
+        with contextlib.suppress(TossNotFound):
+            await self._within_time(requests.payment_by_order(order_id, timeout_seconds), send)
 
     async def confirm(
         self,

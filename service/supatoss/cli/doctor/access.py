@@ -42,6 +42,8 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.TABLE_NAMES: {},
         Function.CLAIM_ALERTS: {"max_alerts": 0, "lease_seconds": 1},
         Function.CONFIRM_ALERTS: {"tokens": "-"},
+        Function.CHECK_WRITE: {},
+        Function.FORGET_PROCESS: {"observer": "-"},
         Function.NOTE_ALERTS: {"look": "-"},
         Function.OLDEST_WAITING_SECONDS: {},
         Function.READ_ALERT_FACTS: {"max_items": 0},
