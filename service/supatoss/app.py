@@ -13,8 +13,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from supatoss import __version__
-from supatoss.alerts.messages import ChatWebhook
 from supatoss.alerts.rules import Limits
+from supatoss.alerts.targets import Target, open_target
 from supatoss.alerts.watch import Watch, observer_name
 from supatoss.errors import ConfigurationError
 from supatoss.health import Backlog, Readiness, healthz, metrics_routes
@@ -142,14 +142,26 @@ def make_schedule(settings: Settings, store: Store, toss: TossClient, lookups: L
 
 def make_watch(settings: Settings, store: Store, toss: TossClient) -> Watch:
     """What looks after alerts, as the settings say."""
-    url = settings.alert_webhook_url
     return Watch(
         store,
         Limits(settings.backlog_minutes, settings.alert_silence_hours),
-        ChatWebhook(url.get_secret_value()) if url else None,
+        open_alert_target(settings),
         settings.alert_interval_seconds,
         observer_name(),
         toss,
+    )
+
+
+def open_alert_target(settings: Settings) -> Target | None:
+    """Where alerts are sent, as the settings say; None: nowhere. Nothing is sent."""
+    if settings.alert_webhook_url is None:
+        return None
+    secret = settings.alert_webhook_secret
+    return open_target(
+        settings.alert_webhook_url.get_secret_value(),
+        settings.alert_language,
+        f"{settings.public_url}/ops" if settings.public_url and settings.ops_password else "",
+        secret.get_secret_value() if secret else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Every setting of the service, with its unit. A half-configured service refuses to start and names what is missing."""
 
+import base64
 import datetime as dt
 import ipaddress
 import re
@@ -21,6 +22,11 @@ MIN_METRICS_TOKEN_CHARACTERS = 16
 
 MIN_OPS_PASSWORD_CHARACTERS = 12
 """At the throttle's 720 guesses an hour, even a plain phrase of this length holds."""
+
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - how such a secret begins
+WEBHOOK_SECRET_BYTES = range(24, 65)
+"""What the Standard Webhooks allow."""
 
 
 def _split(value: object) -> object:
@@ -105,7 +111,13 @@ class Settings(BaseSettings):
     """Age at which an event that waits for Toss raises an alert, and /backlogz answers 503."""
 
     alert_webhook_url: SecretStr | None = None
-    """Where alerts are sent (an incoming webhook of Slack or Discord); empty: to the log and the metrics only."""
+    """Where alerts are sent: an incoming webhook of Slack or Discord, or any address; empty: nowhere from here."""
+
+    alert_webhook_secret: SecretStr | None = None
+    """Secret (whsec_…) that signs alerts as Standard Webhooks; not for Slack and Discord."""
+
+    alert_language: Literal["both", "en", "ko"] = "both"
+    """Language of the alerts that are sent."""
 
     alert_interval_seconds: float = Field(default=60.0, ge=5, le=3600)
     """Between two checks of the alert rules."""
@@ -165,6 +177,12 @@ class Settings(BaseSettings):
     def _check_alert_url(cls, value: SecretStr | None) -> SecretStr | None:
         address = value.get_secret_value().strip() if value else ""
         return SecretStr(check_secret_url(address)) if address else None
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _check_alert_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = value.get_secret_value().strip() if value else ""
+        return SecretStr(check_webhook_secret(secret)) if secret else None
 
     @field_validator("supabase_secret_key")
     @classmethod
@@ -238,6 +256,17 @@ class Settings(BaseSettings):
 def check_supabase_url(value: str) -> str:
     """The URL of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
     return check_url(value, "https://<project-ref>.supabase.co")
+
+
+def check_webhook_secret(value: str) -> str:
+    """A secret of the Standard Webhooks. Raises ValueError with what it should be."""
+    try:
+        key = base64.b64decode(value.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
+    except ValueError:
+        key = b""
+    if not value.startswith(WEBHOOK_SECRET_PREFIX) or len(key) not in WEBHOOK_SECRET_BYTES:
+        raise ValueError("should be whsec_ and 24 to 64 bytes in base64")
+    return value
 
 
 def _checked_key(value: SecretStr) -> str:

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import psycopg
 import pytest
 
-from supatoss.alerts.messages import ChatWebhook
 from supatoss.alerts.rules import Limits, judged
+from supatoss.alerts.targets import open_target
 from supatoss.alerts.watch import Watch
 from supatoss.store.alerts import AlertFacts, Look
 from tests.database.store import DatabaseStore
@@ -20,7 +20,7 @@ from tests.database.test_worker_functions import deposit
 
 
 class Receiver:
-    """A chat's incoming webhook on loopback. `statuses` are answered in turn, then 200."""
+    """A target of alerts on loopback. `statuses` are answered in turn, then 200."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -32,8 +32,7 @@ class Receiver:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 if status == 200:
-                    assert body["text"] == body["content"]
-                    receiver.texts.append(body["text"])
+                    receiver.texts.append(f"{body['text']}\n{body['data']['command']}")
                 self.send_response(status)
                 self.end_headers()
 
@@ -66,7 +65,7 @@ def second(database: Database) -> Iterator[Database]:
 
 def check(database: Database, url: str | None = None, observer: str = "a:1") -> None:
     """One check by a process that has just started."""
-    target = ChatWebhook(url) if url else None
+    target = open_target(url) if url else None
     asyncio.run(Watch(DatabaseStore(database), Limits(10), target, 60, observer).check())
 
 
@@ -177,7 +176,7 @@ def test_an_alert_goes_once_when_it_starts_and_once_when_it_ends(database: Datab
     for observer in ("a:1", "b:2", "a:1", "a:3"):  # two processes, and one that was started anew
         check(database, receiver.url, observer)
     (started,) = receiver.texts
-    assert started.startswith("🚨 amount_mismatch: ")
+    assert started.startswith("🚨 amount_mismatch\n")
     assert "Toss reports 10000 KRW" in started
     assert "결제 금액이 저장된 주문 금액과 다릅니다" in started
     assert "supatoss events list --status failed --order order-1" in started
@@ -345,7 +344,7 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     )
     for _ in range(3):
         check(database, receiver.url, "b:2")
-    assert [text.split(":")[0] for text in receiver.texts] == ["🚨 process_gone"]
+    assert [text.split("\n")[0] for text in receiver.texts] == ["🚨 process_gone"]
     assert "process a:1 stopped" in receiver.texts[0]
     database.connection.execute("update supatoss.alerts set seen_at = seen_at - interval '1 hour'")
     database.connection.execute(
@@ -353,7 +352,10 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     )
     for _ in range(2):
         check(database, receiver.url, "b:2")
-    assert [text.split(":")[0] for text in receiver.texts] == ["🚨 process_gone", "✅ process_gone resolved"]
+    assert [text.split("\n")[0] for text in receiver.texts] == [
+        "🚨 process_gone",
+        "✅ process_gone resolved · 해결됨",
+    ]
     assert database.rows("select name from supatoss.processes") == [{"name": "b:2"}]
 
 
@@ -401,8 +403,7 @@ def test_an_alert_whose_events_are_ignored_is_set_aside_and_not_resolved(
     ids = json.dumps([str(event["id"])])
     database.call("select ignore_webhook_events_v1(%s, 'refunded at Toss', 'kim', false)", ids)
     check(database, receiver.url)
-    assert receiver.texts[1].startswith("☑️ amount_mismatch set aside by kim: ")
-    assert "무시 처리" in receiver.texts[1]
+    assert receiver.texts[1].startswith("☑️ amount_mismatch set aside by kim · kim 무시 처리\n")
 
 
 def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(
@@ -413,7 +414,7 @@ def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(
     database.record(payment_event("CANCELED", 30, cancels=cancels, virtualAccount=account))
     assert read_facts(database).unrefunded == ("order-1",)
     check(database, receiver.url)
-    assert receiver.texts[0].startswith("🚨 refund_failed: order order-1: ")
+    assert receiver.texts[0].startswith("🚨 refund_failed\norder order-1: ")
     database.connection.execute("update payments set updated_at = now() - interval '2 days'")
     assert read_facts(database).unrefunded == ("order-1",)
     database.connection.execute("update supatoss.alerts set started_at = now() - interval '15 days'")

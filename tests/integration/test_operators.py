@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from supatoss.alerts.messages import ChatWebhook
 from supatoss.alerts.rules import Limits
+from supatoss.alerts.targets import JsonTarget, Post
 from supatoss.alerts.watch import Watch
 from supatoss.inbox.replay import ignore, replay, select
 from supatoss.store import Store
@@ -90,14 +90,15 @@ def test_pages_hold_every_event_once_in_both_directions(stack: Stack) -> None:
     with_store(stack, work)
 
 
-class Target(ChatWebhook):
+class Target(JsonTarget):
     """Takes every message."""
 
     def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
         self.texts: list[str] = []
 
-    async def send(self, text: str) -> None:
-        self.texts.append(text)
+    async def send(self, post: Post) -> None:
+        self.texts.append(post.content.decode())
 
 
 def test_an_alert_starts_and_ends(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The rules and the messages of alerts."""
+"""The rules of alerts."""
 
 import datetime as dt
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from supatoss.alerts.local import DeliveryCounts, judge_deliveries
-from supatoss.alerts.messages import MAX_CHARACTERS, compose, describe_alert
 from supatoss.alerts.rules import Limits, Rule, evaluate, judged
-from supatoss.store.alerts import AlertFacts, Failure, Overcancelled, UnsentAlert
+from supatoss.store.alerts import AlertFacts, Failure, Overcancelled
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)
@@ -102,48 +101,3 @@ def test_rows_that_cannot_be() -> None:
         ("refund_failed", "o-3"),
         ("process_gone", "a:1"),
     ]
-
-
-def unsent(rule: str, subject: str = "s", phase: str = "start", **details: Any) -> UnsentAlert:
-    return UnsentAlert("i", f"token-{subject}", rule, subject, phase, "t", None, 1, details)
-
-
-@pytest.mark.parametrize("rule", Rule)
-@pytest.mark.parametrize("phase", ["start", "end"])
-def test_each_rule_has_a_message_in_both_languages(rule: Rule, phase: str) -> None:
-    text = describe_alert(unsent(rule, "the-subject", phase, reason="r", order_id="주문-1", minutes=11, hours=7))
-    assert rule.value in text
-    assert any("가" <= letter <= "힣" for letter in text)
-    assert text.startswith("🚨" if phase == "start" else "✅")
-    assert ("→ " in text) == (phase == "start")
-    assert "{" not in text
-
-
-def test_an_ignored_event_is_set_aside_and_not_resolved() -> None:
-    text = describe_alert(unsent(Rule.AMOUNT_MISMATCH, "o-1", "end", set_aside_by="kim"))
-    assert text.startswith("☑️ amount_mismatch set aside by kim: ")
-    assert "resolved" not in text
-    assert "해결" not in text
-
-
-def test_an_alert_of_a_newer_release_is_sent_too() -> None:
-    assert "something_new: order-1" in describe_alert(unsent("something_new", "order-1"))
-
-
-def test_what_comes_from_outside_steers_nothing() -> None:
-    text = describe_alert(unsent(Rule.DONE_WITHOUT_APPROVAL, "<!channel> @everyone `x`\n*b*\x1b[31m\u202e{subject}"))
-    first = text.splitlines()[0]
-    for steering in ("<", ">", "@", "`", "*", "\x1b", "\u202e"):
-        assert steering not in text
-    assert "channel" in first
-
-
-def test_messages_are_few_and_short_enough_and_name_every_alert() -> None:
-    alerts = [unsent(Rule.EVENT_FAILED, f"event-{number}", reason="r" * 500) for number in range(40)]
-    messages = list(compose(alerts))
-    assert all(len(text) <= MAX_CHARACTERS for text, _ in messages)
-    assert [alert for _, sent in messages for alert in sent] == alerts
-    for text, sent in messages:
-        assert all(alert.subject in text for alert in sent)
-    assert len(messages) < 20
-    assert list(compose([])) == []

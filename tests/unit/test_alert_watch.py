@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from supatoss.alerts.local import LONG_WINDOW_SECONDS, WINDOW_SECONDS, DeliveryCounts, DeliveryWindow
-from supatoss.alerts.messages import AlertNotSent, ChatWebhook
 from supatoss.alerts.rules import Limits
+from supatoss.alerts.targets import AlertNotSent, JsonTarget, Post
 from supatoss.alerts.watch import Watch
 from supatoss.errors import StoreUnavailable
 from supatoss.store.alerts import AlertFacts, UnsentAlert
@@ -89,7 +89,7 @@ def test_the_window_forgets_what_is_older() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/services/hidden", "http://[::1", "http://127.0.0.1:1\x00/hidden"])
 async def test_a_target_that_cannot_be_reached_is_not_named(url: str) -> None:
     with pytest.raises(AlertNotSent) as caught:
-        await ChatWebhook(url).send("text")
+        await JsonTarget(url).send(Post(b"{}", ()))
     shown: Any = str(caught.value)
     assert "hidden" not in shown
     assert caught.value.__suppress_context__

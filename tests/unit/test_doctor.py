@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from email.utils import format_datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -196,7 +195,7 @@ def test_a_service_that_is_not_ready_says_why() -> None:
     assert (verdict.level, verdict.message) == (Level.FAILED, f"not ready: {problem}")
 
 
-TARGET = SimpleNamespace(alert_webhook_url=SecretStr("https://hooks.example.com/T0/secret"))
+TARGET = SETTINGS.model_copy(update={"alert_webhook_url": SecretStr("https://hooks.example.com/T0/secret")})
 
 
 def unsendable(_request: httpx.Request) -> httpx.Response:
@@ -229,12 +228,20 @@ def test_a_test_alert_says_what_became_of_it_and_hides_the_target(
     assert "secret" not in repr(verdict)
 
 
-def test_a_test_alert_is_one_that_slack_and_discord_take() -> None:
+@pytest.mark.parametrize(
+    ("url", "fields"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/secret", {"text", "blocks", "unfurl_links"}),
+        ("https://discord.com/api/webhooks/1/secret", {"embeds", "allowed_mentions"}),
+        ("https://hooks.example.com/T0/secret", {"type", "timestamp", "text", "data"}),
+    ],
+)
+def test_a_test_alert_is_one_that_its_target_takes(url: str, fields: set[str]) -> None:
     sent: list[Any] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         sent.append(json.loads(request.content))
         return httpx.Response(204)
 
-    run(check_alerts, answer, TARGET, sends=True)
-    assert [set(body) for body in sent] == [{"text", "content"}]
+    run(check_alerts, answer, SETTINGS.model_copy(update={"alert_webhook_url": SecretStr(url)}), sends=True)
+    assert [set(body) for body in sent] == [fields]

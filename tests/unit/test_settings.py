@@ -24,6 +24,7 @@ NO_SPACES = "should be a key of printable ASCII characters without spaces."
 ALERT_URL_SHOULD_BE = (
     "ALERT_WEBHOOK_URL should be an https:// address, such as an incoming webhook of Slack or Discord."
 )
+WHSEC = "ALERT_WEBHOOK_SECRET should be whsec_ and 24 to 64 bytes in base64."
 ALERT_URLS_REFUSED = (
     "http://hooks.example.com/hidden",
     "hooks.example.com/hidden",
@@ -229,6 +230,9 @@ class TestWhatDoesNotStart:
             ("TOSS_SECURITY_KEY", "hidden 키", f"TOSS_SECURITY_KEY {NO_SPACES}"),
             *(("ALERT_WEBHOOK_URL", value, ALERT_URL_SHOULD_BE) for value in ALERT_URLS_REFUSED),
             ("BACKLOG_MINUTES", "0", "BACKLOG_MINUTES input should be greater than 0."),
+            ("ALERT_WEBHOOK_SECRET", "hidden", WHSEC),
+            ("ALERT_WEBHOOK_SECRET", "whsec_hidden", WHSEC),
+            ("ALERT_WEBHOOK_SECRET", "whsec_aGlkZGVu", WHSEC),
             ("ALERT_INTERVAL_SECONDS", "1", "ALERT_INTERVAL_SECONDS input should be greater than or equal to 5."),
             ("ALERT_SILENCE_HOURS", "-1", "ALERT_SILENCE_HOURS input should be greater than or equal to 0."),
             ("PORT", "", "PORT input should be a valid integer, unable to parse string as an integer."),

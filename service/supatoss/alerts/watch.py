@@ -18,8 +18,8 @@ import structlog
 
 from supatoss.alerts.direct import DirectAlert, DirectAlerts
 from supatoss.alerts.local import Clock, LocalView, Opinion
-from supatoss.alerts.messages import AlertNotSent, ChatWebhook, compose
 from supatoss.alerts.rules import MAX_SUBJECTS, Limits, Rule, evaluate, judged
+from supatoss.alerts.targets import AlertNotSent, Post, Target
 from supatoss.errors import StoreError, SupatossError
 from supatoss.store import Store
 from supatoss.store.alerts import Look, UnsentAlert
@@ -50,7 +50,7 @@ class Watch:
         self,
         store: Store,
         limits: Limits,
-        target: ChatWebhook | None,
+        target: Target | None,
         interval_seconds: float,
         observer: str,
         toss: TossClient | None = None,
@@ -150,33 +150,33 @@ class Watch:
         if not self._target:
             return
         unsent = self._direct.unsent()
-        for text, alerts in compose([message for _, message in unsent]):
-            if not await self._try_to_send(self._target, text, alerts):
+        for post in self._target.compose([message for _, message in unsent]):
+            if not await self._try_to_send(self._target, post):
                 return
             for direct, message in unsent:
-                if message in alerts:
+                if message in post.alerts:
                     direct.is_start_sent = True
                     direct.is_end_sent = message.phase == "end"
 
-    async def _send(self, target: ChatWebhook, unsent: list[UnsentAlert]) -> bool:
-        for text, alerts in compose(unsent):
-            if not await self._try_to_send(target, text, alerts):
+    async def _send(self, target: Target, unsent: list[UnsentAlert]) -> bool:
+        for post in target.compose(unsent):
+            if not await self._try_to_send(target, post):
                 # Their leases expire; a later check sends them again.
                 return False
-            await self._store.confirm_alerts([alert.token for alert in alerts])
+            await self._store.confirm_alerts([alert.token for alert in post.alerts])
         return True
 
-    async def _try_to_send(self, target: ChatWebhook, text: str, alerts: list[UnsentAlert]) -> bool:
+    async def _try_to_send(self, target: Target, post: Post) -> bool:
         outcome = "ok"
         try:
-            await target.send(text)
+            await target.send(post)
         except AlertNotSent as error:
-            _log.error("alert not sent", error=str(error), alerts=len(alerts))
+            _log.error("alert not sent", error=str(error), alerts=len(post.alerts))
             self._local.target.failed(str(error))
             outcome = "failed"
         else:
             self._local.target.worked()
-        for alert in alerts:
+        for alert in post.alerts:
             ALERT_MESSAGES.labels(alert.phase, outcome).inc()
         return outcome == "ok"
 

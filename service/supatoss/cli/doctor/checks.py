@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx
 
+from supatoss.app import open_alert_target
 from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
 from supatoss.cli.sending import WEBHOOK_PATH, kind_of
 from supatoss.errors import (
@@ -196,7 +197,7 @@ _TEST_ALERT = "supatoss: test alert from `supatoss doctor`. 테스트 알림입�
 
 async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bool) -> list[Verdict]:
     """Whether there is a target; with `sends`, whether it accepts a message. Its URL is a secret and never shown."""
-    target = settings.alert_webhook_url
+    target = open_alert_target(settings)
     if target is None:
         fix = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
         return [warning(ALERTS, "nobody is alerted: ALERT_WEBHOOK_URL is not set", fix)]
@@ -204,7 +205,7 @@ async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bo
         return [ok(ALERTS, "a target is set; to test it: --send-test-alert")]
     fix = "create a new incoming webhook and set ALERT_WEBHOOK_URL to its address"
     try:
-        answer = await http.post(target.get_secret_value(), json={"text": _TEST_ALERT, "content": _TEST_ALERT})
+        answer = await target.post(http, target.compose_test(_TEST_ALERT))
     except httpx.HTTPError as error:
         return [failed(ALERTS, f"the target cannot be reached: {type(error).__name__}", fix)]
     if not answer.is_success:

@@ -1,0 +1,117 @@
+"""What alerts say, by rule, in English and Korean: plain text with the names of values in braces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from supatoss.alerts.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A rule's message. command: what to type next. page: what to look at, below /ops/."""
+
+    english: str
+    korean: str
+    command: str
+    page: str = ""
+
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        Rule.EVENT_FAILED: Text(
+            "{events} event(s) of {subject} need manual review: {reason}",
+            "담당자 확인이 필요한 이벤트가 {events}건 있습니다 ({subject})",
+            "supatoss events list --status failed",
+            "events?status=failed",
+        ),
+        Rule.AMOUNT_MISMATCH: Text(
+            "order {subject}: the paid amount differs from the stored amount ({error})",
+            "결제 금액이 저장된 주문 금액과 다릅니다 (주문 {subject})",
+            "supatoss events list --status failed --order {subject}",
+            "payment?order={subject}",
+        ),
+        Rule.DOUBLE_CHARGE: Text(
+            "order {subject} was paid twice: {error}",
+            "이중 결제된 주문이 있습니다 (주문 {subject})",
+            "supatoss events list --status failed --order {subject}",
+            "payment?order={subject}",
+        ),
+        Rule.BACKLOG: Text(
+            "an event has been pending for {minutes} minutes (limit: {limit_minutes})",
+            "{minutes}분째 처리되지 않은 이벤트가 있습니다",
+            "supatoss events list --status pending",
+            "events?status=pending",
+        ),
+        Rule.REJECTED_SHARE: Text(
+            "{rejected} of the last {deliveries} deliveries to {subject} were rejected; check the Toss secret key",
+            "최근 웹훅 {deliveries}건 중 {rejected}건을 거절했습니다({subject}). 시크릿 키를 확인하세요",
+            "supatoss events refused",
+            "refused",
+        ),
+        Rule.SILENCE: Text(
+            "no webhook from Toss for {hours} hours; check that the webhook is still registered",
+            "{hours}시간 동안 토스페이먼츠 웹훅을 받지 못했습니다. 웹훅 등록 상태를 확인하세요",
+            "supatoss events list --limit 1",
+            "events",
+        ),
+        Rule.DONE_WITHOUT_APPROVAL: Text(
+            "order {subject} is DONE but has no approval time",
+            "결제 완료인데 승인 시각이 없는 주문이 있습니다 (주문 {subject})",
+            "supatoss events list --order {subject}",
+            "payment?order={subject}",
+        ),
+        Rule.CANCELS_ABOVE_TOTAL: Text(
+            "order {subject}: cancelled {canceled}, more than the paid {amount}",
+            "취소 금액이 결제 금액보다 큽니다 (주문 {subject})",
+            "supatoss events list --order {subject}",
+            "payment?order={subject}",
+        ),
+        Rule.REFUND_FAILED: Text(
+            "order {subject}: the refund to the buyer's account failed; the buyer has not got the money",
+            "구매자 계좌로 환불하지 못했습니다 (주문 {subject})",
+            "supatoss events list --order {subject}",
+            "payment?order={subject}",
+        ),
+        Rule.NOT_STORED: Text(
+            "{failed} of the last {deliveries} deliveries to {subject} could not be stored; Toss sends them again",
+            "최근 웹훅 {deliveries}건 중 {failed}건을 저장하지 못했습니다({subject}). 토스페이먼츠가 다시 보냅니다",
+            "supatoss doctor",
+        ),
+        Rule.KEY_REFUSED: Text(
+            "Toss refuses {subject} of TOSS_SECRET_KEY: {code}",
+            "TOSS_SECRET_KEY의 {subject} 인증에 실패했습니다: {code}",
+            "supatoss doctor",
+        ),
+        Rule.TOSS_AWAY: Text(
+            "Toss's API has not answered for {minutes} minutes ({keys}): {problem}",
+            "토스페이먼츠 API가 {minutes}분째 응답하지 않습니다 ({keys}): {problem}",
+            "supatoss doctor",
+        ),
+        Rule.DATABASE_AWAY: Text(
+            "{subject} has not been able to write to the database for {minutes} minutes: {problem}",
+            "{subject}이(가) {minutes}분째 데이터베이스에 쓰지 못하고 있습니다: {problem}",
+            "supatoss doctor",
+        ),
+        Rule.ALERTS_NOT_SENT: Text(
+            "{subject} could not send alerts for {minutes} minutes: {problem}",
+            "{subject}이(가) {minutes}분 동안 알림을 보내지 못했습니다: {problem}",
+            "supatoss doctor --send-test-alert",
+        ),
+        Rule.PROCESS_GONE: Text(
+            "process {subject} stopped without a goodbye; nothing was heard of it for five minutes",
+            "프로세스 {subject}이(가) 비정상 종료되었거나 응답하지 않습니다 (5분 이상)",
+            "fly status",
+        ),
+    }
+)
+
+MORE = Text(
+    "events of more than {shown} orders need manual review; only the oldest ones have alerts of their own",
+    "담당자 확인이 필요한 주문이 {shown}건을 넘었습니다",
+    "supatoss events list --status failed",
+    "events?status=failed",
+)
+
+UNKNOWN = Text("{subject}", "확인이 필요합니다", "supatoss events list")
+"""For a rule of a newer release that shares the table."""
