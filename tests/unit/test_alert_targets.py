@@ -103,7 +103,10 @@ def test_discord_takes_it_and_nothing_from_outside_steers_it(rule: Rule) -> None
 
 
 def test_many_alerts_are_few_messages_within_every_limit_and_all_are_named() -> None:
-    alerts = [unsent(Rule.EVENT_FAILED, f"order-{number}", reason="&" * 500, events=1) for number in range(120)]
+    alerts = [unsent(Rule.DATABASE_AWAY, f"machine-{number}", problem="&" * 500, minutes=3) for number in range(120)]
+    alerts += [
+        unsent(Rule.DATABASE_AWAY, f"machine-{number:0180}", problem="x" * 500, minutes=3) for number in range(20)
+    ]
     slack, discord = SlackTarget("https://x", "both", OPS), DiscordTarget("https://x", "both", OPS)
     for target, most in ((slack, 50), (discord, 10)):
         posts = list(target.compose(alerts))

@@ -32,6 +32,9 @@ MIN_NOT_STORED = 3
 
 MAX_NOT_STORED_SHARE = 0.2
 
+QUIET_SECONDS = 300.0
+"""A process whose sending failed and that has had nothing to send since: others have sent what it could not."""
+
 AWAY_SECONDS = 180.0
 """For Toss, the database and the target of alerts: shorter failures mend themselves and need nobody."""
 
@@ -114,17 +117,24 @@ class Trouble:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since: float | None = None
+        self._failed_at = 0.0
         self.problem = ""
 
     def failed(self, problem: str) -> None:
         """It failed once more."""
         self.problem = problem
+        self._failed_at = self._clock()
         if self._since is None:
-            self._since = self._clock()
+            self._since = self._failed_at
 
     def worked(self) -> None:
         """It works."""
         self._since = None
+
+    def was_not_tried(self) -> None:
+        """There was no reason to try; after a while the failure is history."""
+        if self._clock() - self._failed_at >= QUIET_SECONDS:
+            self._since = None
 
     @property
     def is_long(self) -> bool:

@@ -99,6 +99,7 @@ class Watch:
         while self._target and (unsent := await self._store.claim_alerts(SEND_BATCH, LEASE_SECONDS)):
             if not await self._send(self._target, unsent):
                 return
+        self._local.target.was_not_tried()
 
     async def _note(self, opinions: Sequence[Opinion]) -> None:
         """Tells the database what this look found, and what began and ended while it was away."""
