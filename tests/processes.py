@@ -16,7 +16,7 @@ READY_SECONDS = 30.0
 PEEKS = "".join(
     f"create view public.peek_{table} with (security_invoker = true) as select * from supatoss.{table};\n"
     for table in (
-        *("operator_actions", "alerts", "reconciliations", "reconciliation_findings"),
+        *("operator_actions", "alerts", "processes", "reconciliations", "reconciliation_findings"),
         "reconciliation_transactions",
     )
 )

@@ -21,19 +21,25 @@ CACHE_SECONDS = 1.0
 """Checks within this time share one answer: /readyz is public and must not load the database."""
 
 
+WRITE_SECONDS = 5.0
+"""Between two writes: what only reads still answers while nothing can be stored, but a write costs more."""
+
+
 async def healthz(_request: Request) -> Response:
     """200 as long as the process serves requests."""
     return JSONResponse({"status": "ok"})
 
 
 class Readiness:
-    """200 when events can be stored, else 503 with the reason."""
+    """200 when events can be stored, else 503 with the reason: away, read-only, disk full, wrong key, old schema."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._problem: str | None = None
+        self._written_at = float("-inf")
+        self._write_problem: str | None = None
 
     async def answer(self, _request: Request) -> Response:
         """Answers one check."""
@@ -50,13 +56,27 @@ class Readiness:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 version = await self._store.schema_version()
+                if version < SCHEMA_VERSION:
+                    return (
+                        f"the database has schema version {version}, this release needs {SCHEMA_VERSION}: "
+                        "run the migrations"
+                    )
+                return await self._try_to_write()
         except TimeoutError:
             return f"the Data API did not answer within {READY_SECONDS:g} seconds"
         except StoreError as error:
             return str(error)
-        if version < SCHEMA_VERSION:
-            return f"the database has schema version {version}, this release needs {SCHEMA_VERSION}: run the migrations"
-        return None
+
+    async def _try_to_write(self) -> str | None:
+        """What stands in the way of a write, as of the last try."""
+        if time.monotonic() - self._written_at >= WRITE_SECONDS:
+            self._write_problem = None
+            try:
+                await self._store.check_write()
+            except StoreError as error:
+                self._write_problem = f"nothing can be written: {error}"
+            self._written_at = time.monotonic()
+        return self._write_problem
 
 
 class Backlog:

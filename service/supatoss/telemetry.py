@@ -19,7 +19,7 @@ log_output = LogWriter()
 
 DELIVERIES = Counter(
     "supatoss_deliveries_total",
-    "Deliveries by outcome: created, duplicate, acknowledged, rejected or failed; only the last two have a reason.",
+    "Deliveries by outcome: created, duplicate, acknowledged, rejected, probe (of doctor) or failed, with the reason.",
     ["outcome", "reason"],
 )
 REFUSED_UNLOGGED = Counter(

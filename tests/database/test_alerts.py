@@ -421,6 +421,16 @@ def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(
     assert read_facts(database).unrefunded == ()
 
 
+def test_a_write_check_writes_one_row_and_fails_where_nothing_can_be_written(database: Database) -> None:
+    for _ in range(3):
+        asyncio.run(DatabaseStore(database).check_write())
+    assert database.rows("select count(*) from supatoss.write_checks") == [{"count": 1}]
+    with database.connection.transaction():
+        database.connection.execute("set local transaction_read_only = on")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            asyncio.run(DatabaseStore(database).check_write())
+
+
 SMALL = {
     "supatoss_read_alert_facts_v1": {
         "alerts_open_key",

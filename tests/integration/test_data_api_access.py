@@ -27,6 +27,8 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "supatoss_note_alerts_v1": {"look": "{}"},
     "supatoss_claim_alerts_v1": {"max_alerts": 1, "lease_seconds": 1},
     "supatoss_confirm_alerts_v1": {"tokens": "[]"},
+    "supatoss_forget_process_v1": {"observer": "a"},
+    "supatoss_check_write_v1": {},
 }
 OWNER = "11111111-1111-4111-8111-111111111111"
 STRANGER = "22222222-2222-4222-8222-222222222222"
@@ -117,6 +119,8 @@ def test_the_inner_functions_are_not_in_the_data_api(stack: Stack, function: str
     assert stack.data_api("POST", f"rpc/{function}", json={}).status_code == 404
 
 
-@pytest.mark.parametrize("table", ["operator_actions", "alerts", "reconciliations", "refused_deliveries"])
+@pytest.mark.parametrize(
+    "table", ["operator_actions", "alerts", "reconciliations", "refused_deliveries", "processes", "write_checks"]
+)
 def test_our_own_tables_are_not_in_the_data_api(stack: Stack, table: str) -> None:
     assert stack.data_api("GET", table).status_code == 404

@@ -1,9 +1,12 @@
 """What operators do and hear of, through the real Data API: find, replay, ignore, alerts."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
+from scripts.local_stack import LOOPBACK, free_port
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import JsonTarget, Post
 from supatoss.alerts.watch import Watch
@@ -12,6 +15,8 @@ from supatoss.store import Store
 from supatoss.store.events import EventFilter, EventPage
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.integration.test_main_job import payment
+from tests.processes import running_service
+from tests.support import SECRET_KEY
 
 T = TypeVar("T")
 
@@ -121,6 +126,22 @@ def test_an_alert_starts_and_ends(stack: Stack) -> None:
     assert alert["ended_at"] is not None
     assert alert["end_told_at"] is not None
     assert sum("alerted-1" in text for text in sent.texts) == 2
+
+
+def test_a_process_that_is_told_to_stop_says_goodbye(stack: Stack, tmp_path: Path) -> None:
+    settings = {
+        "SUPABASE_URL": stack.supabase_url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": SECRET_KEY,
+        "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",
+    }
+    before = {row["name"] for row in stack.rows("peek_processes")}
+    with running_service(settings, tmp_path / "service.log"):
+        deadline = time.monotonic() + 20
+        while not (running := {row["name"] for row in stack.rows("peek_processes")} - before):
+            assert time.monotonic() < deadline
+    assert len(running) == 1
+    assert {row["name"] for row in stack.rows("peek_processes")} == before
 
 
 def test_the_backlog_is_answered_for(stack: Stack) -> None:

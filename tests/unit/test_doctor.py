@@ -19,6 +19,7 @@ from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access, role_of
 from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
 from supatoss.settings import Settings
 from supatoss.store.client import Function
+from supatoss.webhook import PROBE_HEADER
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
 NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)
@@ -245,3 +246,14 @@ def test_a_test_alert_is_one_that_its_target_takes(url: str, fields: set[str]) -
 
     run(check_alerts, answer, SETTINGS.model_copy(update={"alert_webhook_url": SecretStr(url)}), sends=True)
     assert [set(body) for body in sent] == [fields]
+
+
+def test_its_probes_say_that_they_are_probes() -> None:
+    probes: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        probes.append(request)
+        return httpx.Response(401)
+
+    run(check_endpoint, answer)
+    assert [request.headers.get(PROBE_HEADER) for request in probes if request.method == "POST"] == ["doctor"] * 2

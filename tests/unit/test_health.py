@@ -90,6 +90,24 @@ async def test_an_answer_is_shared_for_a_second_and_then_asked_anew(service: Ser
     assert service.store.asked_for_version == 3
 
 
+async def test_not_ready_when_nothing_can_be_written(service: Service, clock: Clock) -> None:
+    service.store.write_trouble = StoreUnavailable("the database's disk is full: SQLSTATE 53100")
+    problem = "nothing can be written: the database's disk is full: SQLSTATE 53100"
+    assert await ready(service) == (503, {"status": "not ready", "problem": problem})
+    service.store.write_trouble = None
+    clock.now += 4.9
+    assert (await ready(service))[0] == 503
+    clock.now += 1.01
+    assert (await ready(service))[0] == 200
+
+
+async def test_a_write_is_tried_at_most_every_five_seconds(service: Service, clock: Clock) -> None:
+    for _ in range(21):
+        assert (await ready(service))[0] == 200
+        clock.now += 0.5
+    assert (service.store.asked_for_version, service.store.written) == (7, 2)
+
+
 async def test_checks_at_the_same_time_ask_once(service: Service, clock: Clock) -> None:
     answers = await asyncio.gather(*(ready(service) for _ in range(20)))
     assert {status for status, _ in answers} == {200}

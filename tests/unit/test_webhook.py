@@ -9,6 +9,7 @@ from supatoss.app import WEBHOOK_PATHS
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
 from supatoss.toss.signature import sign_hex
+from supatoss.webhook import PROBE_HEADER
 from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,
@@ -366,3 +367,19 @@ class TestNotStored:
         assert service.store.records == {}
         assert deliveries_counted("rejected", "disconnected") == before + 1
         assert [line["reason"] for line in lines()] == ["disconnected"]
+
+
+async def test_a_probe_of_our_own_is_no_rejected_delivery_and_no_delivery_hides_as_one() -> None:
+    service = Service()
+    raw = b'{"eventType":"payout.changed"}'
+    counted = {outcome: deliveries_counted(outcome, "missing_signature") for outcome in ("probe", "rejected")}
+    assert (await service.send(raw, {PROBE_HEADER: "doctor"})).status_code == 401
+    assert deliveries_counted("probe", "missing_signature") == counted["probe"] + 1
+    assert deliveries_counted("rejected", "missing_signature") == counted["rejected"]
+    created = deliveries_counted("created")
+    genuine = signed(RAW, (PROBE_HEADER.encode(), b"doctor"))
+    assert (await service.send(RAW, genuine)).status_code == 200
+    assert deliveries_counted("created") == created + 1
+    assert len(service.store.records) == 1
+    await service.refused.flush()
+    assert service.store.noted == []

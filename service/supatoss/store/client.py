@@ -37,6 +37,11 @@ _TRANSIENT_SQLSTATES = ("08", "25006", "25P", "40", "53", "55", "57", "58")
 """Connection; read-only (a server about to be promoted, and Supabase's answer to a full disk); a transaction that ended
 before its call, by its time-out too; serialization and deadlock; resources; locks; operator; system."""
 
+_STATES = {
+    "25006": "the database is read-only (its disk is full, or it is failing over)",
+    "53100": "the database's disk is full",
+    "53300": "the database has no free connection",
+}
 _UNAUTHORIZED = "401"
 _TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
 """PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
@@ -208,12 +213,14 @@ def _whole_number(answer: Any) -> int:
 def _translate(error: Exception) -> StoreError:
     """Our error for one of the client's. Messages of PostgreSQL can hold values of rows, so only codes are kept."""
     if not isinstance(error, APIError):
-        return StoreUnavailable(f"no answer from the Data API: {type(error).__name__}")
+        why = " (its certificate is not trusted)" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        return StoreUnavailable(f"no answer from the Data API: {type(error).__name__}{why}")
     code = str(error.code or "")
     if len(code) == _SQLSTATE_LENGTH:
         is_catalog_race = code == "XX000" and "concurrently updated" in (error.message or "")
         if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
-            return StoreUnavailable(f"the database is busy or away: SQLSTATE {code}")
+            state = _STATES.get(code, "the database is busy or away")
+            return StoreUnavailable(f"{state}: SQLSTATE {code}")
         return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
         return StoreUnavailable(f"the Data API is away: {code}")

@@ -29,6 +29,7 @@ from supatoss.store import Store
 from supatoss.store.client import SCHEMA_VERSION, is_legacy_key
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
+from supatoss.webhook import PROBE_HEADER
 
 SETTINGS = "settings"
 
@@ -221,6 +222,7 @@ _BODY = b'{"eventType":"payout.changed"}'
 """Toss signs this type, so without a signature it is refused at once; an unknown type would be answered 200."""
 
 _WRONG_SIGNATURE = {SIGNATURE_HEADER: "0" * 64, TIME_HEADER: "2026-01-01T00:00:00+09:00"}
+_PROBE = {"content-type": "application/json", PROBE_HEADER: "doctor"}
 _TUNNEL = "Toss needs a public https address: deploy, or register a tunnel's URL and set PUBLIC_URL to it"
 
 
@@ -268,7 +270,7 @@ async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
     """Sends an unsigned forgery and one with a wrong signature; neither is ever stored."""
     for what, headers in (("unsigned", {}), ("wrongly signed", _WRONG_SIGNATURE)):
         try:
-            answer = await http.post(url, content=_BODY, headers={"content-type": "application/json", **headers})
+            answer = await http.post(url, content=_BODY, headers={**_PROBE, **headers})
         except httpx.HTTPError as error:
             return failed(WEBHOOK, f"no answer: {type(error).__name__}", "see the verdict about /readyz")
         if answer.is_redirect:
