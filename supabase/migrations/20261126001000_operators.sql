@@ -290,7 +290,7 @@ $$;
 
 -- The last p_hours hours, up to now: {now, since, hours: [{hour, status, events, deliveries}], types: [{event_type,
 -- events, failed}], pending: {events, oldest}, failed: {events, oldest, reasons: [{reason, events}]}, reconciliation:
--- the last run}. deliveries counts those of events that came first in the hour. Unfinished events are counted up to
+-- the last run, alerts: [{rule, subject, started_at}], the oldest 20 open ones}. deliveries counts those of events that came first in the hour. Unfinished events are counted up to
 -- 1,000: more than that is one number to a person.
 create function public.supatoss_ops_overview_v1(p_hours integer)
 returns jsonb
@@ -320,6 +320,11 @@ begin
     select jsonb_build_object(
       'now', now(),
       'since', v_since,
+      'alerts', (
+        select coalesce(jsonb_agg(jsonb_build_object('rule', o.rule, 'subject', o.subject, 'started_at', o.started_at)
+                                  order by o.started_at, o.rule, o.subject), '[]'::jsonb)
+        from (select a.rule, a.subject, a.started_at from supatoss.alerts a
+              where a.ended_at is null order by a.started_at, a.rule, a.subject limit 20) o),
       'reconciliation', (
         select jsonb_build_object(
                  'kind', r.kind, 'status', r.status, 'first_day', r.first_day, 'last_day', r.last_day,

@@ -245,3 +245,15 @@ def test_what_the_functions_ask_is_answered_by_an_index(database: Database, quer
     assert index in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+def test_the_overview_shows_the_oldest_open_alerts(database: Database) -> None:
+    assert overview(database)["alerts"] == []
+    database.connection.execute(
+        """insert into supatoss.alerts (rule, subject, started_at, seen_at, ended_at)
+           select 'backlog', n::text, now() - n * interval '1 hour', now(), case when n = 25 then now() end
+           from generate_series(1, 25) n"""
+    )
+    shown = overview(database)["alerts"]
+    assert [alert["subject"] for alert in shown] == [str(number) for number in range(24, 4, -1)]
+    assert set(shown[0]) == {"rule", "subject", "started_at"}

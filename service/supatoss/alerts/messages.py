@@ -33,7 +33,7 @@ class Message:
 
 def describe_alert(alert: UnsentAlert, language: Language, ops_url: str, escape: Escape) -> Message:
     """The message about one alert. ops_url: address of the operators' page, or empty."""
-    text = MORE if alert.subject == "more" else TEXTS.get(alert.rule, UNKNOWN)
+    text = _text(alert.rule, alert.subject)
     values = _Values({**alert.details, "subject": alert.subject}, escape)
     lines = [
         line.format_map(values)
@@ -45,7 +45,7 @@ def describe_alert(alert: UnsentAlert, language: Language, ops_url: str, escape:
         _title(alert, language, escape),
         lines,
         text.command.format_map(_Arguments(alert)) if is_start else None,
-        _link(text, alert, ops_url),
+        f"{ops_url}/{page_of(alert.rule, alert.subject)}" if ops_url else None,
     )
 
 
@@ -60,12 +60,15 @@ def _title(alert: UnsentAlert, language: Language, escape: Escape) -> str:
     return f"{'✅' if actor is None else '☑️'} {rule} {words}"
 
 
-def _link(text: Text, alert: UnsentAlert, ops_url: str) -> str | None:
-    if not ops_url:
-        return None
-    subject = quote(alert.subject, safe="")
-    is_short = len(subject) <= MAX_LINK_CHARACTERS
-    return f"{ops_url}/{text.page.format(subject=subject)}" if is_short else f"{ops_url}/"
+def page_of(rule: str, subject: str) -> str:
+    """What to look at, as a path below the operators' page."""
+    text = _text(rule, subject)
+    quoted = quote(subject, safe="")
+    return text.page.format(subject=quoted) if len(quoted) <= MAX_LINK_CHARACTERS else ""
+
+
+def _text(rule: str, subject: str) -> Text:
+    return MORE if subject == "more" else TEXTS.get(rule, UNKNOWN)
 
 
 class _Values(dict[str, Any]):

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from supatoss.alerts.messages import page_of
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.formats import parse_moment
 from supatoss.ops.page import PageRequest
@@ -40,7 +41,7 @@ def read_process_stats(started_at: dt.datetime) -> ProcessStats:
     answered, rejected = 0, Counter[str]()
     for metric in DELIVERIES.collect():
         for sample in metric.samples:
-            if sample.name.endswith("_total"):
+            if sample.name.endswith("_total") and sample.labels["outcome"] != "probe":
                 answered += int(sample.value)
                 if sample.labels["reason"] and sample.value:
                     rejected[sample.labels["reason"]] += int(sample.value)
@@ -103,6 +104,7 @@ async def show_overview(request: PageRequest) -> Response:
         section="overview",
         overview=read_overview(hours, answer),
         ranges=RANGES,
+        alerts=[{**alert, "page": page_of(alert["rule"], alert["subject"])} for alert in answer["alerts"]],
         reconciliation=answer["reconciliation"],
         process=read_process_stats(request.context.started_at),
         status_names={status.value: texts.t(f"status.{status.value}") for status in EventStatus},

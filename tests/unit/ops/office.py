@@ -70,6 +70,7 @@ class PaperStore(Store):
                 "pending": {"events": 0, "oldest": None},
                 "failed": {"events": 0, "oldest": None, "reasons": []},
                 "reconciliation": None,
+                "alerts": [],
             },
             Function.OPS_ROWS: {
                 "transmission": {"id": None, "time": None, "retried_count": None},

@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from supatoss.alerts.rules import Rule
 from supatoss.errors import StoreUnavailable
+from supatoss.ops.i18n import CATALOGUES, Language
 from supatoss.ops.routes import HEADERS
 from supatoss.store.client import Function
 from supatoss.store.events import Action, Cursor, EventOutcome
@@ -270,3 +272,21 @@ async def test_an_unknown_period_is_a_day(office: Office, hours: str) -> None:
 def _notice(page: httpx.Response) -> str:
     found = re.search(r'<div class="notice .*?</div>', page.text, re.DOTALL)
     return found[0] if found else ""
+
+
+@pytest.mark.parametrize("rule", Rule)
+async def test_open_alerts_are_named_and_lead_to_what_they_are_about(office: Office, rule: Rule) -> None:
+    alert = {"rule": rule.value, "subject": "order-1<b>", "started_at": AT}
+    office.store.answers[Function.OPS_OVERVIEW]["alerts"] = [alert]
+    for language in Language:
+        page = (await office.get("/ops/", headers={"accept-language": language.value})).text
+        assert "order-1&lt;b&gt;" in page
+        name = CATALOGUES[language][f"rule.{rule.value}"]
+        (link,) = re.findall(rf'<a href="(/ops/[^"]*)">{re.escape(name)}</a>', page)
+        assert (await office.get(link.replace("&amp;", "&"))).status_code in (200, 404)
+        if rule in (Rule.DOUBLE_CHARGE, Rule.REFUND_FAILED):
+            assert link == "/ops/payment?order=order-1%3Cb%3E"
+
+
+async def test_without_open_alerts_nothing_is_said_of_them(office: Office) -> None:
+    assert "alerts-title" not in (await office.get("/ops/")).text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from supatoss.alerts.rules import Rule
 from supatoss.errors import Reason
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
@@ -37,6 +38,7 @@ OTHER_REASONS = (
 """Those that SQL and the worker give."""
 
 CODES = {
+    "rule": Rule,
     "status": EventStatus,
     "proof": (*Proof, "none"),
     "proof_note": (*Proof, "none"),
