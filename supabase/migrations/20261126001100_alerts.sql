@@ -243,7 +243,7 @@ $$;
 -- rows.
 -- {read_at, oldest_waiting_seconds, failed: [{rule, subject, reason, order_id, error, events, ids}], has_more_failed,
 -- unapproved: [order_id], overcancelled: [{order_id, amount, canceled}], unrefunded: [order_id], gone: [process],
--- newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the payment, else the
+-- acknowledged: [type], newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the payment, else the
 -- event, with its reason, its error and its events from the oldest one. Lists are oldest first and hold at most
 -- max_items, of failed for each rule; what an open alert is about comes first, for as long as it holds. recent_events
 -- counts, up to 20, the events of the seven days before the newest one.
@@ -366,6 +366,11 @@ as $$
                select p.name from supatoss.processes p
                where p.seen_at < now() - interval '5 minutes' and p.seen_at > now() - interval '1 day'
                order by p.seen_at limit max_items) g),
+    'acknowledged', (select coalesce(jsonb_agg(t.event_type), '[]'::jsonb) from (
+                       select d.event_type from supatoss.refused_deliveries d
+                       where d.reason = 'acknowledged' and d.event_type is not null
+                         and d.received_at > now() - interval '1 day'
+                       group by d.event_type order by max(d.received_at) desc limit 50) t),
     'newest_event_at', (select n.created_at from newest n),
     'recent_events', (select count(*) from (
                         select 1 from public.webhook_events w, newest n

@@ -221,6 +221,16 @@ STORIES: dict[Rule, tuple[list[Step], list[Step], set[str]]] = {
     Rule.KEY_REFUSED: ([toss("refused")], [toss("ok")], {"key 1 (…wxyz)"}),
     Rule.TOSS_AWAY: ([toss("away")], [toss("ok")], {""}),
     Rule.ALERTS_NOT_SENT: ([target_is_down(True)], [target_is_down(False)], {"a", "b"}),
+    Rule.UNKNOWN_TYPE: (
+        [
+            lambda world: world.execute(
+                """insert into supatoss.refused_deliveries (event_type, reason, http_status)
+                   values ('NEW_TYPE', 'acknowledged', 200)"""
+            )
+        ],
+        [lambda world: world.execute("delete from supatoss.refused_deliveries")],
+        {""},
+    ),
     Rule.PROCESS_GONE: ([die], [come_back], {"d"}),
 }
 

@@ -95,6 +95,10 @@ def test_rows_that_cannot_be() -> None:
         "overcancelled": (Overcancelled("o-2", "1", "2"),),
         "unrefunded": ("o-3",),
     }
+    acknowledged = ("METHOD_UPDATED", "NEW_A", "NEW_B", "NEW_C", "NEW_D")
+    (unknown,) = evaluate(AlertFacts(READ_AT, acknowledged=acknowledged), LIMITS)
+    assert (unknown.rule, unknown.details) == (Rule.UNKNOWN_TYPE, {"types": "NEW_A, NEW_B, NEW_C"})
+    assert found(acknowledged=("METHOD_UPDATED",)) == []
     assert found(**facts, gone=("a:1",)) == [
         ("done_without_approval", "o-1"),
         ("cancels_above_total", "o-2"),

@@ -7,9 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from supatoss.store.alerts import AlertFacts, Failure
+from supatoss.toss.events import TYPES
 
 MAX_SUBJECTS = 20
 """Alerts per rule: more than a person works on at once. The oldest come first, so that new ones end none of them."""
+
+MAX_TYPES = 3
+"""Names of unknown types in one alert."""
 
 REGULAR_EVENTS = 20
 """A project with fewer events in the week before its newest one has no regular traffic to miss."""
@@ -33,6 +37,7 @@ class Rule(StrEnum):
     DATABASE_AWAY = "database_away"
     ALERTS_NOT_SENT = "alerts_not_sent"
     PROCESS_GONE = "process_gone"
+    UNKNOWN_TYPE = "unknown_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ def evaluate(facts: AlertFacts, limits: Limits) -> list[Violation]:
         ),
         *(Violation(Rule.REFUND_FAILED, order) for order in facts.unrefunded),
         *(Violation(Rule.PROCESS_GONE, process) for process in facts.gone),
+        *_unknown_types(facts),
     ]
 
 
@@ -96,6 +102,7 @@ _ABSOLUTE_RULES = (
     Rule.CANCELS_ABOVE_TOTAL,
     Rule.REFUND_FAILED,
     Rule.PROCESS_GONE,
+    Rule.UNKNOWN_TYPE,
 )
 """Rules whose verdict no setting changes."""
 
@@ -114,6 +121,13 @@ def _failed(failure: Failure) -> Violation:
 def _more_failed(facts: AlertFacts) -> Iterator[Violation]:
     if facts.has_more_failed:
         yield Violation(Rule.EVENT_FAILED, "more", {"shown": MAX_SUBJECTS})
+
+
+def _unknown_types(facts: AlertFacts) -> Iterator[Violation]:
+    """One alert for all of them: anybody can send any number of made-up types."""
+    unknown = [name for name in facts.acknowledged if name not in TYPES]
+    if unknown:
+        yield Violation(Rule.UNKNOWN_TYPE, "", {"types": ", ".join(unknown[:MAX_TYPES])})
 
 
 def _backlog(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:

@@ -103,6 +103,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "프로세스 {subject}이(가) 비정상 종료되었거나 응답하지 않습니다 (5분 이상)",
             "fly status",
         ),
+        Rule.UNKNOWN_TYPE: Text(
+            "deliveries of a type that this release doesn't know were answered 200 and not stored: {types}",
+            "이 버전이 모르는 종류의 웹훅이 와서 200으로 응답하고 저장하지 않았습니다: {types}",
+            "supatoss events refused",
+            "refused",
+        ),
     }
 )
 

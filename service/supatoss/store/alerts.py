@@ -40,7 +40,8 @@ class AlertFacts:
     """What the rules evaluate.
 
     unrefunded: orders whose refund to an account failed. gone: processes that are silent and said no goodbye.
-    recent_events: of the seven days before the newest event, counted up to 20.
+    acknowledged: types that were answered 200 within a day and not stored. recent_events: of the seven days before the
+    newest event, counted up to 20.
     """
 
     read_at: dt.datetime
@@ -51,6 +52,7 @@ class AlertFacts:
     overcancelled: tuple[Overcancelled, ...] = ()
     unrefunded: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    acknowledged: tuple[str, ...] = ()
     newest_event_at: dt.datetime | None = None
     recent_events: int = 0
 
@@ -66,6 +68,7 @@ class AlertFacts:
             tuple(Overcancelled(**payment) for payment in row["overcancelled"]),
             tuple(row["unrefunded"]),
             tuple(row["gone"]),
+            tuple(row["acknowledged"]),
             dt.datetime.fromisoformat(row["newest_event_at"]) if row["newest_event_at"] else None,
             row["recent_events"],
         )

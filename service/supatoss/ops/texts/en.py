@@ -78,6 +78,7 @@ TEXTS = {
     "rule.database_away": "Database unavailable",
     "rule.alerts_not_sent": "Alerts not sent",
     "rule.process_gone": "Process gone",
+    "rule.unknown_type": "Unknown type of webhook",
     "reconciliation.title": "Last reconciliation",
     "reconciliation.none": "Payments have not been compared with Toss's records yet. Run: supatoss reconcile",
     "reconciliation.days": "Days compared",

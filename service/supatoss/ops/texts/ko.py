@@ -78,6 +78,7 @@ TEXTS = {
     "rule.database_away": "데이터베이스 장애",
     "rule.alerts_not_sent": "알림 전송 실패",
     "rule.process_gone": "프로세스 중단",
+    "rule.unknown_type": "알 수 없는 웹훅 종류",
     "reconciliation.title": "최근 대사",
     "reconciliation.none": "아직 대사를 실행하지 않았습니다: supatoss reconcile",
     "reconciliation.days": "대상 일자",
