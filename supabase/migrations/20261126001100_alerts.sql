@@ -39,13 +39,17 @@ comment on column supatoss.alerts.sightings is
 create table supatoss.processes (
   name text primary key,
   created_at timestamptz not null default now(),
-  seen_at timestamptz not null default now()
+  beating_since timestamptz not null default now(),
+  seen_at timestamptz not null default now(),
+  patience interval not null default '5 minutes'
 );
 alter table supatoss.processes enable row level security;
 revoke all on table supatoss.processes from public, anon, authenticated;
 grant select, insert, update, delete on table supatoss.processes to service_role;
 
 comment on table supatoss.processes is 'Processes that run now, and those that stopped without a word within a day.';
+comment on column supatoss.processes.beating_since is 'Since when it has been heard of without a longer pause.';
+comment on column supatoss.processes.patience is 'The longest pause: five minutes, or three of its own intervals.';
 
 create function supatoss.alert_for_log(
   p_rule text, p_subject text, p_details jsonb, p_started_at timestamptz, p_ended_at timestamptz)
@@ -73,7 +77,7 @@ as $$
     order by o.created_at desc limit 1), '{}'::jsonb)
 $$;
 
--- Takes one look of a process: {read_at, observer, findings, judged, past}.
+-- Takes one look of a process: {read_at, observer, interval_seconds, findings, judged, past}.
 -- findings: [{rule, subject, details, limit, seen_at, told}]. limit: what the rule was judged with, if processes may
 -- differ in it; lower is stricter. seen_at: when the observer saw it itself, for rules about what processes see.
 -- told: the observer has told the operators already, while this database was away.
@@ -100,8 +104,12 @@ begin
   -- One look after the other: two that start the same alert at once would both wait for its unique key.
   perform pg_advisory_xact_lock(hashtextextended('alerts', 20261125));
 
-  insert into supatoss.processes as p (name) values (v_observer)
-  on conflict (name) do update set seen_at = now();
+  insert into supatoss.processes as p (name, patience)
+  values (v_observer, greatest(interval '5 minutes',
+                               3 * make_interval(secs => (v_look ->> 'interval_seconds')::double precision)))
+  on conflict (name) do update set
+    seen_at = now(), patience = excluded.patience,
+    beating_since = case when p.seen_at < now() - p.patience then now() else p.beating_since end;
   delete from supatoss.processes p where p.seen_at < now() - interval '1 day';
 
   insert into supatoss.alerts
@@ -364,7 +372,11 @@ as $$
     'unrefunded', (select coalesce(jsonb_agg(u.order_id), '[]'::jsonb) from unrefunded u),
     'gone', (select coalesce(jsonb_agg(g.name), '[]'::jsonb) from (
                select p.name from supatoss.processes p
-               where p.seen_at < now() - interval '5 minutes' and p.seen_at > now() - interval '1 day'
+               where p.seen_at < now() - p.patience and p.seen_at > now() - interval '1 day'
+                 -- While the database was away, nobody was heard of: each has its time to come back.
+                 and exists (
+                   select 1 from supatoss.processes q
+                   where q.seen_at - greatest(q.beating_since, p.seen_at) >= p.patience)
                order by p.seen_at limit max_items) g),
     'acknowledged', (select coalesce(jsonb_agg(t.event_type), '[]'::jsonb) from (
                        select d.event_type from supatoss.refused_deliveries d

@@ -180,6 +180,7 @@ def target_is_down(is_down: bool) -> Callable[[World], None]:
 
 def die(world: World) -> None:
     world.execute("insert into supatoss.processes (name, seen_at) values ('d', now() - interval '6 minutes')")
+    world.execute("update supatoss.processes set beating_since = now() - interval '1 hour'")
 
 
 def come_back(world: World) -> None:

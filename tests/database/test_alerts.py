@@ -342,6 +342,9 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     database.connection.execute(
         "update supatoss.processes set seen_at = now() - interval '6 minutes' where name = 'a:1'"
     )
+    check(database, receiver.url, "b:2")
+    assert receiver.texts == []  # b has only begun to listen
+    database.connection.execute("update supatoss.processes set beating_since = now() - interval '6 minutes'")
     for _ in range(3):
         check(database, receiver.url, "b:2")
     assert [text.split("\n")[0] for text in receiver.texts] == ["🚨 process_gone"]
@@ -357,6 +360,33 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
         "✅ process_gone resolved · 해결됨",
     ]
     assert database.rows("select name from supatoss.processes") == [{"name": "b:2"}]
+
+
+@pytest.mark.usefixtures("commits")
+def test_after_an_outage_every_process_has_its_time_to_come_back(database: Database) -> None:
+    for observer in ("a:1", "b:2", "c:3"):
+        check(database, None, observer)
+    database.connection.execute(
+        "update supatoss.processes set seen_at = now() - interval '10 minutes', beating_since = '2026-01-01'"
+    )
+    for observer in ("a:1", "b:2", "a:1"):
+        check(database, None, observer)
+    assert alerts(database) == []
+    minutes = "update supatoss.processes set beating_since = now() - interval '5 minutes' where name = 'a:1'"
+    database.connection.execute(minutes)
+    assert read_facts(database).gone == ()  # c was heard of ten minutes ago, and a has looked a moment short of five
+    check(database, None, "a:1")
+    assert read_facts(database).gone == ("c:3",)
+
+
+def test_a_process_that_looks_once_an_hour_is_not_gone_in_between(database: Database) -> None:
+    asyncio.run(Watch(DatabaseStore(database), Limits(10), None, 3600, "a:1").check())
+    check(database, None, "b:2")
+    database.connection.execute("update supatoss.processes set beating_since = '2026-01-01'")
+    database.connection.execute("update supatoss.processes set seen_at = now() - interval '2 hours' where name = 'a:1'")
+    assert read_facts(database).gone == ()
+    database.connection.execute("update supatoss.processes set seen_at = now() - interval '4 hours' where name = 'a:1'")
+    assert read_facts(database).gone == ("a:1",)
 
 
 def test_many_events_about_one_order_are_one_alert_and_hide_no_other(database: Database, receiver: Receiver) -> None:

@@ -115,6 +115,7 @@ class Watch:
                 [*(violation.to_record() for violation in violations), *self._findings(opinions, facts.read_at)],
                 [*judged(self._limits), *(_judged(opinion, facts.read_at) for opinion in opinions)],
                 self._direct.to_past(opinions, facts.read_at),
+                self._interval_seconds,
             )
         )
         self._local.database.worked()

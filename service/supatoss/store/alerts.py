@@ -98,6 +98,7 @@ class Look:
     findings: Sequence[Mapping[str, Any]] = ()
     judged: Sequence[Mapping[str, Any]] = ()
     past: Sequence[Mapping[str, Any]] = ()
+    interval_seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
