@@ -87,8 +87,9 @@ $$;
 -- Answers {open: {rule: number}, began: [alert], ended: [alert]}, an alert being {rule, subject, details, started_at,
 -- ended_at}.
 -- Only an opinion ends an alert: not a laxer limit than the one it was seen with, and not another process's view while
--- the one that saw it still does. Of whom nothing was heard for 15 minutes, that no longer counts. Looks overlap: facts
--- that were read before an alert was last seen do not end it, and before it ended do not start it again.
+-- the one that saw it still does. Of whom nothing was heard for 15 minutes, that no longer counts, if the observer has
+-- listened for so long: while this database was away, nobody was heard of. Looks overlap: facts that were read before
+-- an alert was last seen do not end it, and before it ended do not start it again.
 create function public.supatoss_note_alerts_v1(look text)
 returns jsonb
 language plpgsql
@@ -98,6 +99,7 @@ declare
   v_look jsonb := look::jsonb;
   v_observer text := v_look ->> 'observer';
   v_read_at timestamptz := (v_look ->> 'read_at')::timestamptz;
+  v_silence_since timestamptz;
   v_began jsonb;
   v_ended jsonb;
 begin
@@ -109,7 +111,10 @@ begin
                                3 * make_interval(secs => (v_look ->> 'interval_seconds')::double precision)))
   on conflict (name) do update set
     seen_at = now(), patience = excluded.patience,
-    beating_since = case when p.seen_at < now() - p.patience then now() else p.beating_since end;
+    beating_since = case when p.seen_at < now() - p.patience then now() else p.beating_since end
+  returning case when p.beating_since <= v_read_at - interval '15 minutes' then v_read_at - interval '15 minutes'
+                 else '-infinity' end
+  into v_silence_since;
   delete from supatoss.processes p where p.seen_at < now() - interval '1 day';
 
   insert into supatoss.alerts
@@ -167,8 +172,8 @@ begin
           and case
             when j.seen_at is not null then not exists (
               select 1 from jsonb_each_text(a.sightings) as s (observer, at)
-              where s.at::timestamptz >= v_read_at - interval '15 minutes')
-            else coalesce(j."limit" <= a.judged_limit, true) or a.seen_at < v_read_at - interval '15 minutes'
+              where s.at::timestamptz >= v_silence_since)
+            else coalesce(j."limit" <= a.judged_limit, true) or a.seen_at < v_silence_since
           end)
     returning a.*
   )

@@ -336,5 +336,8 @@ def test_a_process_that_dies_in_an_outage_leaves_nothing_open_for_ever(world: Wo
         world.database.connection.execute(
             "update supatoss.alerts set sightings = %s where id = %s", [json.dumps(older), row["id"]]
         )
+    world.look(1)  # c has only begun to listen, as after an outage
+    assert ("key_refused", "key 1 (…wxyz)", "ended") not in world.recorder.arrived
+    world.execute("update supatoss.processes set beating_since = now() - interval '16 minutes'")
     world.look(1)
     assert ("key_refused", "key 1 (…wxyz)", "ended") in world.recorder.arrived

@@ -362,6 +362,14 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     assert database.rows("select name from supatoss.processes") == [{"name": "b:2"}]
 
 
+def test_after_an_outage_a_laxer_look_ends_nothing_that_a_stricter_one_will_see_again(database: Database) -> None:
+    old = dt.datetime.now(dt.UTC) - 20 * MINUTE
+    note(database, old, ("backlog", ""), observer="a:1", limits=Limits(5))
+    assert note(database, old + 20 * MINUTE, observer="b:2", limits=Limits(60)) == {"backlog": 1}
+    assert note(database, old + 34 * MINUTE, observer="b:2", limits=Limits(60)) == {"backlog": 1}
+    assert note(database, old + 36 * MINUTE, observer="b:2", limits=Limits(60)) == {}
+
+
 @pytest.mark.usefixtures("commits")
 def test_after_an_outage_every_process_has_its_time_to_come_back(database: Database) -> None:
     for observer in ("a:1", "b:2", "c:3"):
