@@ -31,7 +31,8 @@ comment on column supatoss.alerts.subject is 'What it is about: an order, a key,
 comment on column supatoss.alerts.seen_at is 'When the facts were read that last showed it.';
 comment on column supatoss.alerts.telling_token is
   'Who is telling the operators; the lease ends by itself, and somebody else tells them.';
-comment on column supatoss.alerts.judged_limit is 'The strictest limit that it was seen with; null if its rule has none.';
+comment on column supatoss.alerts.judged_limit is
+  'The strictest limit that it was seen with; null if its rule has none.';
 comment on column supatoss.alerts.sightings is
   'Of a rule about what processes see themselves: when each of those last saw it that still do.';
 
@@ -158,7 +159,8 @@ begin
   update supatoss.alerts a
   set sightings = a.sightings - v_observer
   from jsonb_to_recordset(v_look -> 'judged') as j (rule text, subject text, seen_at timestamptz)
-  where a.ended_at is null and j.rule = a.rule and j.seen_at is not null and (j.subject is null or j.subject = a.subject)
+  where a.ended_at is null and j.rule = a.rule and j.seen_at is not null
+    and (j.subject is null or j.subject = a.subject)
     and (a.sightings ->> v_observer)::timestamptz < j.seen_at;
 
   with over as (
@@ -256,10 +258,10 @@ $$;
 -- rows.
 -- {read_at, oldest_waiting_seconds, failed: [{rule, subject, reason, order_id, error, events, ids}], has_more_failed,
 -- unapproved: [order_id], overcancelled: [{order_id, amount, canceled}], unrefunded: [order_id], gone: [process],
--- acknowledged: [type], newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the payment, else the
--- event, with its reason, its error and its events from the oldest one. Lists are oldest first and hold at most
--- max_items, of failed for each rule; what an open alert is about comes first, for as long as it holds. recent_events
--- counts, up to 20, the events of the seven days before the newest one.
+-- acknowledged: [type], newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the
+-- payment, else the event, with its reason, its error and its events from the oldest one. Lists are oldest first and
+-- hold at most max_items, of failed for each rule; what an open alert is about comes first, for as long as it holds.
+-- recent_events counts, up to 20, the events of the seven days before the newest one.
 create function public.supatoss_read_alert_facts_v1(max_items integer)
 returns jsonb
 language sql stable
