@@ -290,8 +290,8 @@ $$;
 
 -- The last p_hours hours, up to now: {now, since, hours: [{hour, status, events, deliveries}], types: [{event_type,
 -- events, failed}], pending: {events, oldest}, failed: {events, oldest, reasons: [{reason, events}]}, reconciliation:
--- the last run, alerts: [{rule, subject, started_at}], the oldest 20 open ones}. deliveries counts those of events that came first in the hour. Unfinished events are counted up to
--- 1,000: more than that is one number to a person.
+-- the last run, alerts: [{rule, subject, started_at}], the oldest 20 open ones}. deliveries counts those of events that
+-- came first in the hour. Unfinished events are counted up to 1,000: more than that is one number to a person.
 create function public.supatoss_ops_overview_v1(p_hours integer)
 returns jsonb
 language plpgsql stable
