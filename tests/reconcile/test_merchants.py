@@ -12,7 +12,8 @@ from scripts.emulator.options import Options
 from supatoss.errors import TossMisconfigured
 from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from supatoss.store.reconciliation import Scope
-from supatoss.toss.client import ApiKey, TossClient
+from supatoss.toss.client import TossClient
+from supatoss.toss.keys import ApiKey
 from tests.reconcile.conftest import TOSS_URL, Play, Project
 
 pytestmark = pytest.mark.anyio

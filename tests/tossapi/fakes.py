@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 
-from supatoss.toss.client import ApiKey, TossClient
+from supatoss.toss.client import TossClient
+from supatoss.toss.keys import ApiKey
 
 URL = "https://api.toss.test"
 NEWER_KEY = "test_sk_made_up_newer_0001"

@@ -9,7 +9,8 @@ import pytest
 import respx
 
 from supatoss.errors import ConfigurationError, TossNotFound, TossRefused, TossUnavailable
-from supatoss.toss.client import ApiKey, TossClient
+from supatoss.toss.client import TossClient
+from supatoss.toss.keys import ApiKey
 from tests.tossapi.fakes import (
     LIVE_KEY,
     NEWER_BASIC,

@@ -10,7 +10,7 @@ import respx
 
 from supatoss.errors import TossMisconfigured, TossRefused, TossUnavailable
 from supatoss.reconcile.settlements import fee_of
-from supatoss.toss.client import ApiKey
+from supatoss.toss.keys import ApiKey
 from supatoss.toss.models import SettlementRow, Transaction
 from tests.tossapi.fakes import LIVE_KEY, NEWER_KEY, OLDER_KEY, URL, FakeToss, client, ok, refusal
 

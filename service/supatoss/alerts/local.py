@@ -10,7 +10,8 @@ from typing import Any
 from supatoss.alerts.rules import Rule, Violation
 from supatoss.errors import TossError, TossMisconfigured, TossUnavailable
 from supatoss.telemetry import DELIVERIES
-from supatoss.toss.client import ApiKey, TossClient
+from supatoss.toss.client import TossClient
+from supatoss.toss.keys import ApiKey
 
 WINDOW_SECONDS = 900.0
 """A quarter of an hour decides the shares: Toss's first retries fall into it."""

@@ -12,8 +12,9 @@ import structlog
 from supatoss.errors import TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.lookups import Lookups
 from supatoss.store.findings import FindingReason
-from supatoss.toss.client import ApiKey, TossClient
+from supatoss.toss.client import TossClient
 from supatoss.toss.fields import SEOUL
+from supatoss.toss.keys import ApiKey
 from supatoss.toss.models import PaymentAnswer, SettlementRow, Transaction
 
 LOOKUP_SECONDS = 90.0

@@ -3,7 +3,6 @@
 Source: docs.tosspayments.com, core API reference.
 """
 
-import base64
 import contextlib
 import datetime as dt
 import secrets
@@ -17,9 +16,10 @@ from typing import Any, Literal, Self
 import anyio
 import httpx
 
-from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.tls import tls_context
 from supatoss.toss import requests
+from supatoss.toss.keys import ApiKey, race, weightiest
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
 from supatoss.toss.ratelimit import RateLimiter, TokenBucket, loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
@@ -35,24 +35,7 @@ TEST_REQUESTS_PER_MINUTE = 100
 GET_TRIES = 2
 """A request on a kept connection that Toss has closed fails; repeating a GET is harmless."""
 
-_WEIGHTS = (TossUnavailable, TossMisconfigured, TossRefused, TossNotFound)
-
 OnCall = Callable[[str, str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A secret key, as the header that carries it. name: its place in the list, and its last four characters."""
-
-    name: str
-    authorization: str = field(repr=False)
-    is_test: bool
-
-    @classmethod
-    def of(cls, place: int, secret_key: str) -> "ApiKey":
-        """The key is the user name and the password is empty: the colon belongs to it."""
-        encoded = base64.b64encode(f"{secret_key}:".encode()).decode("ascii")
-        return cls(f"key {place} (…{secret_key[-4:]})", f"Basic {encoded}", secret_key.startswith("test_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +214,7 @@ class TossClient:
     async def _send_with_any(self, request: TossRequest, deadline: float) -> TossResponse:
         """The first success among the keys. "Not found" holds only if every key could look."""
         if request.method == "GET" and len(self.keys) > 1:
-            return await self._race(request, deadline)
+            return await race(self.keys, lambda key: self._send_with(request, key, deadline), deadline - loop_time())
         problems: list[TossError] = []
         for key in self.keys:
             try:
@@ -239,35 +222,7 @@ class TossClient:
             except (TossMisconfigured, TossNotFound) as error:
                 # Nothing was done under this key. After any other error something may have been.
                 problems.append(error)
-        raise _weightiest(problems)
-
-    async def _race(self, request: TossRequest, deadline: float) -> TossResponse:
-        """A look-up with every key: the next one begins when the one before has failed, or is slow.
-
-        So a key that hangs, is throttled or refused takes from the others no more than its share of the time.
-        """
-        share_seconds = max(deadline - loop_time(), 0.0) / len(self.keys)
-        problems: list[TossError] = []
-        responses: list[TossResponse] = []
-
-        async def run(key: ApiKey, ended: anyio.Event) -> None:
-            try:
-                responses.append(await self._send_with(request, key, deadline))
-            except TossError as error:
-                problems.append(error)
-            if responses:
-                group.cancel_scope.cancel()
-            ended.set()
-
-        async with anyio.create_task_group() as group:
-            for key in self.keys:
-                ended = anyio.Event()
-                group.start_soon(run, key, ended)
-                with anyio.move_on_after(share_seconds):
-                    await ended.wait()
-        if responses:
-            return responses[0]
-        raise _weightiest(problems)
+        raise weightiest(problems)
 
     async def _send_with(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
         tries_left = GET_TRIES if request.method == "GET" else 1
@@ -315,11 +270,6 @@ class TossClient:
     def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
         limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)
         return None if limit is None else self._buckets.setdefault(call, TokenBucket(limit))
-
-
-def _weightiest(problems: Sequence[TossError]) -> TossError:
-    """The error that says most about what to do: a key to mend, then a retry, then a refusal; else it is not there."""
-    return min(problems, key=lambda error: _WEIGHTS.index(type(error)))
 
 
 async def _read(response: httpx.Response, request: TossRequest) -> bytes:

@@ -1,0 +1,62 @@
+"""Several secret keys: who asks when, and what their errors mean together."""
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import anyio
+
+from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+
+_WEIGHTS = (TossUnavailable, TossMisconfigured, TossRefused, TossNotFound)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A secret key, as the header that carries it. name: its place in the list, and its last four characters."""
+
+    name: str
+    authorization: str = field(repr=False)
+    is_test: bool
+
+    @classmethod
+    def of(cls, place: int, secret_key: str) -> "ApiKey":
+        """The key is the user name and the password is empty: the colon belongs to it."""
+        encoded = base64.b64encode(f"{secret_key}:".encode()).decode("ascii")
+        return cls(f"key {place} (…{secret_key[-4:]})", f"Basic {encoded}", secret_key.startswith("test_"))
+
+
+async def race(keys: Sequence[ApiKey], ask: Callable[[ApiKey], Awaitable[T]], seconds: float) -> T:
+    """The first answer: the next key begins when the one before has failed, or is slow. Raises TossError if all fail.
+
+    So a key that hangs, is throttled or refused takes from the others no more than its share of the time.
+    """
+    problems: list[TossError] = []
+    answers: list[T] = []
+
+    async def run(key: ApiKey, ended: anyio.Event) -> None:
+        try:
+            answers.append(await ask(key))
+        except TossError as error:
+            problems.append(error)
+        if answers:
+            group.cancel_scope.cancel()
+        ended.set()
+
+    async with anyio.create_task_group() as group:
+        for key in keys:
+            ended = anyio.Event()
+            group.start_soon(run, key, ended)
+            with anyio.move_on_after(max(seconds, 0.0) / len(keys)):
+                await ended.wait()
+    if answers:
+        return answers[0]
+    raise weightiest(problems)
+
+
+def weightiest(problems: Sequence[TossError]) -> TossError:
+    """The error that says most about what to do: retry, then mend a key, then a refusal; else it is not there."""
+    return min(problems, key=lambda error: _WEIGHTS.index(type(error)))
