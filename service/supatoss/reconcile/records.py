@@ -184,9 +184,9 @@ class TossRecords:
             _log.error("a key lists nothing: its merchant id is not compared", key=key.name, error=str(error))
 
     async def payment(self, payment_key: str) -> PaymentAnswer | FindingReason:
-        """The payment, or why there is none to compare with. Raises TossUnavailable.
+        """The payment, or why there is none to compare with. Where Toss refuses one of several keys, it may be that MID's.
 
-        Where Toss refuses one of the keys, it may be a payment of that key's MID.
+        Raises TossUnavailable, or TossMisconfigured where the only key is refused.
         """
         return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS))
 
