@@ -184,7 +184,7 @@ class TossRecords:
             _log.error("a key lists nothing: its merchant id is not compared", key=key.name, error=str(error))
 
     async def payment(self, payment_key: str) -> PaymentAnswer | FindingReason:
-        """The payment, or why there is none to compare with. Where Toss refuses one of several keys, it may be that MID's.
+        """The payment, or why there is none to compare with: Toss may refuse the key of its MID, one of several.
 
         Raises TossUnavailable, or TossMisconfigured where the only key is refused.
         """
