@@ -105,8 +105,17 @@ class World:
         assert row is not None
         return row
 
-    def make_due(self, order: str) -> None:
-        """What waits for a later attempt is due now, as in time."""
+    def until_processed(self, order: str) -> None:
+        """Until all its events are. What waits for a later attempt is due at once."""
+
+        def are_processed() -> bool:
+            # Every time: an attempt that is under way sets the time of the next one when it ends.
+            self._make_due(order)
+            return {event["status"] for event in self.events(order)} == {"processed"}
+
+        self.until(are_processed, every=0.2)
+
+    def _make_due(self, order: str) -> None:
         due = self.http.patch(
             f"{self.supabase.url}/rest/v1/webhook_events?order_id=eq.{order}&status=eq.pending",
             headers={"apikey": SUPABASE_KEY},

@@ -64,8 +64,7 @@ def test_an_account_is_deposited_taken_back_deposited_again_and_cancelled(world:
     kinds = {event["event_type"] for event in world.events(order)}
     assert kinds == {"PAYMENT_STATUS_CHANGED", "DEPOSIT_CALLBACK"}
     # A paid account that Toss shows as waiting is asked about again: taken back, or a look-up that lags.
-    world.make_due(order)
-    world.until(lambda: {event["status"] for event in world.events(order)} == {"processed"})
+    world.until_processed(order)
     assert {event["proof"] for event in world.events(order)} == {"toss_api"}
 
 
@@ -193,9 +192,8 @@ def test_a_deposit_that_toss_does_not_show_yet_is_asked_about_again(world: World
     assert (answer.status_code, answer.json()["event_status"]) == (200, "pending")
     world.play("webhooks/suppress", count=2)
     world.play(f"payments/{key}/deposit")
-    world.make_due(order)
+    world.until_processed(order)
     assert world.until_status(order, "DONE")["approved_at"] is not None
-    world.until(lambda: {event["status"] for event in world.events(order)} == {"processed"})
 
 
 def test_a_deposit_is_recorded_when_toss_is_slow_at_first(world: World, order: str) -> None:
