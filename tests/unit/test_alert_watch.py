@@ -111,7 +111,7 @@ async def test_a_database_that_hangs_is_told_of_as_one_that_is_away(monkeypatch:
         with pytest.raises(StoreUnavailable, match=r"within 0\.01 seconds"):
             await watch.check()
     assert [(alert.rule, alert.phase) for alert in target.told] == [("database_away", "start")]
-    assert target.told[0].details["problem"] == "no answer from the Data API within 0.01 seconds"
+    assert target.told[0].details["problem"] == "the Data API did not answer within 0.01 seconds"
     store.is_well = True
     await watch.check()
     (past,) = store.looks[0].past

@@ -114,7 +114,7 @@ class Watch:
             with anyio.fail_after(STORE_SECONDS):
                 await self._note(opinions)
         except TimeoutError:
-            raise StoreUnavailable(f"no answer from the Data API within {STORE_SECONDS:g} seconds") from None
+            raise StoreUnavailable(f"the Data API did not answer within {STORE_SECONDS:g} seconds") from None
 
     async def _note(self, opinions: Sequence[Opinion]) -> None:
         """Tells the database what this look found, and what began and ended while it was away."""
