@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from supatoss import __version__
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import Target, open_target
-from supatoss.alerts.watch import Watch, observer_name
+from supatoss.alerts.watch import Role, Watch, observer_name
 from supatoss.errors import ConfigurationError
 from supatoss.health import Backlog, Readiness, healthz, metrics_routes
 from supatoss.inbox.lookups import Lookups
@@ -29,7 +29,13 @@ from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Retention, Schedule
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.telemetry import TOSS_CALLS, configure_logging, log_output
+from supatoss.telemetry import (
+    BACKLOG_LIMIT,
+    PROCESS_INFO,
+    TOSS_CALLS,
+    configure_logging,
+    log_output,
+)
 from supatoss.toss.client import TossClient
 from supatoss.toss.signature import Keys
 from supatoss.webhook import SourceFilter, WebhookEndpoint
@@ -67,7 +73,7 @@ def create_app(
     lookups = lookups or Lookups(toss)
     worker = worker or Worker(store, toss, lookups)
     refused = refused or RefusedLog(store)
-    loops: list[Loop] = [make_watch(settings, store, toss), refused]
+    loops: list[Loop] = [make_watch(settings, store, toss, "web"), refused]
     if settings.worker == "in-process":
         loops += [worker, make_schedule(settings, store, toss, lookups)]
     webhook = WebhookEndpoint(
@@ -140,14 +146,16 @@ def make_schedule(settings: Settings, store: Store, toss: TossClient, lookups: L
     return Schedule(reconciliation, settings.reconcile_at, Retention(store, days) if days else None)
 
 
-def make_watch(settings: Settings, store: Store, toss: TossClient) -> Watch:
-    """What looks after alerts, as the settings say."""
+def make_watch(settings: Settings, store: Store, toss: TossClient, role: Role) -> Watch:
+    """What looks after alerts, as the settings say; what rules of Prometheus must know of these is in the metrics."""
+    PROCESS_INFO.labels(role, __version__).set(1)
+    BACKLOG_LIMIT.set(settings.backlog_minutes * 60)
     return Watch(
         store,
         Limits(settings.backlog_minutes, settings.alert_silence_hours),
         open_alert_target(settings),
         settings.alert_interval_seconds,
-        observer_name(),
+        observer_name(role),
         toss,
     )
 

@@ -47,10 +47,12 @@ ATTEMPTS = Counter(
     "Attempts of the worker by the event's status afterwards: processed, pending, failed, or lost to another worker.",
     ["status", "reason"],
 )
+PROCESS_INFO = Gauge("supatoss_process_info", "1 for a process, with its role, web or worker.", ["role", "version"])
 OLDEST_WAITING = Gauge(
     "supatoss_oldest_waiting_seconds",
     "Age of the event that has waited longest for Toss, as of the last alert check; 0 if none waits.",
 )
+BACKLOG_LIMIT = Gauge("supatoss_backlog_limit_seconds", "BACKLOG_MINUTES of this process, in seconds.")
 ALERTS_OPEN = Gauge("supatoss_alerts_open", "Open alerts, as of the last alert check.", ["rule"])
 ALERT_MESSAGES = Counter(
     "supatoss_alert_messages_total",
@@ -68,8 +70,8 @@ RECONCILIATION_DIFFERENCES = Gauge(
     ["kind"],
 )
 RECONCILED_AT = Gauge(
-    "supatoss_reconciliation_last_success_timestamp_seconds",
-    "When a scheduled reconciliation last finished, whatever it found; 0 before the first one.",
+    "supatoss_reconciled_timestamp_seconds",
+    "When the newest compared day was compared, or, before the first, when the schedule began; 0 without RECONCILE_AT.",
 )
 PAYLOADS_EMPTIED = Counter("supatoss_payloads_emptied_total", "Payloads of old finished events that retention emptied.")
 OPS_SIGN_INS = Counter(
@@ -77,6 +79,17 @@ OPS_SIGN_INS = Counter(
     "Sign-ins to the operators' page: accepted, refused (wrong password) or throttled.",
     ["outcome"],
 )
+
+FAILURE_REASONS = (
+    *("ambiguous_subscription", "amount_mismatch", "approval_amount_mismatch", "double_charge", "hook_failed"),
+    *("malformed", "misconfigured", "no_stored_amount", "not_borne_out", "not_found", "refused", "refused_by_database"),
+    *("unavailable", "unknown_status"),
+)
+"""Why an event can need manual review. Prometheus only sees the first failure of a kind if there was a zero before."""
+
+for _reason in FAILURE_REASONS:
+    EVENTS_FAILED.labels(_reason)
+    ATTEMPTS.labels("failed", _reason)
 
 SECRET_FIELDS = frozenset(
     {"apikey", "authorization", "billing_key", "billingkey", "body", "change", "payload", "secret", "signature"}

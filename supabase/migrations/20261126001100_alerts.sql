@@ -36,9 +36,11 @@ comment on column supatoss.alerts.judged_limit is
 comment on column supatoss.alerts.sightings is
   'Of a rule about what processes see themselves: when each of those last saw it that still do.';
 
--- Processes that look after alerts. One that stops says so; one that is gone without a word is an alert.
+-- Processes that look after alerts. One that stops says so; one that is gone without a word is an alert, until another
+-- came in its place.
 create table supatoss.processes (
   name text primary key,
+  place text generated always as (regexp_replace(name, ':[^:]*$', '')) stored,
   created_at timestamptz not null default now(),
   beating_since timestamptz not null default now(),
   seen_at timestamptz not null default now(),
@@ -49,6 +51,8 @@ revoke all on table supatoss.processes from public, anon, authenticated;
 grant select, insert, update, delete on table supatoss.processes to service_role;
 
 comment on table supatoss.processes is 'Processes that run now, and those that stopped without a word within a day.';
+comment on column supatoss.processes.name is 'machine:role:process id; the role is web or worker.';
+comment on column supatoss.processes.place is 'machine:role: where another process replaces this one.';
 comment on column supatoss.processes.beating_since is 'Since when it has been heard of without a longer pause.';
 comment on column supatoss.processes.patience is 'The longest pause: five minutes, or three of its own intervals.';
 
@@ -199,7 +203,9 @@ set search_path = ''
 as $$
 begin
   perform pg_advisory_xact_lock(hashtextextended('alerts', 20261125));
-  delete from supatoss.processes p where p.name = observer;
+  -- With those that it replaced: they are gone no more because of it.
+  delete from supatoss.processes p using supatoss.processes me
+  where me.name = observer and p.place = me.place and (p.name = me.name or p.seen_at < me.created_at);
   update supatoss.alerts a set sightings = a.sightings - observer where a.ended_at is null and a.sightings ? observer;
 end;
 $$;
@@ -380,6 +386,9 @@ as $$
     'gone', (select coalesce(jsonb_agg(g.name), '[]'::jsonb) from (
                select p.name from supatoss.processes p
                where p.seen_at < now() - p.patience and p.seen_at > now() - interval '1 day'
+                 and not exists (
+                   select 1 from supatoss.processes q
+                   where q.place = p.place and q.name <> p.name and q.created_at > p.seen_at)
                  -- While the database was away, nobody was heard of: each has its time to come back.
                  and exists (
                    select 1 from supatoss.processes q

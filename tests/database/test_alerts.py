@@ -362,6 +362,33 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     assert database.rows("select name from supatoss.processes") == [{"name": "b:2"}]
 
 
+@pytest.mark.usefixtures("commits")
+def test_a_process_that_came_in_the_place_of_a_silent_one_ends_its_alert_for_good(
+    database: Database, receiver: Receiver
+) -> None:
+    for observer in ("m:web:1", "m:worker:1", "n:web:1"):
+        check(database, receiver.url, observer)
+    minutes = "interval '6 minutes'"
+    database.connection.execute(
+        f"""update supatoss.processes
+            set created_at = created_at - {minutes}, beating_since = created_at - {minutes},
+                seen_at = case when name = 'm:web:1' then seen_at - {minutes} else seen_at end"""
+    )
+    check(database, receiver.url, "n:web:1")  # the worker of the same machine, and this one, are nobody's successors
+    assert [text.split("\n")[1] for text in receiver.texts] == [
+        "process m:web:1 stopped without a goodbye; nothing was heard of it for five minutes"
+    ]
+    for _ in range(3):
+        check(database, receiver.url, "m:web:2")
+    assert [text.split("\n")[0] for text in receiver.texts[1:]] == ["✅ process_gone resolved · 해결됨"]
+    asyncio.run(DatabaseStore(database).forget_process("m:web:2"))
+    assert read_facts(database).gone == ()
+    assert database.rows("select name from supatoss.processes order by name") == [
+        {"name": "m:worker:1"},
+        {"name": "n:web:1"},
+    ]
+
+
 def test_after_an_outage_a_laxer_look_ends_nothing_that_a_stricter_one_will_see_again(database: Database) -> None:
     old = dt.datetime.now(dt.UTC) - 20 * MINUTE
     note(database, old, ("backlog", ""), observer="a:1", limits=Limits(5))

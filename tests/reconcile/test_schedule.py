@@ -79,7 +79,7 @@ async def test_a_day_without_differences_reports_its_zero_and_the_time(project: 
             await make(project, toss, clock).reconcile_yesterday()
     assert [(line["log_level"], line["differences"]) for line in lines] == [("info", 0)]
     assert metric(DIFFERENCES, kind="missing") == 0
-    assert metric("supatoss_reconciliation_last_success_timestamp_seconds") == clock.now.timestamp()
+    assert metric("supatoss_reconciled_timestamp_seconds") == clock.now.timestamp()
 
 
 async def test_of_two_processes_one_reconciles_and_both_know_the_result(project: Project) -> None:

@@ -1,6 +1,7 @@
 """The loop around the checks: failures, the window of deliveries, the end."""
 
 import asyncio
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import AlertNotSent, JsonTarget, Post
 from supatoss.alerts.watch import Watch
 from supatoss.errors import StoreUnavailable
-from supatoss.store.alerts import AlertFacts, UnsentAlert
+from supatoss.store.alerts import AlertFacts, Look, Noted, UnsentAlert
 from supatoss.telemetry import DELIVERIES
 from tests.unit.fakes import LogLines, MemoryStore
 
@@ -42,6 +43,38 @@ class Silent(MemoryStore):
         raise AssertionError
 
 
+class Hanging(MemoryStore):
+    """Each call but the first hangs, as together they can for longer than any of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_well = False
+        self.looks: list[Look] = []
+
+    async def read_alert_facts(self, max_items: int) -> AlertFacts:
+        return AlertFacts(dt.datetime.now(dt.UTC))
+
+    async def note_alerts(self, look: Look) -> Noted:
+        if not self.is_well:
+            await asyncio.Event().wait()
+        self.looks.append(look)
+        return Noted({}, [], [])
+
+    async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:
+        return []
+
+
+class Told(JsonTarget):
+    """Remembers what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.told: list[UnsentAlert] = []
+
+    async def send(self, post: Post) -> None:
+        self.told += post.alerts
+
+
 async def test_a_check_that_fails_does_not_end_the_watch_and_shows_no_secret() -> None:
     lines = LogLines()
     store = Silent(StoreUnavailable("away"), ValueError("hidden"), StoreUnavailable("away"))
@@ -66,6 +99,23 @@ async def test_a_watch_that_is_told_to_stop_ends_at_once() -> None:
         watch.stop()
         await task
     assert store.forgotten == ["a:1"]
+
+
+async def test_a_database_that_hangs_is_told_of_as_one_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supatoss.alerts.watch.STORE_SECONDS", 0.01)
+    now = 0.0
+    store, target = Hanging(), Told()
+    watch = Watch(store, Limits(10), target, 60, "a:1", clock=lambda: now)
+    for minute in range(5):
+        now = minute * 60.0
+        with pytest.raises(StoreUnavailable, match=r"within 0\.01 seconds"):
+            await watch.check()
+    assert [(alert.rule, alert.phase) for alert in target.told] == [("database_away", "start")]
+    assert target.told[0].details["problem"] == "the Data API did not answer within 0.01 seconds"
+    store.is_well = True
+    await watch.check()
+    (past,) = store.looks[0].past
+    assert (past["rule"], past["start_told"], past["end_told"]) == ("database_away", True, False)
 
 
 def test_the_window_forgets_what_is_older() -> None:

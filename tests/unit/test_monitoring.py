@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 import supatoss.app  # noqa: F401 - every metric is registered
 from supatoss.alerts.rules import Rule
+from supatoss.telemetry import FAILURE_REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
 FURTHER_RULES = {"not_ready", "reconciliation_differences", "reconciliation_stale"}
@@ -63,6 +64,14 @@ def test_a_panel_asks_for_metrics_that_exist(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         assert named(target["expr"])
         assert named(target["expr"]) <= families()
+
+
+def test_failures_are_counted_from_zero_for_every_reason_that_the_runbook_names() -> None:
+    text = (DOCS / "runbook.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\n## event_failed\n(.*?)\n## ", text, re.DOTALL)
+    cells = " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("| `"))
+    further = {"amount_mismatch", "approval_amount_mismatch", "double_charge"}
+    assert set(FAILURE_REASONS) == {*re.findall(r"`(\w+)`", cells), *further}
 
 
 def test_every_metric_is_described_and_shown() -> None:

@@ -12,15 +12,16 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import anyio
 import structlog
 
 from supatoss.alerts.direct import DirectAlert, DirectAlerts
 from supatoss.alerts.local import Clock, LocalView, Opinion
 from supatoss.alerts.rules import MAX_SUBJECTS, Limits, Rule, evaluate, judged
 from supatoss.alerts.targets import AlertNotSent, Post, Target
-from supatoss.errors import StoreError, SupatossError
+from supatoss.errors import StoreError, StoreUnavailable, SupatossError
 from supatoss.store import Store
 from supatoss.store.alerts import Look, UnsentAlert
 from supatoss.telemetry import ALERT_MESSAGES, ALERTS_OPEN, OLDEST_WAITING, describe
@@ -31,11 +32,17 @@ LEASE_SECONDS = 60
 
 SEND_BATCH = 20
 
-CHECK_SECONDS = 30.0
-"""Longest check. One that hangs would silence the alerts."""
+STORE_SECONDS = 20.0
+"""Longest time for what a check tells the database and is told by it."""
+
+CHECK_SECONDS = 45.0
+"""Longest check: the keys, the database, and the messages. One that hangs would silence the alerts."""
 
 GOODBYE_SECONDS = 2.0
 """A process that stops has five seconds; without its goodbye it counts as gone."""
+
+Role = Literal["web", "worker"]
+"""What a process is for: it receives deliveries, or it works on them alone."""
 
 _log = structlog.get_logger("supatoss.alerts")
 
@@ -91,7 +98,7 @@ class Watch:
         """Checks once. Raises StoreError; a later check, of any process, sends what was not sent."""
         opinions = await self._local.look()
         try:
-            await self._note(opinions)
+            await self._note_in_time(opinions)
         except StoreError as error:
             self._local.database.failed(str(error))
             await self._tell_directly([*opinions, self._local.judge_database()])
@@ -100,6 +107,14 @@ class Watch:
             if not await self._send(self._target, unsent):
                 return
         self._local.target.was_not_tried()
+
+    async def _note_in_time(self, opinions: Sequence[Opinion]) -> None:
+        """Raises StoreUnavailable where the database hangs: each of its calls may be within its own limit."""
+        try:
+            with anyio.fail_after(STORE_SECONDS):
+                await self._note(opinions)
+        except TimeoutError:
+            raise StoreUnavailable(f"the Data API did not answer within {STORE_SECONDS:g} seconds") from None
 
     async def _note(self, opinions: Sequence[Opinion]) -> None:
         """Tells the database what this look found, and what began and ended while it was away."""
@@ -183,9 +198,9 @@ class Watch:
         return outcome == "ok"
 
 
-def observer_name() -> str:
-    """Name of this process: machine and process id."""
-    return f"{os.environ.get('FLY_MACHINE_ID') or socket.gethostname()}:{os.getpid()}"
+def observer_name(role: Role) -> str:
+    """Name of this process: machine, role and process id."""
+    return f"{os.environ.get('FLY_MACHINE_ID') or socket.gethostname()}:{role}:{os.getpid()}"
 
 
 def _seen_at(opinion: Opinion, read_at: dt.datetime) -> dt.datetime:

@@ -79,6 +79,6 @@ async def _work(settings: "Settings") -> None:
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
         # A claimed event is finished before it stops; the process manager's kill timeout is the limit.
-        async with running(make_schedule(settings, store, toss, lookups), make_watch(settings, store, toss)):
+        async with running(make_schedule(settings, store, toss, lookups), make_watch(settings, store, toss, "worker")):
             await worker.run()
         log.info("worker stopped")
