@@ -14,6 +14,7 @@ SupatossError
 │       ├── StoreUnavailable      a retry can help
 │       │   └── StoreKeyRefused   the gateway rejects our key, or doesn't know it yet
 │       └── StoreRefused          fails until somebody fixes the set-up
+│           └── SchemaMismatch    the database's functions are not those of this release
 └── TossError                 a call of Toss's API failed
     ├── TossUnavailable       no usable answer: the outcome is unknown, a retry can help
     ├── TossNotFound          not found under any of our keys
@@ -118,7 +119,11 @@ class CannotVerify(NotStored):
 
 
 class StoreError(NotStored):
-    """The Data API did not confirm the call."""
+    """The Data API did not confirm the call. remedy: what to do about it, where that is known."""
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        self.remedy = remedy
+        super().__init__(message)
 
 
 class StoreUnavailable(StoreError):
@@ -134,6 +139,10 @@ class StoreRefused(StoreError):
 
     reason = Reason.STORE_REFUSED
     retry_can_help = False
+
+
+class SchemaMismatch(StoreRefused):
+    """The database lacks a function, table or column of this release: it is older, or newer."""
 
 
 class TossError(SupatossError):

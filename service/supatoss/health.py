@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import time
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import SecretStr
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from supatoss.errors import StoreError
 from supatoss.store import Store
-from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.schema import SCHEMA_VERSION, sentence
 
 READY_SECONDS = 2.0
 """Time for the database to answer; a health check of Fly gives up after 5 s."""
@@ -23,6 +24,8 @@ CACHE_SECONDS = 1.0
 
 WRITE_SECONDS = 5.0
 """Between two writes: what only reads still answers while nothing can be stored, but a write costs more."""
+
+_log = structlog.get_logger("supatoss.health")
 
 
 async def healthz(_request: Request) -> Response:
@@ -38,6 +41,8 @@ class Readiness:
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._problem: str | None = None
+        self._version = SCHEMA_VERSION
+        self._differs: str | None = None
         self._written_at = float("-inf")
         self._write_problem: str | None = None
 
@@ -50,22 +55,26 @@ class Readiness:
             problem = self._problem
         if problem:
             return JSONResponse({"status": "not ready", "problem": problem}, 503)
-        return JSONResponse({"status": "ready", "schema_version": SCHEMA_VERSION})
+        note = {"note": self._differs} if self._differs else {}
+        return JSONResponse({"status": "ready", "schema_version": self._version, **note})
 
     async def _check(self) -> str | None:
         try:
             async with asyncio.timeout(READY_SECONDS):
                 version = await self._store.schema_version()
-                if version < SCHEMA_VERSION:
-                    return (
-                        f"the database has schema version {version}, this release needs {SCHEMA_VERSION}: "
-                        "run the migrations"
-                    )
-                return await self._try_to_write()
+                self._note_version(version)
+                return self._differs if version < SCHEMA_VERSION else await self._try_to_write()
         except TimeoutError:
             return f"the Data API did not answer within {READY_SECONDS:g} seconds"
         except StoreError as error:
             return str(error)
+
+    def _note_version(self, version: int) -> None:
+        """Remembers the database's version; where it is not this release's, the log says so once."""
+        differs = sentence(version)
+        if differs and differs != self._differs:
+            _log.warning("schema differs", problem=differs)
+        self._version, self._differs = version, differs
 
     async def _try_to_write(self) -> str | None:
         """What stands in the way of a write, as of the last try."""

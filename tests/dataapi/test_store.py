@@ -10,11 +10,12 @@ import pytest
 import respx
 from prometheus_client import REGISTRY
 
-from supatoss.errors import Reason, StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
+from supatoss.errors import Reason, SchemaMismatch, StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.store import Store
 from supatoss.store import client as store_module
 from supatoss.store.client import key_headers
 from supatoss.store.recording import RecordedEvent
+from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,7 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     (
         "a certificate of somebody else",
         httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] hidden"),
-        "no answer from the Data API: ConnectError (its certificate is not trusted)",
+        "no answer from the Data API: ConnectError (its certificate is not trusted: is a proxy before SUPABASE_URL?)",
     ),
     ("idle in its transaction", postgres_error(500, "25P03"), "the database is busy or away: SQLSTATE 25P03"),
     ("transaction time-out", postgres_error(500, "25P04"), "the database is busy or away: SQLSTATE 25P04"),
@@ -150,7 +151,7 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     ("no schema cache", postgres_error(503, "PGRST002"), "the Data API is away: PGRST002"),
     ("pool exhausted", postgres_error(504, "PGRST003"), "the Data API is away: PGRST003"),
     ("gateway's page", httpx.Response(502, html="<h1>502 hidden</h1>"), "the Data API is away: 502"),
-    ("paused project", httpx.Response(540, html="hidden"), "the Data API is away: 540"),
+    ("paused project", httpx.Response(540, html="hidden"), "the Data API is away: 540 (the project is paused)"),
     ("empty 503", httpx.Response(503), "the Data API is away: 503"),
     ("too many requests", httpx.Response(429, text="hidden"), "the Data API is away: 429"),
     ("status as code", answer(503, {"code": 503, "message": "hidden"}), "the Data API is away: 503"),
@@ -181,15 +182,11 @@ REFUSED: list[tuple[str, Exception | httpx.Response, str]] = [
     ("token refused", postgres_error(401, "PGRST301"), "PGRST301"),
     ("no grant for anon", postgres_error(401, "42501"), "SQLSTATE 42501"),
     ("blocked by a firewall", httpx.Response(403, text="hidden"), "403"),
-    ("no such function", postgres_error(404, "PGRST202"), "PGRST202"),
-    ("no such function yet", postgres_error(404, "42883"), "SQLSTATE 42883"),
     ("no grant", postgres_error(403, "42501"), "SQLSTATE 42501"),
-    ("no such table", postgres_error(404, "42P01"), "SQLSTATE 42P01"),
     ("a constraint", postgres_error(409, "23505"), "SQLSTATE 23505"),
     ("not JSON for the database", postgres_error(400, "22P02"), "SQLSTATE 22P02"),
     ("another internal error", postgres_error(500, "XX000", "hidden"), "SQLSTATE XX000"),
     ("raised by us", postgres_error(400, "P0001"), "SQLSTATE P0001"),
-    ("another address", httpx.Response(404, html="<h1>hidden</h1>"), "404"),
     ("too large for the gateway", httpx.Response(413, text="hidden"), "413"),
 ]
 
@@ -287,6 +284,82 @@ class TestFailures:
         with pytest.raises(StoreError) as caught:
             await store.record_webhook_events(RECORDS)
         assert "hidden" not in str(caught.value)
+
+
+MISSING = [postgres_error(404, "PGRST202"), postgres_error(404, "42883"), postgres_error(404, "42P01")]
+
+
+class TestAnotherSchema:
+    """A call that fails because the database is older or newer says so, with both versions and the remedy."""
+
+    @pytest.mark.parametrize(
+        ("version", "message"),
+        [
+            (answer(200, SCHEMA_VERSION - 1), sentence(SCHEMA_VERSION - 1)),
+            (answer(200, SCHEMA_VERSION + 1), sentence(SCHEMA_VERSION + 1)),
+            (MISSING[0], sentence(None)),
+            (MISSING[1], sentence(None)),
+        ],
+    )
+    @pytest.mark.parametrize("failure", MISSING)
+    async def test_is_named_with_both_versions(
+        self, api: respx.MockRouter, failure: httpx.Response, version: httpx.Response, message: str
+    ) -> None:
+        api.post(RECORD).mock(return_value=failure)
+        look = api.post(VERSION).mock(return_value=version)
+        async with Store.open(URL, KEY, 3.0) as store:
+            for _ in range(20):
+                with pytest.raises(SchemaMismatch) as caught:
+                    await store.record_webhook_events(RECORDS)
+                assert str(caught.value) == message
+        assert str(SCHEMA_VERSION) in message
+        assert look.call_count == 1  # not one for each delivery that fails
+
+    @pytest.mark.parametrize("version", [answer(200, SCHEMA_VERSION), httpx.Response(503)])
+    async def test_is_not_blamed_where_the_version_is_right_or_unknown(
+        self, api: respx.MockRouter, version: httpx.Response
+    ) -> None:
+        api.post(VERSION).mock(return_value=version)
+        messages = []
+        async with Store.open(URL, KEY, 3.0) as store:
+            for failure in MISSING:
+                api.post(RECORD).mock(return_value=failure)
+                with pytest.raises(StoreRefused) as caught:
+                    await store.record_webhook_events(RECORDS)
+                messages.append(str(caught.value))
+        assert messages == [
+            f"the Data API does not know a function of this release: {RELOAD}",
+            "the database refuses the call: SQLSTATE 42883",
+            "the database refuses the call: SQLSTATE 42P01",
+        ]
+
+    async def test_is_not_one_where_it_is_asked_for_its_version(self, store: Store, api: respx.MockRouter) -> None:
+        route = api.post(VERSION).mock(return_value=MISSING[0])
+        with pytest.raises(SchemaMismatch, match="has no schema of supatoss"):
+            await store.schema_version()
+        assert route.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("response", "what"),
+    [
+        (httpx.Response(404, html="<h1>hidden</h1>"), "HTTP 404"),
+        (answer(404, {"message": "no Route matched with those values"}), "HTTP 404"),
+        (httpx.Response(405, html="<h1>hidden</h1>"), "HTTP 405"),
+        (httpx.Response(301, headers={"location": "https://hidden.test"}), "HTTP 301"),
+        (httpx.Response(200, html="<h1>hidden</h1>"), "it answers with a web page"),
+    ],
+)
+async def test_a_wrong_address_blames_the_address_and_not_the_key(
+    store: Store, api: respx.MockRouter, response: httpx.Response, what: str
+) -> None:
+    for url, call in ((RECORD, store.record_webhook_events(RECORDS)), (VERSION, store.schema_version())):
+        api.post(url).mock(return_value=response)
+        with pytest.raises(StoreRefused) as caught:
+            await call
+        assert str(caught.value) == f"what answers at SUPABASE_URL is not a Supabase project: {what}"
+        assert "SUPABASE_URL" in (caught.value.remedy or "")
+        assert "KEY" not in (caught.value.remedy or "")
 
 
 class TestUnexpectedAnswers:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from scripts.local_stack import MIGRATIONS
-from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.schema import SCHEMA_VERSION
 from tests.database.support import Database
 
 FILES = {file.stem.partition("_")[2]: file.read_text(encoding="utf-8") for file in sorted(MIGRATIONS.glob("*.sql"))}

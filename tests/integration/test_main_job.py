@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER
 from tests.integration.conftest import Stack
 from tests.support import (

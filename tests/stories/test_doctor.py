@@ -79,7 +79,11 @@ def test_the_text_has_a_line_a_verdict_and_a_way_to_mend_it(world: World) -> Non
             "Data API",
             "the gateway before the Data API does not accept the key",
         ),
-        ({"SUPABASE_URL": NOBODY}, "Data API", "no answer from the Data API: ConnectError"),
+        (
+            {"SUPABASE_URL": NOBODY},
+            "Data API",
+            "no answer from the Data API: ConnectError (nothing listens at SUPABASE_URL: connection refused)",
+        ),
         ({"TOSS_SECRET_KEY": "test_sk_revoked"}, "Toss key 1 of 1", "test key, not accepted: "),
         ({"TOSS_SECRET_KEY": f"{SECRET_KEY},test_sk_old"}, "Toss key 2 of 2", "test key, not accepted: "),
         (
@@ -103,6 +107,33 @@ def test_what_is_broken_is_named(world: World, changes: dict[str, str | None], c
     verdict = verdicts(result)[check]
     assert (verdict["level"], verdict["message"].startswith(message)) == ("failed", True), verdict
     assert verdict["fix"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "fix"),
+    [
+        ({"status": 500}, "Toss can't answer now: Toss, payment_by_order: FAILED_", "the trouble is at Toss"),
+        ({"status": 502, "garbage": True}, "Toss can't answer now: ", "the trouble is at Toss"),
+        ({"status": 429, "retry_after_seconds": 30}, "Toss can't answer now: ", "too many requests with this key"),
+        ({"drop": True, "count": 2}, "can't reach Toss: ", "check that TOSS_API_URL ("),
+    ],
+)
+def test_what_toss_answers_is_not_taken_for_the_network(
+    world: World, fault: dict[str, Any], message: str, fix: str
+) -> None:
+    world.fault(path_prefix="/v1/payments/orders/supatoss-doctor", **fault)
+    verdict = verdicts(doctor(world, "--json"))["Toss key 1 of 1"]
+    assert verdict["message"].startswith(f"test key, {message}"), verdict
+    assert verdict["fix"].startswith(fix)
+
+
+def test_a_wrong_address_is_named_and_not_the_key(world: World) -> None:
+    found = verdicts(doctor(world, "--json", SUPABASE_URL=world.emulator_url, TOSS_API_URL=world.service_url))
+    assert found["Data API"]["message"] == "what answers at SUPABASE_URL is not a Supabase project: HTTP 404"
+    assert found["Data API"]["fix"].startswith("check that SUPABASE_URL is the project's address")
+    toss = found["Toss key 1 of 1"]
+    assert toss["message"].endswith("answered without an error code (HTTP 404)")
+    assert toss["fix"] == f"what answers at TOSS_API_URL ({world.service_url}) is not Toss's API: check the address"
 
 
 def test_another_service_at_the_public_address_is_seen(world: World) -> None:

@@ -17,9 +17,9 @@ from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.worker import Worker
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.store.client import SCHEMA_VERSION
 from supatoss.store.recording import KnownKeys, RecordedEvent
 from supatoss.store.refused import RefusedDelivery
+from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.telemetry import configure_logging
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer

@@ -1,10 +1,11 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from supatoss import health
 from supatoss.errors import StoreRefused, StoreUnavailable
-from supatoss.store.client import SCHEMA_VERSION
+from supatoss.store.schema import MIGRATE, SCHEMA_VERSION, sentence
 from tests.unit.fakes import Service
 
 pytestmark = pytest.mark.anyio
@@ -49,15 +50,25 @@ async def test_ready_when_the_database_has_the_migrations(service: Service) -> N
 
 
 async def test_ready_when_the_database_is_ahead_of_this_release(service: Service) -> None:
-    service.store.version = SCHEMA_VERSION + 5
-    assert (await ready(service))[0] == 200
+    newer = service.store.version = SCHEMA_VERSION + 5
+    note = f"the database has schema version {newer}, this release was made for {SCHEMA_VERSION}: update supatoss"
+    assert await ready(service) == (200, {"status": "ready", "schema_version": newer, "note": note})
+
+
+@pytest.mark.parametrize("version", [SCHEMA_VERSION - 1, SCHEMA_VERSION, SCHEMA_VERSION + 5])
+async def test_the_log_says_once_that_the_schema_differs(service: Service, clock: Clock, version: int) -> None:
+    service.store.version = version
+    with capture_logs() as logs:
+        for _ in range(3):
+            await ready(service)
+            clock.now += 10
+    differs = sentence(version)
+    assert [line["problem"] for line in logs if line["event"] == "schema differs"] == [differs] * bool(differs)
 
 
 async def test_not_ready_when_the_migrations_are_missing(service: Service) -> None:
     service.store.version = SCHEMA_VERSION - 1
-    problem = (
-        f"the database has schema version {SCHEMA_VERSION - 1}, this release needs {SCHEMA_VERSION}: run the migrations"
-    )
+    problem = f"the database has schema version {SCHEMA_VERSION - 1}, this release needs {SCHEMA_VERSION}: {MIGRATE}"
     assert await ready(service) == (503, {"status": "not ready", "problem": problem})
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from supatoss.alerts.messages import Language, Message, describe_alert
+from supatoss.causes import failure
 from supatoss.errors import SupatossError
 from supatoss.store.alerts import UnsentAlert
 
@@ -70,7 +71,7 @@ class Target(ABC):
             async with httpx.AsyncClient(timeout=SEND_SECONDS, trust_env=False) as http:
                 answer = await self.post(http, post)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise AlertNotSent(f"no answer from ALERT_WEBHOOK_URL: {type(error).__name__}") from None
+            raise AlertNotSent(f"no answer from ALERT_WEBHOOK_URL: {failure(error, 'ALERT_WEBHOOK_URL')}") from None
         if not answer.is_success:
             raise AlertNotSent(f"ALERT_WEBHOOK_URL answers with HTTP {answer.status_code}")
 

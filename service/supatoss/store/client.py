@@ -5,6 +5,7 @@ The only module that imports Supabase's client. Its errors become ours here.
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from enum import StrEnum
@@ -16,12 +17,11 @@ import httpx
 from postgrest.exceptions import APIError
 from supabase import AsyncClient, AsyncClientOptions
 
-from supatoss.errors import StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
+from supatoss.errors import SchemaMismatch, StoreError
+from supatoss.store import schema
+from supatoss.store.problems import no_answer, not_readable, refusal
 from supatoss.telemetry import STORE_CALLS
 from supatoss.tls import tls_context
-
-SCHEMA_VERSION = 4
-"""supatoss_schema_version() of the newest migration that this release relies on."""
 
 MAX_CONNECTIONS = 32
 """Connections to the Data API; a delivery holds one for one round trip."""
@@ -32,21 +32,10 @@ CONNECT_TIMEOUT_SECONDS = 2.0
 TRIES = 2
 """Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
 
-_SQLSTATE_LENGTH = 5
-_TRANSIENT_SQLSTATES = ("08", "25006", "25P", "40", "53", "55", "57", "58")
-"""Connection; read-only (a server about to be promoted, and Supabase's answer to a full disk); a transaction that ended
-before its call, by its time-out too; serialization and deadlock; resources; locks; operator; system."""
-
-_STATES = {
-    "25006": "the database is read-only (its disk is full, or it is failing over)",
-    "53100": "the database's disk is full",
-    "53300": "the database has no free connection",
-}
-_UNAUTHORIZED = "401"
-_TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
-"""PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
-
 T = TypeVar("T")
+
+SCHEMA_SECONDS = 5.0
+"""Between two looks at the schema's version while calls fail for it: each is a call more."""
 
 
 class Function(StrEnum):
@@ -95,12 +84,12 @@ class Function(StrEnum):
     CORRECT_TIMES = "supatoss_correct_times_v1"
 
 
-_status: ContextVar[int] = ContextVar("http_status", default=0)
-"""HTTP status of the last answer in this task: the client hides it when a gateway answers with JSON of its own."""
+_last: ContextVar[tuple[int, str]] = ContextVar("last_answer", default=(0, ""))
+"""HTTP status and content type of the last answer in this task: the client hides them where a gateway answers."""
 
 
-async def _remember_status(response: httpx.Response) -> None:
-    _status.set(response.status_code)
+async def _remember_answer(response: httpx.Response) -> None:
+    _last.set((response.status_code, response.headers.get("content-type", "")))
 
 
 async def _drop_authorization(request: httpx.Request) -> None:
@@ -124,6 +113,8 @@ class Connection:
         self._client = client
         self._http = http
         self._timeout_seconds = timeout_seconds
+        self._compared_at = float("-inf")
+        self._mismatch: tuple[str, str] | None = None
 
     @classmethod
     def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
@@ -138,7 +129,7 @@ class Connection:
                 # The client sends every key as a bearer token too (see key_headers), and writes that header anew in
                 # several places. Every request passes here.
                 "request": [] if is_legacy_key(secret_key) else [_drop_authorization],
-                "response": [_remember_status],
+                "response": [_remember_answer],
             },
         )
         options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
@@ -175,7 +166,7 @@ class Connection:
         try:
             return read(answer)
         except (TypeError, KeyError, ValueError, AttributeError, ArithmeticError) as error:
-            raise StoreRefused(f"{function} answered in an unexpected form") from error
+            raise not_readable(function.value, _last.get()[1]) from error
 
     async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
         for attempt in range(1, tries + 1):
@@ -186,6 +177,8 @@ class Connection:
                     answer = await self._client.rpc(function.value, dict(arguments)).execute()
             except (TimeoutError, httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
                 problem = _translate(error)
+                if isinstance(problem, SchemaMismatch):
+                    problem = await self._explain(function, problem)
                 if attempt == tries or not problem.retry_can_help:
                     STORE_CALLS.labels(function.value, problem.reason.value.removeprefix("store_")).inc()
                     raise problem from error
@@ -195,6 +188,20 @@ class Connection:
                 STORE_CALLS.labels(function.value, "ok").inc()
                 return answer.data
         raise AssertionError("unreachable")
+
+    async def _explain(self, function: Function, problem: SchemaMismatch) -> StoreError:
+        """The same in words that name the versions of the database and of this release, where they differ."""
+        if function is Function.SCHEMA_VERSION:
+            return SchemaMismatch(schema.sentence(None) or "", schema.MIGRATE)
+        if time.monotonic() - self._compared_at > SCHEMA_SECONDS:
+            self._compared_at = time.monotonic()
+            try:
+                self._mismatch = schema.mismatch(await self.schema_version())
+            except SchemaMismatch:
+                self._mismatch = schema.mismatch(None)
+            except StoreError:
+                return problem
+        return SchemaMismatch(": ".join(self._mismatch), self._mismatch[1]) if self._mismatch else problem
 
 
 def read_object(answer: Any) -> dict[str, Any]:
@@ -211,23 +218,6 @@ def _whole_number(answer: Any) -> int:
 
 
 def _translate(error: Exception) -> StoreError:
-    """Our error for one of the client's. Messages of PostgreSQL can hold values of rows, so only codes are kept."""
-    if not isinstance(error, APIError):
-        why = " (its certificate is not trusted)" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
-        return StoreUnavailable(f"no answer from the Data API: {type(error).__name__}{why}")
-    code = str(error.code or "")
-    if len(code) == _SQLSTATE_LENGTH:
-        is_catalog_race = code == "XX000" and "concurrently updated" in (error.message or "")
-        if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
-            state = _STATES.get(code, "the database is busy or away")
-            return StoreUnavailable(f"{state}: SQLSTATE {code}")
-        return StoreRefused(f"the database refuses the call: SQLSTATE {code}")
-    if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
-        return StoreUnavailable(f"the Data API is away: {code}")
-    if (code or str(_status.get())) == _UNAUTHORIZED:
-        return StoreKeyRefused(f"the gateway before the Data API does not accept the key: HTTP {_UNAUTHORIZED}")
-    if not code and (
-        _status.get() >= httpx.codes.INTERNAL_SERVER_ERROR or _status.get() == httpx.codes.TOO_MANY_REQUESTS
-    ):
-        return StoreUnavailable(f"the gateway before the Data API answers with HTTP {_status.get()}")
-    return StoreRefused(f"the Data API refuses the call: {code or f'HTTP {_status.get()}'}")
+    if isinstance(error, APIError):
+        return refusal(str(error.code or ""), error.message or "", _last.get()[0])
+    return no_answer(error)

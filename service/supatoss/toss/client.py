@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 import anyio
 import httpx
 
+from supatoss.causes import failure
 from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.tls import tls_context
 from supatoss.toss import requests
@@ -233,8 +234,7 @@ class TossClient:
             try:
                 response = await self._send_once(request, key, deadline)
             except httpx.HTTPError as error:
-                # Only the kind of httpx's error: its text can hold a header, its attributes hold the request.
-                problem = TossUnavailable(request.call, f"no answer: {type(error).__name__}")
+                problem = TossUnavailable(request.call, f"no answer: {failure(error, 'TOSS_API_URL')}")
                 is_final = not isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
             except TossError as error:
                 problem, is_final = error, True

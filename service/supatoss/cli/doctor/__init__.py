@@ -53,9 +53,6 @@ def failed(check: str, message: str, fix: str) -> Verdict:
     return Verdict(check, Level.FAILED, message, fix)
 
 
-MIGRATE = "run the migrations: supatoss migrations copy <repository>, and there npx supabase@3.1.0 db push --remote"
-"""Into the project that `supabase link` has chosen; without --remote the CLI pushes to the local stack."""
-
 REQUEST_SECONDS = 5.0
 """For one request: anything slower would be too slow for a delivery, too."""
 
@@ -137,8 +134,8 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         check_database,
         check_endpoint,
         check_settings,
-        check_toss,
     )
+    from supatoss.cli.doctor.toss import check_toss
     from supatoss.tls import tls_context
 
     async with (

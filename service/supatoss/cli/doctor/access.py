@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 
-from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
+from supatoss.cli.doctor import Verdict, failed, ok, warning
 from supatoss.settings import Settings
 from supatoss.store.client import Function, key_headers
+from supatoss.store.problems import no_answer
+from supatoss.store.schema import MIGRATE
 
 NAME = "public key"
 
@@ -98,7 +100,7 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
         tables = [await _check_table(http, rest, key, settings, table, names[table]) for table in TABLES]
         return [*tables, await _check_functions(http, rest, key)]
     except httpx.HTTPError as error:
-        return [failed(NAME, f"no answer from the Data API: {type(error).__name__}", "see the Data API's verdict")]
+        return [failed(NAME, str(no_answer(error)), "see the Data API's verdict")]
 
 
 def role_of(key: str) -> str | None:

@@ -1,33 +1,23 @@
-"""Checks of the settings, the clock, the database, Toss, the alerts and the public endpoint."""
+"""Checks of the settings, the clock, the database, the alerts and the public endpoint."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import ipaddress
-import secrets
 import socket
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-import anyio
 import httpx
 
 from supatoss.app import open_alert_target
-from supatoss.cli.doctor import MIGRATE, Verdict, failed, ok, warning
-from supatoss.cli.sending import WEBHOOK_PATH, kind_of
-from supatoss.errors import (
-    StoreError,
-    StoreKeyRefused,
-    StoreUnavailable,
-    TossError,
-    TossMisconfigured,
-    TossNotFound,
-    TossUnavailable,
-)
+from supatoss.causes import failure
+from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.sending import WEBHOOK_PATH
+from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.store.client import SCHEMA_VERSION, is_legacy_key
-from supatoss.toss.client import TossClient
+from supatoss.store.client import is_legacy_key
+from supatoss.store.schema import SCHEMA_VERSION, mismatch
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 from supatoss.webhook import PROBE_HEADER
 
@@ -115,80 +105,20 @@ def judge(check: str, date: str, now: dt.datetime) -> Verdict:
 DATA_API = "Data API"
 SCHEMA = "schema"
 
-_KEY = "check that SUPABASE_SECRET_KEY is a secret key of this project (Project Settings > API Keys)"
-_NO_FUNCTION = "PGRST202"
-
 
 async def check_database(settings: Settings, store: Store) -> list[Verdict]:
-    """Whether the Data API answers, and if so, whether the migrations are there."""
+    """Whether the Data API answers, and if so, whether the migrations are those of this release."""
     try:
-        version = await store.schema_version()
-    except StoreKeyRefused as error:
-        return [failed(DATA_API, str(error), _KEY)]
-    except StoreUnavailable as error:
-        fix = (
-            f"check that SUPABASE_URL ({settings.supabase_url}) is the project's address and the project is not paused"
-        )
-        return [failed(DATA_API, str(error), fix)]
+        version: int | None = await store.schema_version()
+    except SchemaMismatch:
+        version = None
     except StoreError as error:
-        if _NO_FUNCTION in str(error):
-            return [ok(DATA_API, settings.supabase_url), failed(SCHEMA, "supatoss's migrations are missing", MIGRATE)]
-        return [failed(DATA_API, str(error), _KEY)]
+        return [failed(DATA_API, str(error), error.remedy or f"see the logs of {settings.supabase_url}")]
     reached = ok(DATA_API, f"{settings.supabase_url} answers and accepts the key")
-    if version < SCHEMA_VERSION:
-        return [reached, failed(SCHEMA, f"version {version}; this release needs {SCHEMA_VERSION}", MIGRATE)]
-    return [reached, ok(SCHEMA, f"version {version}")]
-
-
-TOSS_TIMEOUT_SECONDS = 5.0
-"""Toss usually answers a look-up in well under a second."""
-
-MERCHANT_ID_DAYS = dt.timedelta(days=7)
-
-
-async def check_toss(settings: Settings) -> list[Verdict]:
-    """One verdict for each key, by its position in TOSS_SECRET_KEY; the key itself is never shown."""
-    keys = [key.get_secret_value() for key in settings.toss_secret_key]
-    return [
-        await _check_key(settings.toss_api_url, key, f"Toss key {number} of {len(keys)}")
-        for number, key in enumerate(keys, 1)
-    ]
-
-
-async def _check_key(api_url: str, key: str, check: str) -> Verdict:
-    kind = kind_of(key)
-    try:
-        async with TossClient(api_url, [key]) as toss:
-            try:
-                await toss.payment_by_order(
-                    f"supatoss-doctor-{secrets.token_hex(8)}", timeout_seconds=TOSS_TIMEOUT_SECONDS
-                )
-            except TossNotFound:
-                pass
-            else:
-                fix = f"check what is running at {api_url}"
-                return warning(check, f"{kind} key: Toss found an order that does not exist", fix)
-            merchant_id = await _merchant_id(toss)
-        if kind == "unknown":
-            return warning(check, "accepted, but neither test_ nor live_", "check which environment it belongs to")
-        return ok(check, f"{kind} key, accepted; {merchant_id}")
-    except TossMisconfigured as error:
-        fix = "copy the secret key again from developers.tosspayments.com > API keys, and check that it is still active"
-        return failed(check, f"{kind} key, not accepted: {error.code}", fix)
-    except TossUnavailable as error:
-        return failed(check, f"{kind} key, can't reach Toss: {error}", f"check that this machine can reach {api_url}")
-    except TossError as error:
-        return warning(check, f"{kind} key, answered with {error.code}", "look up the code at docs.tosspayments.com")
-
-
-async def _merchant_id(toss: TossClient) -> str:
-    """The MID that a key belongs to, from a transaction of the last days: no other answer about a key names it."""
-    now = dt.datetime.now(dt.UTC)
-    with anyio.move_on_after(TOSS_TIMEOUT_SECONDS), contextlib.suppress(TossError):
-        async for page in toss.transactions(toss.keys[0], now - MERCHANT_ID_DAYS, now, page_size=1):
-            return f"merchant id {page[0].m_id}" if page[0].m_id else "merchant id not named by Toss"
-        return f"no transaction in {MERCHANT_ID_DAYS.days} days names its merchant id"
-    return "its merchant id could not be asked for"
+    differs = mismatch(version)
+    if differs is None:
+        return [reached, ok(SCHEMA, f"version {version}")]
+    return [reached, (warning if version and version > SCHEMA_VERSION else failed)(SCHEMA, *differs)]
 
 
 ALERTS = "alerts"
@@ -208,7 +138,7 @@ async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bo
     try:
         answer = await target.post(http, target.compose_test(_TEST_ALERT))
     except httpx.HTTPError as error:
-        return [failed(ALERTS, f"the target cannot be reached: {type(error).__name__}", fix)]
+        return [failed(ALERTS, f"the target cannot be reached: {failure(error, 'ALERT_WEBHOOK_URL')}", fix)]
     if not answer.is_success:
         return [failed(ALERTS, f"the target answers HTTP {answer.status_code}", fix)]
     return [ok(ALERTS, "the target accepted a test message")]
@@ -257,7 +187,7 @@ async def _check_ready(http: httpx.AsyncClient, url: str) -> Verdict:
     try:
         answer = await http.get(f"{url}/readyz")
     except httpx.HTTPError as error:
-        return failed(READY, f"no answer: {type(error).__name__}", fix)
+        return failed(READY, f"no answer: {failure(error, 'PUBLIC_URL')}", fix)
     content = _object(answer)
     if answer.is_success and content.get("status") == "ready":
         return ok(READY, f"ready, schema version {content.get('schema_version')}")
@@ -272,7 +202,8 @@ async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
         try:
             answer = await http.post(url, content=_BODY, headers={**_PROBE, **headers})
         except httpx.HTTPError as error:
-            return failed(WEBHOOK, f"no answer: {type(error).__name__}", "see the verdict about /readyz")
+            problem = failure(error, "PUBLIC_URL")
+            return failed(WEBHOOK, f"no answer: {problem}", "see the verdict about /readyz")
         if answer.is_redirect:
             target = answer.headers.get("location", "?")
             return failed(

@@ -1,0 +1,54 @@
+"""Why a service could not be reached, in words that name the setting with its address."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+_CERTIFICATES = {
+    9: "the certificate at {} is not valid yet: check this machine's clock",
+    10: "the certificate at {} has expired",
+    62: "the certificate at {} is for another host",
+    64: "the certificate at {} is for another host",
+}
+"""By OpenSSL's X509_V_ERR code."""
+
+_NOT_TRUSTED = "its certificate is not trusted: is a proxy before {}?"
+_NO_TLS = "TLS failed: what listens at {} is no https service"
+_NO_ADDRESS = "the host of {} has no address: check its spelling, and DNS"
+_REFUSED = "nothing listens at {}: connection refused"
+
+
+def failure(error: Exception, setting: str) -> str:
+    """The kind of an error of httpx and, where it is known, its cause.
+
+    Only the kind: the text of such an error can hold a header, and its attributes hold the request.
+    """
+    cause = next(filter(None, map(_cause, _chain(error))), None)
+    kind = type(error).__name__
+    return f"{kind} ({cause.format(setting)})" if cause else kind
+
+
+def _cause(error: BaseException) -> str | None:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return _CERTIFICATES.get(getattr(error, "verify_code", 0), _NOT_TRUSTED)
+        case _ if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return _NOT_TRUSTED
+        case ssl.SSLError():
+            return _NO_TLS
+        case socket.gaierror():
+            return _NO_ADDRESS
+        case ConnectionRefusedError():
+            return _REFUSED
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """What an error was raised from, the first cause first; httpx and its transports wrap several times."""
+    if error is None:
+        return
+    yield from _chain(error.__cause__ or error.__context__)
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _chain(inner)
+    yield error
