@@ -11,6 +11,7 @@ import shlex
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,6 +33,19 @@ from supatoss.urls import is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 HIGHEST_PORT = 65535
+MAX_RESTARTS = 3
+RESTART_WINDOW_SECONDS = 60.0
+"""A Data API that ends more often in this time will not stay."""
+
+PASSED_ON = (
+    "ALERT_LANGUAGE",
+    "ALERT_WEBHOOK_SECRET",
+    "ALERT_WEBHOOK_URL",
+    "CLIENT_IP_HEADER",
+    "TOSS_ALLOWED_IPS",
+    "TOSS_UNSIGNED",
+)
+"""Settings that the service takes from the environment of `make run`, and that doctor and a worker need alike."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -113,7 +127,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
         supabase.start()
         supabase.wait_ready()
     variables = _variables(keys, ports)
-    children = [supabase.server]
+    children = list[Child]()
     if variables["TOSS_API_URL"] == _emulator_url(ports):
         with steps.step("the Toss emulator"):
             children.append(_start_emulator(variables, ports, running))
@@ -124,7 +138,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
             children.append(_start_shop(variables, ports, running))
     write_private(env_file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
     _explain(variables, env_file)
-    _watch(children)
+    _watch(children, supabase, steps)
 
 
 def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
@@ -144,6 +158,7 @@ def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
     if shop["TOSS_CLIENT_KEY"]:
         shop["SHOP_URL"] = f"http://{LOOPBACK}:{ports.shop}/"
     return {
+        **{name: os.environ[name] for name in PASSED_ON if os.environ.get(name)},
         "SUPABASE_URL": f"http://{LOOPBACK}:{ports.supabase}",
         "SUPABASE_SECRET_KEY": keys.secret_key,
         "SUPABASE_PUBLISHABLE_KEY": keys.publishable_key,
@@ -242,9 +257,24 @@ Ctrl-C stops everything.
     )
 
 
-def _watch(children: list[Child]) -> NoReturn:
-    """Wait until a child ends, which none should do by itself. StackError says which one did."""
+def _watch(children: list[Child], supabase: LocalSupabase, steps: Steps) -> NoReturn:
+    """Wait until a child ends, which none should do by itself. StackError says which one did.
+
+    The Data API is started again: the service is made to outlive it.
+    """
+    ended = deque[float](maxlen=MAX_RESTARTS)
     while True:
+        code = supabase.server.exit_code()
+        if code is not None:
+            problem = f"{supabase.server.name} ended with {describe(code)}{supabase.server.tail()}"
+            now = time.monotonic()
+            if len(ended) == MAX_RESTARTS and now - ended[0] < RESTART_WINDOW_SECONDS:
+                raise StackError(problem)
+            ended.append(now)
+            steps.fail(problem)
+            with steps.step("Supabase Lite, again"):
+                supabase.restart()
+                supabase.wait_ready()
         for child in children:
             code = child.exit_code()
             if code is not None:

@@ -131,6 +131,12 @@ class LocalSupabase:
         ) as client:
             self._server.wait_until(lambda: _answers(client), timeout_seconds)
 
+    def restart(self) -> None:
+        """Start the server again after it ended by itself; the folder stays reserved."""
+        self.server.stop()  # whatever it left running
+        self._server = None
+        self.start()
+
     def stop(self) -> None:
         """Stop the server and release the folder. Safe to repeat."""
         self._end(Child.stop)

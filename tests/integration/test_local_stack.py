@@ -89,6 +89,29 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
         assert send(curl).json()["status"] == "duplicate"
 
 
+def child_of(parent: int, program: str) -> int:
+    """The process id of a program that a process has started."""
+    listed = subprocess.run(
+        ["/bin/ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True, timeout=20
+    )
+    rows = [row.split(None, 2) for row in listed.stdout.splitlines()]
+    (found,) = (int(row[0]) for row in rows if int(row[1]) == parent and program in row[2])
+    return found
+
+
+def test_run_starts_a_data_api_that_died_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERT_WEBHOOK_URL", "http://127.0.0.1:9/alerts")
+    with running(tmp_path, free_port(), free_port()) as stack:
+        log = tmp_path / "dev.log"
+        (curl,) = re.findall(r"^curl .*$", log.read_text(), re.MULTILINE)
+        assert send(curl).json()["status"] == "created"
+        assert "export ALERT_WEBHOOK_URL=http://127.0.0.1:9/alerts\n" in (tmp_path / "env").read_text()
+        os.kill(child_of(stack.pid, "@supabase/lite"), signal.SIGKILL)
+        stack.wait_until(lambda: "✓ Supabase Lite, again" in log.read_text(), START_SECONDS)
+        assert "✗ Supabase Lite ended with signal SIGKILL" in log.read_text()
+        assert send(curl).json()["status"] == "duplicate"
+
+
 def sql(env: dict[str, str], *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - arguments of these tests
         [sys.executable, "scripts/sql.py", *arguments],
