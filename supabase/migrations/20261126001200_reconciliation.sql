@@ -251,7 +251,7 @@ $$;
 
 -- What we hold about one payment of Toss. row: the payments row that shows it, else that of its order. attempt: what
 -- the inbox knows of it, where the row does not show it: an attempt that was refunded before the next one is nobody's
--- difference.
+-- difference, nor is one that an operator has set aside and refunded.
 create function supatoss.payment_standing(p_payment_key text, p_order_id text)
 returns jsonb
 language sql stable
@@ -263,12 +263,13 @@ as $$
       select jsonb_build_object(
         'is_moved', bool_or(supatoss.is_moved(w.change ->> 'status')),
         'is_canceled', bool_or(w.change ->> 'status' = 'CANCELED'),
+        'is_set_aside', bool_or(w.status = 'ignored'),
         'reasons', coalesce(jsonb_agg(distinct w.reason) filter (where w.status = 'failed'), '[]'::jsonb),
         'cancels', coalesce(
           jsonb_agg(w.change -> 'cancels') filter (where jsonb_typeof(w.change -> 'cancels') = 'array'), '[]'::jsonb))
       from public.webhook_events w
       where w.payment_key = p_payment_key and w.change ->> 'kind' = 'payment'
-        and (w.status = 'processed'
+        and (w.status = 'processed' or (w.status = 'ignored' and w.reason = 'operator')
              or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge', 'hook_failed')))
       having count(*) > 0) end)
   from (select 1) one

@@ -101,7 +101,8 @@ def _attempt_difference(standing: Standing, payment: Payment) -> FindingKind | N
         is_known = (attempt.is_canceled or payment.status != PaymentStatus.CANCELED) and (
             attempt.cancels.keys() >= theirs.keys()
         )
-        return None if is_known and row is not None else FindingKind.STATUS
+        is_over = is_known or attempt.is_set_aside
+        return None if is_over and row is not None else FindingKind.STATUS
     if "amount_mismatch" in attempt.reasons:
         return FindingKind.AMOUNT
     if "double_charge" in attempt.reasons and row is not None and row.holds_money:

@@ -181,12 +181,16 @@ class StoredCancel:
 
 @dataclass(frozen=True, slots=True)
 class PaymentAttempt:
-    """A payment that its order's row doesn't show, as the inbox knows it. reasons: those of its failed events."""
+    """A payment that its order's row doesn't show, as the inbox knows it. reasons: those of its failed events.
+
+    is_set_aside: an operator has ignored an event of it.
+    """
 
     is_moved: bool
     is_canceled: bool
     reasons: frozenset[str]
     cancels: Mapping[str, StoredCancel]
+    is_set_aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +279,11 @@ def _stored_payment(row: Mapping[str, Any]) -> StoredPayment:
 def _attempt(row: Mapping[str, Any]) -> PaymentAttempt:
     cancels = [item for items in row["cancels"] for item in items]
     return PaymentAttempt(
-        bool(row["is_moved"]), bool(row["is_canceled"]), frozenset(row["reasons"]), cancels_of(cancels)
+        bool(row["is_moved"]),
+        bool(row["is_canceled"]),
+        frozenset(row["reasons"]),
+        cancels_of(cancels),
+        bool(row["is_set_aside"]),
     )
 
 
