@@ -37,14 +37,7 @@ MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
 """A Data API that ends more often in this time will not stay."""
 
-PASSED_ON = (
-    "ALERT_LANGUAGE",
-    "ALERT_WEBHOOK_SECRET",
-    "ALERT_WEBHOOK_URL",
-    "CLIENT_IP_HEADER",
-    "TOSS_ALLOWED_IPS",
-    "TOSS_UNSIGNED",
-)
+PASSED_ON = ("ALERT_LANGUAGE", "ALERT_WEBHOOK_SECRET", "ALERT_WEBHOOK_URL", "CLIENT_IP_HEADER", "TOSS_UNSIGNED")
 """Settings that the service takes from the environment of `make run`, and that doctor and a worker need alike."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -25,6 +25,7 @@ begin
            'waited_seconds', extract(epoch from now() - c.waiting_since)::double precision,
            'cancel_key', c.change ->> 'cancel_key',
            'cancel_request', c.change ->> 'cancel_request',
+           'merchant_id', (select p.merchant_id from public.payments p where p.order_id = c.order_id),
            -- The amount that the application stored: what a payment may be approved with. Never one that Toss
            -- reported.
            'amount', (select case when p.projected_price is distinct from supatoss.payment_price(p)

@@ -278,7 +278,8 @@ as $$
       'order_id', p.order_id, 'payment_key', p.payment_key, 'status', p.payment_status, 'amount', p.amount::text,
       'currency', p.currency, 'balance', p.balance_amount::text,
       'approved_at', supatoss.read_time(to_jsonb(p), 'approved_at'),
-      'canceled_at', supatoss.read_time(to_jsonb(p), 'canceled_at'), 'cancels', p.cancels) as row
+      'canceled_at', supatoss.read_time(to_jsonb(p), 'canceled_at'), 'cancels', p.cancels,
+      'merchant_id', p.merchant_id) as row
     from public.payments p
     where p.payment_key = p_payment_key or p.order_id = p_order_id
     order by coalesce(p.payment_key = p_payment_key, false) desc

@@ -49,6 +49,15 @@ def test_a_claimed_event_is_nobody_else_s(database: Database, second: Database) 
     assert first[0]["attempts"] == 1
 
 
+def test_a_claim_says_whose_the_order_is(database: Database) -> None:
+    database.record(payment_event("WAITING_FOR_DEPOSIT", 1, key="key-1", order="order-1", mId="mid-a"))
+    database.record(deposit(1), deposit(2))
+    assert {event["order_id"]: event["merchant_id"] for event in claim(database)} == {
+        "order-1": "mid-a",
+        "order-2": None,
+    }
+
+
 def test_claiming_passes_over_what_another_is_claiming(database: Database, second: Database) -> None:
     database.record(deposit(1), deposit(2))
     with database.connection.transaction():

@@ -143,10 +143,10 @@ class KnowingToss(TossClient):
     def __init__(self, payments: list[Mapping[str, Any]]) -> None:
         self.payments = payments
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment(self, payment_key: str, **_options: Any) -> PaymentAnswer:
         return self._find("paymentKey", payment_key)
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment_by_order(self, order_id: str, **_options: Any) -> PaymentAnswer:
         return self._find("orderId", order_id)
 
     def _find(self, name: str, value: str) -> PaymentAnswer:

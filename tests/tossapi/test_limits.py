@@ -10,7 +10,8 @@ import pytest
 
 from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
 from supatoss.inbox.lookups import Lookups
-from supatoss.toss.client import CONNECT_TIMEOUT_SECONDS, TossClient
+from supatoss.toss.client import TossClient
+from supatoss.toss.connection import CONNECT_TIMEOUT_SECONDS
 from supatoss.toss.keys import ApiKey
 from tests.tossapi.fakes import (
     LIVE_KEY,

@@ -52,11 +52,11 @@ class SilentToss(TossClient):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment(self, payment_key: str, **_options: Any) -> PaymentAnswer:
         self.asked.append(payment_key)
         raise TossUnavailable("payment", "no answer")
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment_by_order(self, order_id: str, **_options: Any) -> PaymentAnswer:
         self.asked.append(order_id)
         raise TossUnavailable("payment by order", "no answer")
 

@@ -25,10 +25,10 @@ class HeldToss(TossClient):
         self.held: list[asyncio.Event] = []
         self.trouble: Exception | None = None
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 0) -> PaymentAnswer:
+    async def payment(self, payment_key: str, **_options: Any) -> PaymentAnswer:
         return await self._answer(payment_key)
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 0) -> PaymentAnswer:
+    async def payment_by_order(self, order_id: str, **_options: Any) -> PaymentAnswer:
         return await self._answer(order_id)
 
     async def _answer(self, name: str) -> PaymentAnswer:

@@ -36,10 +36,10 @@ class KnowingToss(TossClient):
         self.trouble: Exception | None = None
         self.asked: list[str] = []
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment(self, payment_key: str, **_options: Any) -> PaymentAnswer:
         return self._find("paymentKey", payment_key)
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment_by_order(self, order_id: str, **_options: Any) -> PaymentAnswer:
         return self._find("orderId", order_id)
 
     def _find(self, field: str, value: str) -> PaymentAnswer:

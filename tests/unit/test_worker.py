@@ -38,11 +38,11 @@ class Scripted(TossClient):
         self.asked: list[str] = []
         self.confirmed: list[tuple[str, str, Decimal, str]] = []
 
-    async def payment(self, payment_key: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment(self, payment_key: str, **_options: Any) -> PaymentAnswer:
         self.asked.append(payment_key)
         return self._give(self.look_ups.pop(0))
 
-    async def payment_by_order(self, order_id: str, *, timeout_seconds: float = 3.0) -> PaymentAnswer:
+    async def payment_by_order(self, order_id: str, **_options: Any) -> PaymentAnswer:
         return await self.payment(order_id)
 
     async def confirm(
@@ -52,7 +52,7 @@ class Scripted(TossClient):
         amount: Decimal,
         *,
         idempotency_key: str,
-        timeout_seconds: float = 30.0,
+        **_options: Any,
     ) -> PaymentAnswer:
         self.confirmed.append((payment_key, order_id, amount, idempotency_key))
         assert self.confirmation is not None

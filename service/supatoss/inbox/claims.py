@@ -44,6 +44,7 @@ class Claim:
     """What a delivery says of a payment, true or not.
 
     cancels: transaction keys. secret_digest: SHA-256 of the payment's secret, which tells attempts at an order apart.
+    merchant_id: whose key is asked first; no part of what is judged.
     """
 
     payment_key: str | None = None
@@ -52,6 +53,7 @@ class Claim:
     secret_digest: str | None = field(default=None, repr=False)
     cancels: frozenset[str] = frozenset()
     created_at: dt.datetime | None = None
+    merchant_id: str | None = None
 
     def exceeds(self, answer: Payment) -> bool:
         """Whether it says more than the answer shows, so that Toss is worth asking again."""
@@ -134,6 +136,7 @@ def claim_of(event_type: str, fields: Mapping[str, Any]) -> Claim | None:
         _digest(_text(claimed.get("secret"))),
         frozenset(key for key in found if key),
         parse_time(fields.get("createdAt") or data.get("createdAt")),
+        _text(claimed.get("mId")),
     )
 
 

@@ -5,6 +5,7 @@ change that the answer may not show, and shares the next one.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -36,13 +37,13 @@ class Lookups:
 
     def __init__(self, toss: TossClient) -> None:
         self._toss = toss
-        self._newest: dict[tuple[str, str], _Flight] = {}
+        self._newest: dict[tuple[str, ...], _Flight] = {}
 
-    async def payment(self, payment_key: str, timeout_seconds: float) -> PaymentAnswer:
-        """The payment of this key, as of this call or later. Raises TossError."""
+    async def payment(self, payment_key: str, timeout_seconds: float, merchant_id: str | None = None) -> PaymentAnswer:
+        """The payment of this key, as of this call or later; merchant_id's key is asked first. Raises TossError."""
         return await self._join(
             ("payment", payment_key),
-            lambda: self._toss.payment(payment_key, timeout_seconds=timeout_seconds),
+            lambda: self._toss.payment(payment_key, timeout_seconds=timeout_seconds, merchant_id=merchant_id),
             timeout_seconds,
         )
 
@@ -51,6 +52,16 @@ class Lookups:
         return await self._join(
             ("payment_by_order", order_id),
             lambda: self._toss.payment_by_order(order_id, timeout_seconds=timeout_seconds),
+            timeout_seconds,
+        )
+
+    async def _payment_of_order(self, claim: Claim, order_id: str, timeout_seconds: float) -> PaymentAnswer:
+        """Shared by those who have the same secret: two MIDs may have the order, and the secret says whose is meant."""
+        return await self._join(
+            ("payment_by_order", order_id, claim.secret_digest or ""),
+            lambda: self._toss.payment_by_order(
+                order_id, timeout_seconds=timeout_seconds, fits=lambda payment: not claim.differs_in_secret(payment)
+            ),
             timeout_seconds,
         )
 
@@ -89,17 +100,18 @@ class Lookups:
             yield answer
 
     def _ways_to(self, claim: Claim, known: KnownKeys, seen: AbstractSet[str | None]) -> Iterator[tuple[LookUp, str]]:
+        payment = functools.partial(self.payment, merchant_id=claim.merchant_id)
         if claim.payment_key is not None:
-            yield self.payment, claim.payment_key
+            yield payment, claim.payment_key
         elif claim.order_id is not None:
             for payment_key in known.payment_keys[:MAX_ATTEMPTS_OF_ORDER]:
-                yield self.payment, payment_key
-            yield self.payment_by_order, claim.order_id
+                yield payment, payment_key
+            yield functools.partial(self._payment_of_order, claim), claim.order_id
             # The application's row may hold the real key, or a placeholder that Toss does not know.
             if known.row_payment_key is not None and known.row_payment_key not in {*seen, *known.payment_keys}:
-                yield self.payment, known.row_payment_key
+                yield payment, known.row_payment_key
 
-    async def _join(self, key: tuple[str, str], ask: Ask, timeout_seconds: float) -> PaymentAnswer:
+    async def _join(self, key: tuple[str, ...], ask: Ask, timeout_seconds: float) -> PaymentAnswer:
         newest = self._newest.get(key)
         if newest is None or newest.is_sent:
             newest = self._start(key, ask, newest)
@@ -113,7 +125,7 @@ class Lookups:
             raise TossUnavailable(key[0], "timeout")
         return newest.task.result()
 
-    def _start(self, key: tuple[str, str], ask: Ask, before: _Flight | None) -> _Flight:
+    def _start(self, key: tuple[str, ...], ask: Ask, before: _Flight | None) -> _Flight:
         async def fly() -> PaymentAnswer:
             if before is not None:
                 await asyncio.wait((before.task,))
@@ -127,7 +139,7 @@ class Lookups:
         flight.task.add_done_callback(lambda _task: self._land(key, flight))
         return flight
 
-    def _land(self, key: tuple[str, str], flight: _Flight) -> None:
+    def _land(self, key: tuple[str, ...], flight: _Flight) -> None:
         if self._newest.get(key) is flight:
             del self._newest[key]
         if not flight.task.cancelled():

@@ -123,7 +123,9 @@ class Worker:
     async def _finish(self, event: ClaimedEvent) -> None:
         try:
             claim = Claim.from_json(event.claim) if event.claim else Claim()
-            claim = replace(claim, payment_key=event.payment_key, order_id=event.order_id)
+            claim = replace(
+                claim, payment_key=event.payment_key, order_id=event.order_id, merchant_id=event.merchant_id
+            )
             result = await self._judge(event, claim, await self._answer(event, claim))
         except CannotFinish as problem:
             result = AttemptResult(EventStatus.FAILED, problem.reason, str(problem))
@@ -183,7 +185,11 @@ class Worker:
             )
         try:
             return await self._toss.confirm(
-                event.payment_key, payment.order_id, amount, idempotency_key=_idempotency_key(event)
+                event.payment_key,
+                payment.order_id,
+                amount,
+                idempotency_key=_idempotency_key(event),
+                merchant_id=payment.m_id,
             )
         except TossRefused as error:
             if error.code != "ALREADY_PROCESSED_PAYMENT":

@@ -56,7 +56,10 @@ class PaymentReconciler:
         return [await self._repair(finding, answers.get(finding.payment_key or "")) for finding in findings]
 
     async def _look_up(self, payments: Sequence[ComparedPayment], day: dt.date) -> list[Finding]:
-        answers = await self._records.payments([payment.payment_key or "" for payment in payments])
+        answers = await self._records.payments(
+            [payment.payment_key or "" for payment in payments],
+            [payment.standing.row.merchant_id if payment.standing.row else None for payment in payments],
+        )
         findings: list[Finding] = []
         for payment, answer in zip(payments, answers, strict=True):
             if isinstance(answer, FindingReason):

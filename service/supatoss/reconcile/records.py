@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -183,23 +184,27 @@ class TossRecords:
                 raise
             _log.error("a key lists nothing: its merchant id is not compared", key=key.name, error=str(error))
 
-    async def payment(self, payment_key: str) -> PaymentAnswer | FindingReason:
+    async def payment(self, payment_key: str, merchant_id: str | None = None) -> PaymentAnswer | FindingReason:
         """The payment, or why there is none to compare with: Toss may refuse the key of its MID, one of several.
 
-        Raises TossUnavailable, or TossMisconfigured where the only key is refused.
+        merchant_id: whose key is asked first. Raises TossUnavailable, or TossMisconfigured where the only key is
+        refused.
         """
-        return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS))
+        return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS, merchant_id))
 
     async def payment_of_order(self, order_id: str) -> PaymentAnswer | FindingReason:
         """As `payment`, by order id."""
         return await self._look_up(lambda: self._lookups.payment_by_order(order_id, LOOKUP_SECONDS))
 
-    async def payments(self, payment_keys: list[str]) -> list[PaymentAnswer | FindingReason]:
+    async def payments(
+        self, payment_keys: Sequence[str], merchant_ids: Sequence[str | None] = ()
+    ) -> list[PaymentAnswer | FindingReason]:
         """As `payment`, for several at once; one without an answer doesn't hold up the others.
 
         Raises TossUnavailable if Toss answers for none of them, unless that is no news: a key that lists nothing.
         """
-        results = await asyncio.gather(*(self.payment(key) for key in payment_keys), return_exceptions=True)
+        named = itertools.zip_longest(payment_keys, merchant_ids)
+        results = await asyncio.gather(*(self.payment(*names) for names in named), return_exceptions=True)
         answers: list[PaymentAnswer | FindingReason] = []
         failures: list[TossUnavailable] = []
         for result in results:

@@ -146,6 +146,7 @@ class StoredPayment:
     approved_at: dt.datetime | None
     canceled_at: dt.datetime | None
     cancels: Mapping[str, "StoredCancel"]
+    merchant_id: str | None = None
 
     @property
     def is_moved(self) -> bool:
@@ -273,6 +274,7 @@ def _stored_payment(row: Mapping[str, Any]) -> StoredPayment:
         approved_at=parse_time(row["approved_at"]),
         canceled_at=parse_time(row["canceled_at"]),
         cancels=cancels_of(row["cancels"]),
+        merchant_id=row["merchant_id"],
     )
 
 

@@ -54,7 +54,7 @@ class ClaimedEvent:
     """A pending event under our lease.
 
     amount: what the application stored for its order, as decimal text. claim: Claim.to_json of its delivery.
-    waited_seconds: since it became pending, on the database's clock.
+    waited_seconds: since it became pending, on the database's clock. merchant_id: of its order's row.
     """
 
     id: str
@@ -72,6 +72,7 @@ class ClaimedEvent:
     amount: str | None
     claim: Mapping[str, Any] | None
     waited_seconds: float
+    merchant_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

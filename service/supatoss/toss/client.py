@@ -1,4 +1,4 @@
-"""The client of Toss's API: keys, limits, time-outs, and every failure as one of our errors.
+"""The calls of Toss's API, each with its keys.
 
 Source: docs.tosspayments.com, core API reference.
 """
@@ -6,107 +6,48 @@ Source: docs.tosspayments.com, core API reference.
 import contextlib
 import datetime as dt
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import anyio
-import httpx
-
-from supatoss.causes import failure
-from supatoss.errors import ConfigurationError, TossError, TossMisconfigured, TossNotFound, TossUnavailable
-from supatoss.tls import tls_context
+from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossUnavailable
 from supatoss.toss import requests
+from supatoss.toss.connection import TossConnection, TossResponse
 from supatoss.toss.keys import ApiKey, race, weightiest
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
-from supatoss.toss.ratelimit import RateLimiter, TokenBucket, loop_time
+from supatoss.toss.ratelimit import loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
-from supatoss.toss.responses import error_in, read_object, read_rows, typed
-from supatoss.urls import TOSS_API_URL, check_url
-
-CONNECT_TIMEOUT_SECONDS = 2.0
-"""Connecting for longer leaves too little of a webhook's deadline."""
-
-TEST_REQUESTS_PER_MINUTE = 100
-"""What Toss allows test keys for each of its APIs; for live keys it publishes no number."""
-
-GET_TRIES = 2
-"""A request on a kept connection that Toss has closed fails; repeating a GET is harmless."""
-
-OnCall = Callable[[str, str, float], None]
+from supatoss.toss.responses import read_object, read_rows, typed
 
 
-@dataclass(frozen=True, slots=True)
-class TossResponse:
-    """A successful response. asked_at: UTC, taken before the request was sent."""
-
-    asked_at: dt.datetime
-    body: bytes = field(repr=False)
-
-
-class TossClient:
+class TossClient(TossConnection):
     """A client of Toss's API with the keys of one merchant: one for each of its MIDs, and two while one is re-issued.
 
-    A payment is looked up with all of them, since nothing says whose it is. Transactions and settlements are listed for
-    each key by itself: Toss lists those of the key's MID.
+    A payment is looked up with all of them; its MID, where one is named, only says whose key goes first. Which key is
+    whose is learned from Toss's answers. Transactions and settlements are listed for each key by itself: Toss lists
+    those of the key's MID.
 
-    on_call(call, outcome, seconds) is told of every request; outcome is ok or that of the error, seconds include the
-    wait for a slot. Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured. Safe to share
-    between tasks of one event loop.
+    Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        secret_keys: Sequence[str],
-        *,
-        max_in_flight: int = 8,
-        requests_per_minute: int | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        on_call: OnCall | None = None,
-    ) -> None:
-        if isinstance(secret_keys, str) or not secret_keys or not all(secret_keys):
-            raise ConfigurationError(["TOSS_SECRET_KEY should be a secret key of Toss, or several."])
-        self._base_url = check_base_url(base_url)
-        self.keys = tuple(ApiKey.of(place, secret_key) for place, secret_key in enumerate(secret_keys, 1))
-        self._requests_per_minute = requests_per_minute
-        self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
-        self._limiter = RateLimiter(max_in_flight)
-        self._buckets: dict[str, TokenBucket] = {}
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            verify=tls_context(),
-            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
-            follow_redirects=False,
-            trust_env=False,
-            # Not compressed, so that the limit on a response's length counts its bytes on the wire too.
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "supatoss"},
-        )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Closes the connections; requests in flight end as TossUnavailable."""
-        await self._http.aclose()
-
-    async def payment(self, payment_key: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> PaymentAnswer:
-        """The payment with this key."""
-        return await self._payment(requests.payment(payment_key, timeout_seconds))
+    async def payment(
+        self, payment_key: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS, merchant_id: str | None = None
+    ) -> PaymentAnswer:
+        """The payment with this key. merchant_id: whose it may be; that one's key is asked first, nothing else."""
+        return await self._payment(requests.payment(payment_key, timeout_seconds), merchant_id)
 
     async def payment_by_order(
-        self, order_id: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS
+        self,
+        order_id: str,
+        *,
+        timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS,
+        fits: Callable[[Payment], bool] = lambda _payment: True,
     ) -> PaymentAnswer:
-        """A payment of this order. Toss doesn't document which of several attempts it is."""
-        return await self._payment(requests.payment_by_order(order_id, timeout_seconds))
+        """A payment of this order. Toss doesn't document which of several attempts it is.
+
+        Two MIDs may have the same order id: the first key whose payment fits decides, or if none does, the first.
+        """
+        return await self._payment(requests.payment_by_order(order_id, timeout_seconds), fits=fits)
 
     async def check_key(self, key: ApiKey, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> None:
         """Returns if Toss accepts the key: it looks up an order that does not exist."""
@@ -126,12 +67,14 @@ class TossClient:
         *,
         idempotency_key: str,
         timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS,
+        merchant_id: str | None = None,
     ) -> PaymentAnswer:
         """Approves a payment. Never retried here: after TossUnavailable or ALREADY_PROCESSED_PAYMENT, look it up.
 
         Toss answers a repeated idempotency key with its first answer, even if that was an error, for 15 days.
         """
-        return await self._payment(requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds))
+        request = requests.confirm(payment_key, order_id, amount, idempotency_key, timeout_seconds)
+        return await self._payment(request, merchant_id)
 
     async def transactions(
         self,
@@ -159,6 +102,7 @@ class TossClient:
             if keys_of_page:
                 starting_after = keys_of_page[-1]
             if page:
+                self._learn(key, page[-1].m_id)
                 yield page
 
     async def settlements(
@@ -184,13 +128,47 @@ class TossClient:
                 yield [typed("settlements", SettlementRow, row) for row in rows]
             number, before = number + 1, rows
 
-    async def _payment(self, request: TossRequest) -> PaymentAnswer:
-        response = await self._within_time(request, self._send_with_any)
+    async def _payment(
+        self,
+        request: TossRequest,
+        merchant_id: str | None = None,
+        fits: Callable[[Payment], bool] = lambda _payment: True,
+    ) -> PaymentAnswer:
+        async def send(request: TossRequest, deadline: float) -> PaymentAnswer:
+            return await self._ask_any(request, deadline, merchant_id, fits)
+
+        return await self._within_time(request, send)
+
+    async def _ask_any(
+        self, request: TossRequest, deadline: float, merchant_id: str | None, fits: Callable[[Payment], bool]
+    ) -> PaymentAnswer:
+        """The first success among the keys. "Not found" holds only if every key could look."""
+        keys = self._keys_for(merchant_id)
+        if request.method == "GET" and len(keys) > 1:
+            return await race(
+                keys,
+                lambda key: self._ask(request, key, deadline),
+                deadline - loop_time(),
+                lambda answer: fits(answer.payment),
+            )
+        problems: list[TossError] = []
+        for key in keys:
+            try:
+                return await self._ask(request, key, deadline)
+            except (TossMisconfigured, TossNotFound) as error:
+                # Nothing was done under this key. After any other error something may have been.
+                problems.append(error)
+        raise weightiest(problems)
+
+    async def _ask(self, request: TossRequest, key: ApiKey, deadline: float) -> PaymentAnswer:
+        response = await self._send_with(request, key, deadline)
         fields = read_object(request.call, response.body)
         if any(fields.get(name) != value for name, value in request.expected.items()):
             # The name came from an unsigned body and made a path; only an answer about that very payment counts.
             raise TossUnavailable(request.call, "answered for another payment")
-        return PaymentAnswer(response.asked_at, fields, typed(request.call, Payment, fields))
+        answer = PaymentAnswer(response.asked_at, fields, typed(request.call, Payment, fields))
+        self._learn(key, answer.payment.m_id)
+        return answer
 
     async def _page(self, request: TossRequest, key: ApiKey) -> list[Any]:
         async def send(request: TossRequest, deadline: float) -> TossResponse:
@@ -198,92 +176,3 @@ class TossClient:
 
         response = await self._within_time(request, send)
         return read_rows(request.call, response.body)
-
-    async def _within_time(
-        self, request: TossRequest, send: Callable[[TossRequest, float], Awaitable[TossResponse]]
-    ) -> TossResponse:
-        try:
-            # Not asyncio's own: its cancellation would interrupt httpx while it gives up a connection, which then keeps
-            # its place in the pool for ever. httpx shields that work from anyio's.
-            with anyio.fail_after(request.timeout_seconds):
-                return await send(request, loop_time() + request.timeout_seconds)
-        except TimeoutError:
-            problem = TossUnavailable(request.call, "timeout")
-            self._on_call(request.call, problem.outcome, request.timeout_seconds)
-        raise problem
-
-    async def _send_with_any(self, request: TossRequest, deadline: float) -> TossResponse:
-        """The first success among the keys. "Not found" holds only if every key could look."""
-        if request.method == "GET" and len(self.keys) > 1:
-            return await race(self.keys, lambda key: self._send_with(request, key, deadline), deadline - loop_time())
-        problems: list[TossError] = []
-        for key in self.keys:
-            try:
-                return await self._send_with(request, key, deadline)
-            except (TossMisconfigured, TossNotFound) as error:
-                # Nothing was done under this key. After any other error something may have been.
-                problems.append(error)
-        raise weightiest(problems)
-
-    async def _send_with(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
-        tries_left = GET_TRIES if request.method == "GET" else 1
-        while True:
-            tries_left -= 1
-            started = loop_time()
-            problem: TossError
-            try:
-                response = await self._send_once(request, key, deadline)
-            except httpx.HTTPError as error:
-                problem = TossUnavailable(request.call, f"no answer: {failure(error, 'TOSS_API_URL')}")
-                is_final = not isinstance(error, httpx.NetworkError | httpx.ConnectTimeout | httpx.RemoteProtocolError)
-            except TossError as error:
-                problem, is_final = error, True
-                error.key = key.name
-            else:
-                self._on_call(request.call, "ok", loop_time() - started)
-                return response
-            self._on_call(request.call, problem.outcome, loop_time() - started)
-            if is_final or not tries_left:
-                raise problem
-
-    async def _send_once(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
-        if self._http.is_closed:
-            raise TossUnavailable(request.call, "the client is closed")
-        async with self._limiter.slot(request.call, key.name, self._bucket(request.call, key), deadline):
-            asked_at = dt.datetime.now(dt.UTC)
-            async with self._http.stream(
-                request.method,
-                self._base_url + request.path,
-                params=request.params or None,
-                headers={**request.headers, "authorization": key.authorization},
-                content=request.content,
-                timeout=httpx.Timeout(request.read_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
-            ) as response:
-                body = await _read(response, request)
-            problem = error_in(request.call, response.status_code, response.headers.get("retry-after"), body)
-            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and problem and problem.retry_after_seconds:
-                self._limiter.pause(key.name, problem.retry_after_seconds)
-        if problem:
-            raise problem
-        return TossResponse(asked_at, body)
-
-    def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
-        limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)
-        return None if limit is None else self._buckets.setdefault(call, TokenBucket(limit))
-
-
-async def _read(response: httpx.Response, request: TossRequest) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > request.max_answer_bytes:
-            raise TossUnavailable(request.call, "the answer is too long", http_status=response.status_code)
-    return bytes(body)
-
-
-def check_base_url(value: str) -> str:
-    """The address of Toss's API without a trailing slash. Raises ConfigurationError with what it should be."""
-    try:
-        return check_url(value, TOSS_API_URL)
-    except ValueError as error:
-        raise ConfigurationError([f"TOSS_API_URL {error}."]) from None

@@ -29,21 +29,30 @@ class ApiKey:
         return cls(f"key {place} (…{secret_key[-4:]})", f"Basic {encoded}", secret_key.startswith("test_"))
 
 
-async def race(keys: Sequence[ApiKey], ask: Callable[[ApiKey], Awaitable[T]], seconds: float) -> T:
-    """The first answer: the next key begins when the one before has failed, or is slow. Raises TossError if all fail.
+async def race(
+    keys: Sequence[ApiKey],
+    ask: Callable[[ApiKey], Awaitable[T]],
+    seconds: float,
+    fits: Callable[[T], bool] = lambda _answer: True,
+) -> T:
+    """The first answer that fits: the next key begins when the one before has failed, or is slow.
 
-    So a key that hangs, is throttled or refused takes from the others no more than its share of the time.
+    So a key that hangs, is throttled or refused takes from the others no more than its share of the time. Where no
+    answer fits, it is that of the first key that has one, if every key could look. Raises TossError.
     """
     problems: list[TossError] = []
-    answers: list[T] = []
+    answers: dict[str, T] = {}
+    fitting: list[T] = []
 
     async def run(key: ApiKey, ended: anyio.Event) -> None:
         try:
-            answers.append(await ask(key))
+            answer = answers[key.name] = await ask(key)
         except TossError as error:
             problems.append(error)
-        if answers:
-            group.cancel_scope.cancel()
+        else:
+            if fits(answer):
+                fitting.append(answer)
+                group.cancel_scope.cancel()
         ended.set()
 
     async with anyio.create_task_group() as group:
@@ -52,8 +61,10 @@ async def race(keys: Sequence[ApiKey], ask: Callable[[ApiKey], Awaitable[T]], se
             group.start_soon(run, key, ended)
             with anyio.move_on_after(max(seconds, 0.0) / len(keys)):
                 await ended.wait()
-    if answers:
-        return answers[0]
+    if fitting:
+        return fitting[0]
+    if answers and all(isinstance(problem, TossNotFound) for problem in problems):
+        return next(answers[key.name] for key in keys if key.name in answers)
     raise weightiest(problems)
 
 
