@@ -87,15 +87,17 @@ class CallHandler:
         self._names = names
         self._idempotency = Idempotency()
         self._recent: defaultdict[tuple[str, str], deque[float]] = defaultdict(deque)
+        self.revoked: set[str] = set()
         self.faults: list[Fault] = []
         self.calls: deque[dict[str, Any]] = deque(maxlen=_MAX_CALLS_KEPT)
 
     def reset(self) -> None:
-        """Forgets calls, faults, limits and idempotency keys."""
+        """Forgets calls, faults, limits, idempotency keys and what was revoked."""
         self._idempotency.reset()
         self._recent.clear()
         self.faults.clear()
         self.calls.clear()
+        self.revoked.clear()
 
     async def answer(self, request: Request, name: str, api: Api) -> Response:
         """Answers one call. `name`, the method and path without keys, is what the limit counts."""
@@ -148,7 +150,7 @@ class CallHandler:
             raise TossError("INCORRECT_BASIC_AUTH_FORMAT") from None
         if not colon or password:
             raise TossError("INCORRECT_BASIC_AUTH_FORMAT")
-        if user in self._options.secret_keys:
+        if user in self._options.secret_keys and user not in self.revoked:
             return user
         raise TossError("INVALID_API_KEY" if "_ck_" in user or "_gck_" in user else "UNAUTHORIZED_KEY")
 

@@ -96,6 +96,7 @@ class Control:
             ("GET", "/emulator/deliveries", self.deliveries),
             ("POST", "/emulator/deliveries/{delivery_id}/resend", self.resend),
             ("GET", "/emulator/calls", self.calls),
+            ("POST", "/emulator/secret-keys/revoke", self.revoke),
             ("POST", "/emulator/faults", self.add_fault),
             ("GET", "/emulator/faults", self.faults),
             ("DELETE", "/emulator/faults", self.clear_faults),
@@ -124,6 +125,12 @@ class Control:
         body = await read(request, bodies.Suppress)
         self._webhooks.suppressed_next = body.count
         return answer({"suppressed": body.count})
+
+    async def revoke(self, request: Request) -> Response:
+        """Refuses a secret key from now on, as after it was issued again."""
+        body = await read(request, bodies.Revoke)
+        self._handler.revoked.add(body.secret_key)
+        return answer({"revoked": len(self._handler.revoked)})
 
     async def deliveries(self, request: Request) -> Response:
         """Every webhook with every attempt, oldest first; filters: state=, eventType=."""

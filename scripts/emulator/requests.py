@@ -200,3 +200,9 @@ class Suppress(Body):
     """How many of the next webhooks (one for each event and URL) are dropped."""
 
     count: Annotated[int, Field(ge=0)] = 1
+
+
+class Revoke(Body):
+    """A secret key that Toss accepts no longer."""
+
+    secret_key: str
