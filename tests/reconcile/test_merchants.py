@@ -1,20 +1,26 @@
 """Several merchant ids: each key lists its own, and what is wrong with one key is no obstacle for the others."""
 
+import datetime as dt
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from anyio import to_thread
+from typer.testing import CliRunner
 
 from scripts.emulator.app import Emulator
 from scripts.emulator.options import Options
+from supatoss.cli import app
 from supatoss.errors import TossMisconfigured
-from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.reconcile.records import today
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason, remaining_by_merchant
 from supatoss.store.reconciliation import Scope
 from supatoss.toss.client import TossClient
 from supatoss.toss.keys import ApiKey
-from tests.reconcile.conftest import TOSS_URL, Play, Project
+from tests.reconcile.conftest import SUPABASE_KEY, TOSS_URL, Play, Project
 
 pytestmark = pytest.mark.anyio
 
@@ -151,4 +157,31 @@ async def test_settlements_of_both_merchants_are_compared(two: Two) -> None:
         await play.do(f"settlements/{payment_key}")
     report, findings = await two.with_keys(WINDOW, REVOKED, BILLING).reconcile(scope=Scope.SETTLEMENTS)
     assert {finding.order_id for finding in findings} == {"order-1", "order-2"}
+    assert remaining_by_merchant(findings) == {"billing": 1, "window": 1}
     assert [source.problem for source in report.sources] == [None, "UNAUTHORIZED_KEY", None]
+    _report, repaired = await two.with_keys(WINDOW, BILLING).reconcile(scope=Scope.SETTLEMENTS, applies=True)
+    assert (len(repaired), remaining_by_merchant(repaired)) == (2, {})
+
+
+async def test_the_command_counts_the_settlements_that_differ_by_merchant(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for play, order in ((two.window, "order-1"), (two.window, "order-2"), (two.billing, "order-3")):
+        await play.do(f"settlements/{await play.pay(order)}")
+    keys = (WINDOW, BILLING)
+    monkeypatch.setattr("supatoss.app.open_toss", lambda _: TossClient(TOSS_URL, keys, transport=two.transport))
+    env = {
+        "SUPABASE_URL": two.window.project.supabase.url,
+        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "TOSS_SECRET_KEY": ",".join(keys),
+    }
+    day = today(dt.datetime.now(dt.UTC))
+    command = ["reconcile", "--settlements", "--from", f"{day - dt.timedelta(days=1)}", "--to", f"{day}"]
+
+    async def run(*options: str) -> str:
+        result = await to_thread.run_sync(lambda: CliRunner().invoke(app, [*command, *options], env=env))
+        return result.stdout
+
+    assert json.loads(await run("--json"))["differences_by_merchant_id"] == {"billing": 1, "window": 2}
+    assert "merchant id billing: 1 left\nmerchant id window: 2 left\n" in await run()
+    assert json.loads(await run("--json", "--apply"))["differences_by_merchant_id"] == {}

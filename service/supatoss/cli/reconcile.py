@@ -139,8 +139,9 @@ def _print(
     *,
     applies: bool,
 ) -> None:
-    from supatoss.store.findings import remaining_by_kind
+    from supatoss.store.findings import remaining_by_kind, remaining_by_merchant
 
+    by_merchant = remaining_by_merchant(findings)
     summary = {
         "reconciliation": report.run.id,
         "subjects": scope.value,
@@ -150,6 +151,7 @@ def _print(
         "applied": applies,
         "compared": report.run.compared,
         "differences": {kind.value: count for kind, count in remaining_by_kind(report.counts).items()},
+        "differences_by_merchant_id": by_merchant,
         "repaired": report.repaired,
         "left": report.left,
         "keys": [
@@ -172,6 +174,8 @@ def _print(
         typer.echo(f"… and {len(findings) - TABLE_FINDINGS} more; --json shows all of them")
     for source in report.sources if len(report.sources) > 1 else report.incomplete:
         typer.echo(_listed_by(source))
+    for merchant_id, count in by_merchant.items():
+        typer.echo(f"merchant id {plain(merchant_id)}: {count} left")
     span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
     typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}")
 

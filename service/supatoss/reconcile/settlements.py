@@ -11,7 +11,7 @@ from supatoss.inbox.event import Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.reconcile.records import TossRecords
 from supatoss.store import Store
-from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.store.findings import MERCHANT_ID, Finding, FindingKind, FindingOutcome, FindingReason
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
 from supatoss.toss.models import Settlement, SettlementRow
@@ -38,7 +38,7 @@ class SettlementReconciler:
         return [await self._repair(finding) for finding in findings]
 
     async def _compare(self, page: Sequence[SettlementRow], day: dt.date) -> list[Finding]:
-        changes = [change for row in page if (change := _meaning(row).change)]
+        changes = [{**change, MERCHANT_ID: row.m_id} for row in page if (change := _meaning(row).change)]
         stored = await self._store.read_settlements(
             [{name: change.get(name) for name in ("transaction_key", "settlement_key")} for change in changes]
         )
@@ -59,10 +59,15 @@ class SettlementReconciler:
     async def _repair(self, finding: Finding) -> Finding:
         if not finding.theirs:
             return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.NO_PAYMENT_NAMED)
-        repaired = await self._store.repair_settlement({"event": _event(finding.theirs).to_record()})
+        repaired = await self._store.repair_settlement({"event": _event(_without_merchant(finding.theirs)).to_record()})
         if repaired.status == "processed":
             return finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
         return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.REFUSED_BY_DATABASE, repaired.event_id)
+
+
+def _without_merchant(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """The change itself: whose it is belongs to the report alone."""
+    return {name: value for name, value in theirs.items() if name != MERCHANT_ID}
 
 
 def _meaning(row: SettlementRow) -> Meaning:

@@ -2,13 +2,16 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from supatoss.toss.fields import PaymentStatus, parse_time
+
+MERCHANT_ID = "merchant_id"
+"""Field of a finding's `theirs`: the MID, where Toss's record names it."""
 
 
 class FindingKind(StrEnum):
@@ -115,6 +118,16 @@ class FindingCount:
     kind: FindingKind
     outcome: FindingOutcome
     count: int
+
+
+def remaining_by_merchant(findings: Iterable[Finding]) -> dict[str, int]:
+    """Remaining differences of every MID that Toss's records name."""
+    left = Counter(
+        str(finding.theirs[MERCHANT_ID])
+        for finding in findings
+        if finding.outcome in (FindingOutcome.FOUND, FindingOutcome.NEEDS_PERSON) and finding.theirs.get(MERCHANT_ID)
+    )
+    return dict(sorted(left.items()))
 
 
 def remaining_by_kind(counts: Sequence[FindingCount]) -> dict[FindingKind, int]:
