@@ -113,6 +113,7 @@ class Connection:
         self._client = client
         self._http = http
         self._timeout_seconds = timeout_seconds
+        self._comparing = asyncio.Lock()
         self._compared_at = float("-inf")
         self._mismatch: tuple[str, str] | None = None
 
@@ -193,14 +194,15 @@ class Connection:
         """The same in words that name the versions of the database and of this release, where they differ."""
         if function is Function.SCHEMA_VERSION:
             return SchemaMismatch(schema.sentence(None) or "", schema.MIGRATE)
-        if time.monotonic() - self._compared_at > SCHEMA_SECONDS:
-            self._compared_at = time.monotonic()
-            try:
-                self._mismatch = schema.mismatch(await self.schema_version())
-            except SchemaMismatch:
-                self._mismatch = schema.mismatch(None)
-            except StoreError:
-                return problem
+        async with self._comparing:  # calls that fail together wait for one look
+            if time.monotonic() - self._compared_at > SCHEMA_SECONDS:
+                try:
+                    self._mismatch = schema.mismatch(await self.schema_version())
+                except SchemaMismatch:
+                    self._mismatch = schema.mismatch(None)
+                except StoreError:
+                    self._mismatch = None
+                self._compared_at = time.monotonic()
         return SchemaMismatch(": ".join(self._mismatch), self._mismatch[1]) if self._mismatch else problem
 
 
