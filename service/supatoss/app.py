@@ -152,7 +152,7 @@ def make_watch(settings: Settings, store: Store, toss: TossClient, role: Role) -
     BACKLOG_LIMIT.set(settings.backlog_minutes * 60)
     return Watch(
         store,
-        Limits(settings.backlog_minutes, settings.alert_silence_hours),
+        Limits(settings.backlog_minutes, settings.alert_silence_hours, settings.reconcile_at is not None),
         open_alert_target(settings),
         settings.alert_interval_seconds,
         observer_name(role),

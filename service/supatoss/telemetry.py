@@ -66,7 +66,7 @@ TOSS_CALLS = Counter(
 )
 RECONCILIATION_DIFFERENCES = Gauge(
     "supatoss_reconciliation_differences",
-    "Differences between Toss's transactions and payments on the last day reconciled by schedule, by kind.",
+    "Open differences between Toss's records of payments and ours, as of the last alert check, by kind.",
     ["kind"],
 )
 RECONCILED_AT = Gauge(

@@ -290,8 +290,9 @@ $$;
 
 -- The last p_hours hours, up to now: {now, since, hours: [{hour, status, events, deliveries}], types: [{event_type,
 -- events, failed}], pending: {events, oldest}, failed: {events, oldest, reasons: [{reason, events}]}, reconciliation:
--- the last run, alerts: [{rule, subject, started_at}], the oldest 20 open ones}. deliveries counts those of events that
--- came first in the hour. Unfinished events are counted up to 1,000: more than that is one number to a person.
+-- the last run, differences: {open, needs_person}, alerts: [{rule, subject, started_at}], the oldest 20 open ones}.
+-- deliveries counts those of events that came first in the hour. Unfinished events are counted up to 1,000: more than
+-- that is one number to a person.
 create function public.supatoss_ops_overview_v1(p_hours integer)
 returns jsonb
 language plpgsql stable
@@ -328,11 +329,12 @@ begin
       'reconciliation', (
         select jsonb_build_object(
                  'kind', r.kind, 'status', r.status, 'first_day', r.first_day, 'last_day', r.last_day,
-                 'finished_at', r.finished_at,
-                 'findings', (select count(*) from supatoss.reconciliation_findings f where f.reconciliation_id = r.id),
-                 'needs_person', (select count(*) from supatoss.reconciliation_findings f
-                                  where f.reconciliation_id = r.id and f.outcome = 'needs_person'))
+                 'finished_at', r.finished_at, 'incomplete', r.incomplete)
         from supatoss.reconciliations r order by r.created_at desc limit 1),
+      'differences', (
+        select jsonb_build_object('open', count(*),
+                                  'needs_person', count(*) filter (where f.outcome = 'needs_person'))
+        from supatoss.reconciliation_findings f where f.outcome in ('found', 'needs_person')),
       'hours', (
         select coalesce(jsonb_agg(jsonb_build_object(
                  'hour', r.hour, 'status', r.status, 'events', r.events, 'deliveries', r.deliveries)

@@ -260,11 +260,51 @@ as $$
   select count(*)::integer from told
 $$;
 
+-- Open differences between Toss's records of payments and ours: {reconciled_at, kinds: {kind: number}, days: [{day,
+-- findings, kinds}]}. reconciled_at: when the newest of the compared days was compared first; before there is one, when
+-- the schedule began. days: the newest max_items, and those that have an open alert. Its tables are made later, so it is
+-- read when it is called.
+create function supatoss.reconciliation_facts(max_items integer)
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    with kinds as (
+      select f.day, f.kind, count(*) as findings
+      from supatoss.reconciliation_findings f
+      join supatoss.reconciliations r on r.id = f.reconciliation_id
+      where f.outcome in ('found', 'needs_person') and r.kind = 'payments'
+      group by f.day, f.kind
+    ),
+    days as (
+      select k.day, sum(k.findings) as findings, jsonb_object_agg(k.kind, k.findings) as kinds,
+             row_number() over (order by k.day desc) as place
+      from kinds k group by k.day
+    )
+    select jsonb_build_object(
+      'reconciled_at', coalesce(
+        (select r.finished_at from supatoss.reconciliations r
+         where supatoss.last_compared_day(r) is not null
+         order by supatoss.last_compared_day(r) desc, r.finished_at limit 1),
+        (select min(r.first_tried_at) from supatoss.reconciliations r where r.started_by = 'schedule')),
+      'kinds', (select coalesce(jsonb_object_agg(s.kind, s.findings), '{}'::jsonb)
+                from (select k.kind, sum(k.findings) as findings from kinds k group by k.kind) s),
+      'days', (select coalesce(jsonb_agg(jsonb_build_object(
+                        'day', d.day, 'findings', d.findings, 'kinds', d.kinds) order by d.day), '[]'::jsonb)
+               from days d
+               where d.place <= max_items or exists (
+                 select 1 from supatoss.alerts a
+                 where a.rule = 'reconciliation_difference' and a.subject = d.day::text and a.ended_at is null))));
+end;
+$$;
+
 -- What the rules of alerts look at. Every look is by a small partial index, so that it stays cheap beside ten million
 -- rows.
 -- {read_at, oldest_waiting_seconds, failed: [{rule, subject, reason, order_id, error, events, ids}], has_more_failed,
 -- unapproved: [order_id], overcancelled: [{order_id, amount, canceled}], unrefunded: [order_id], gone: [process],
--- acknowledged: [type], newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the
+-- acknowledged: [type], reconciliation: as reconciliation_facts, newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the
 -- payment, else the event, with its reason, its error and its events from the oldest one. Lists are oldest first and
 -- hold at most max_items, of failed for each rule; what an open alert is about comes first, for as long as it holds.
 -- recent_events counts, up to 20, the events of the seven days before the newest one.
@@ -399,6 +439,7 @@ as $$
                        where d.reason = 'acknowledged' and d.event_type is not null
                          and d.received_at > now() - interval '1 day'
                        group by d.event_type order by max(d.received_at) desc limit 50) t),
+    'reconciliation', supatoss.reconciliation_facts(max_items),
     'newest_event_at', (select n.created_at from newest n),
     'recent_events', (select count(*) from (
                         select 1 from public.webhook_events w, newest n

@@ -10,12 +10,18 @@ create table if not exists supatoss.reconciliations (
   applies boolean not null default false,
   status text not null default 'running' check (status in ('running', 'finished', 'abandoned')),
   day date not null,
-  phase text not null default 'list' check (phase in ('list', 'compare', 'repair')),
+  phase text not null default 'list' check (phase in ('list', 'compare', 'ask', 'repair')),
   position text,
   listed bigint not null default 0,
   compared bigint not null default 0,
+  orders_asked bigint not null default 0,
+  orders_left_out boolean not null default false,
+  incomplete jsonb not null default '{}'::jsonb,
+  failed_at timestamptz,
+  problem text,
   lease_token uuid,
   lease_until timestamptz,
+  first_tried_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   finished_at timestamptz,
@@ -27,9 +33,9 @@ grant select, insert, update, delete on table supatoss.reconciliations to servic
 
 create unique index if not exists reconciliations_running_key
   on supatoss.reconciliations (kind, first_day, last_day, applies) where status = 'running' and started_by = 'operator';
--- Once a day, whatever the number of workers.
+-- One a day, whatever the number of workers.
 create unique index if not exists reconciliations_scheduled_key
-  on supatoss.reconciliations (kind, first_day) where started_by = 'schedule';
+  on supatoss.reconciliations (kind, first_day) where started_by = 'schedule' and status <> 'abandoned';
 create index if not exists reconciliations_created_at_idx on supatoss.reconciliations (created_at desc);
 
 comment on table supatoss.reconciliations is 'Runs that compare Toss''s records of some days with ours.';
@@ -38,6 +44,14 @@ comment on column supatoss.reconciliations.closes_at is
   'End of the range, fixed when the run began: Toss is never paged over a moving end.';
 comment on column supatoss.reconciliations.applies is 'Whether the run repairs what it finds.';
 comment on column supatoss.reconciliations.position is 'Where the phase of the day goes on after an interruption.';
+comment on column supatoss.reconciliations.orders_asked is
+  'How many orders without money were asked for at Toss by their order id.';
+comment on column supatoss.reconciliations.orders_left_out is 'Whether a day had more of them than are asked for.';
+comment on column supatoss.reconciliations.incomplete is
+  'What was not compared, and why: {a key of TOSS_SECRET_KEY: problem}.';
+comment on column supatoss.reconciliations.created_at is
+  'When it began; an incomplete one that the schedule does again begins again.';
+comment on column supatoss.reconciliations.failed_at is 'When it broke off because of a problem; null since it goes on.';
 comment on column supatoss.reconciliations.lease_token is 'Who works on the run; every step takes this token.';
 
 -- The transactions that Toss lists for the day a run is at; gone when the day is done.
@@ -74,7 +88,7 @@ create table if not exists supatoss.reconciliation_findings (
   transaction_key text,
   ours jsonb not null,
   theirs jsonb not null,
-  outcome text not null default 'found' check (outcome in ('found', 'repaired', 'needs_person')),
+  outcome text not null default 'found' check (outcome in ('found', 'repaired', 'needs_person', 'resolved')),
   reason text,
   event_id uuid,
   created_at timestamptz not null default now(),
@@ -85,13 +99,76 @@ alter table supatoss.reconciliation_findings enable row level security;
 revoke all on table supatoss.reconciliation_findings from public, anon, authenticated;
 grant select, insert, update, delete on table supatoss.reconciliation_findings to service_role;
 
+create index if not exists reconciliation_findings_open_idx on supatoss.reconciliation_findings (subject)
+  where outcome in ('found', 'needs_person');
+
 comment on table supatoss.reconciliation_findings is
   'Differences between Toss''s records and ours, one a payment or settlement.';
+comment on column supatoss.reconciliation_findings.outcome is
+  'found and needs_person are open; resolved: it was found again by a later run, or no longer differs.';
+comment on column supatoss.reconciliation_findings.updated_at is 'When it was last looked at.';
 comment on column supatoss.reconciliation_findings.event_id is 'The event that the repair recorded.';
 
+-- The last day of a run's range that it has compared for good: payments, with every key, after the day had ended. Null
+-- if there is none.
+create function supatoss.last_compared_day(p_run supatoss.reconciliations)
+returns date
+language sql stable
+set search_path = ''
+as $$
+  select case when p_run.kind = 'payments' and p_run.status = 'finished' and p_run.incomplete = '{}'::jsonb
+                   and timezone('Asia/Seoul', p_run.closes_at)::date > p_run.first_day
+              then least(p_run.last_day, timezone('Asia/Seoul', p_run.closes_at)::date - 1) end
+$$;
+
+-- A run as the service gets it; the lease only with an outcome that lets it go on.
+create function supatoss.run_for_client(p_run supatoss.reconciliations, p_outcome text)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'outcome', p_outcome, 'id', p_run.id,
+    'lease', case when p_outcome in ('opened', 'resumed') then p_run.lease_token end,
+    'day', p_run.day, 'phase', p_run.phase, 'position', p_run.position, 'closes_at', p_run.closes_at,
+    'listed', p_run.listed, 'compared', p_run.compared, 'orders_asked', p_run.orders_asked,
+    'orders_left_out', p_run.orders_left_out, 'incomplete', p_run.incomplete, 'finished_at', p_run.finished_at)
+$$;
+
+-- Days in Korea up to last_day that were never compared for good, from the day of the first event: {total, days}, days
+-- being the newest max_days of them, newest first.
+create function public.supatoss_uncompared_days_v1(last_day text, max_days integer)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  with first_event as (
+    -- Events that an adopted inbox had before are another's to answer for.
+    select timezone('Asia/Seoul', min(w.created_at))::date as day from public.webhook_events w
+    where w.created_at >= coalesce((select t.adopted_at from supatoss.adopted_tables t
+                                    where t.table_name = 'public.webhook_events'), '-infinity')
+  ),
+  compared as (
+    select distinct d.day::date as day
+    from supatoss.reconciliations r
+    cross join lateral generate_series(r.first_day, supatoss.last_compared_day(r), interval '1 day') as d (day)
+  ),
+  uncompared as (
+    select d.day::date as day, row_number() over (order by d.day desc) as place
+    from first_event f
+    cross join lateral generate_series(f.day, $1::date, interval '1 day') as d (day)
+    where not exists (select 1 from compared c where c.day = d.day::date)
+  )
+  select jsonb_build_object(
+    'total', count(*),
+    'days', coalesce(jsonb_agg(u.day order by u.day desc) filter (where u.place <= max_days), '[]'::jsonb))
+  from uncompared u
+$$;
+
 -- Begins a run, or goes on with the one that broke off. request: {kind, started_by, first_day, last_day, closes_at,
--- applies, lease_seconds, resume_seconds}. outcome: opened | resumed (the caller has the lease), busy (somebody else
--- has it), done (a scheduled run that is finished).
+-- applies, lease_seconds, resume_seconds, retry_seconds}. outcome: opened | resumed (the caller has the lease), busy
+-- (somebody else has it); of a scheduled run also done (its day is compared) and later (it broke off within the hour, or
+-- it was incomplete within retry_seconds).
 create function public.supatoss_open_reconciliation_v1(request text)
 returns jsonb
 language plpgsql
@@ -99,6 +176,8 @@ set search_path = ''
 as $$
 declare
   v_request jsonb := request::jsonb;
+  v_is_scheduled boolean := v_request ->> 'started_by' = 'schedule';
+  v_first_day date := (v_request ->> 'first_day')::date;
   v_run supatoss.reconciliations;
   v_outcome text := 'resumed';
 begin
@@ -106,52 +185,70 @@ begin
   -- What a run of last week had listed says nothing about today: it is left, and a new one begins.
   update supatoss.reconciliations r
   set status = 'abandoned', lease_token = null, updated_at = now()
-  where r.status = 'running' and r.started_by = 'operator' and (r.lease_until is null or r.lease_until <= now())
+  where r.status = 'running' and (r.lease_until is null or r.lease_until <= now())
     and r.created_at <= now() - make_interval(secs => (v_request ->> 'resume_seconds')::double precision);
   delete from supatoss.reconciliation_transactions t
   using supatoss.reconciliations r where r.id = t.reconciliation_id and r.status = 'abandoned';
 
+  if v_is_scheduled then
+    select r.* into v_run from supatoss.reconciliations r
+    where v_first_day between r.first_day and supatoss.last_compared_day(r)
+    order by r.finished_at desc limit 1;
+    if found then
+      return supatoss.run_for_client(v_run, 'done');
+    end if;
+    -- Toss that did not answer about one day would not about the next one.
+    select r.* into v_run from supatoss.reconciliations r
+    where r.kind = v_request ->> 'kind' and r.started_by = 'schedule' and r.status = 'running'
+      and r.failed_at > now() - interval '1 hour'
+    order by r.failed_at desc limit 1;
+    if found then
+      return supatoss.run_for_client(v_run, 'later');
+    end if;
+  end if;
+
   select * into v_run from supatoss.reconciliations r
   where r.kind = v_request ->> 'kind' and r.started_by = v_request ->> 'started_by'
-    and r.first_day = (v_request ->> 'first_day')::date and r.last_day = (v_request ->> 'last_day')::date
+    and r.first_day = v_first_day and r.last_day = (v_request ->> 'last_day')::date
     and r.applies = (v_request ->> 'applies')::boolean
-    and (r.status = 'running' or (r.started_by = 'schedule' and r.status = 'finished'))
+    and (r.status = 'running' or (v_is_scheduled and r.status = 'finished'))
   for update;
   if not found then
     v_outcome := 'opened';
     insert into supatoss.reconciliations as r (kind, started_by, first_day, last_day, day, closes_at, applies)
-    values (v_request ->> 'kind', v_request ->> 'started_by', (v_request ->> 'first_day')::date,
-            (v_request ->> 'last_day')::date, (v_request ->> 'first_day')::date,
-            (v_request ->> 'closes_at')::timestamptz, (v_request ->> 'applies')::boolean)
+    values (v_request ->> 'kind', v_request ->> 'started_by', v_first_day, (v_request ->> 'last_day')::date,
+            v_first_day, (v_request ->> 'closes_at')::timestamptz, (v_request ->> 'applies')::boolean)
     returning * into v_run;
   elsif v_run.status = 'finished' then
-    v_outcome := 'done';
+    if v_run.finished_at > now() - make_interval(secs => (v_request ->> 'retry_seconds')::double precision) then
+      return supatoss.run_for_client(v_run, 'later');
+    end if;
+    -- It was incomplete, and is done again from its beginning.
+    v_outcome := 'opened';
+    update supatoss.reconciliations r
+    set status = 'running', finished_at = null, day = r.first_day, phase = 'list', position = null, listed = 0,
+        compared = 0, orders_asked = 0, orders_left_out = false, incomplete = '{}', created_at = now()
+    where r.id = v_run.id;
   elsif v_run.lease_until > now() then
-    v_outcome := 'busy';
-  end if;
-  if v_outcome = 'resumed' then
+    return supatoss.run_for_client(v_run, 'busy');
+  else
     -- What Toss was silent about when the run broke off is asked again.
     update supatoss.reconciliation_findings f set outcome = 'found', reason = null, updated_at = now()
     where f.reconciliation_id = v_run.id and f.outcome = 'needs_person' and f.reason = 'not_answered';
   end if;
-  if v_outcome in ('opened', 'resumed') then
-    update supatoss.reconciliations r
-    set lease_token = gen_random_uuid(), updated_at = now(),
-        lease_until = now() + make_interval(secs => (v_request ->> 'lease_seconds')::double precision)
-    where r.id = v_run.id
-    returning * into v_run;
-  end if;
-  return jsonb_build_object(
-    'outcome', v_outcome, 'id', v_run.id,
-    'lease', case when v_outcome in ('opened', 'resumed') then v_run.lease_token end,
-    'day', v_run.day, 'phase', v_run.phase, 'position', v_run.position, 'closes_at', v_run.closes_at,
-    'listed', v_run.listed, 'compared', v_run.compared, 'finished_at', v_run.finished_at);
+  update supatoss.reconciliations r
+  set lease_token = gen_random_uuid(), failed_at = null, problem = null, updated_at = now(),
+      lease_until = now() + make_interval(secs => (v_request ->> 'lease_seconds')::double precision)
+  where r.id = v_run.id
+  returning * into v_run;
+  return supatoss.run_for_client(v_run, v_outcome);
 end;
 $$;
 
 -- One step of a run in one transaction: what Toss listed, what was found, and where the run goes on. step: {id,
--- lease, lease_seconds, day, phase, position, compared, ends_day, is_finished}. False when the lease is somebody
--- else's by now.
+-- lease, lease_seconds, day, phase, position, compared, orders_asked, orders_left_out, incomplete, ends_day,
+-- is_finished}. False when the lease is somebody else's by now. What an earlier run found is open there no longer when it
+-- is found again.
 create function public.supatoss_advance_reconciliation_v1(step text, transactions jsonb[], findings jsonb[])
 returns boolean
 language plpgsql
@@ -160,9 +257,10 @@ as $$
 declare
   v_step jsonb := step::jsonb;
   v_id uuid := (v_step ->> 'id')::uuid;
+  v_kind text;
   v_listed bigint;
 begin
-  perform 1 from supatoss.reconciliations r
+  select r.kind into v_kind from supatoss.reconciliations r
   where r.id = v_id and r.lease_token = (v_step ->> 'lease')::uuid and r.status = 'running'
   for update;
   if not found then
@@ -193,6 +291,12 @@ begin
     kind = excluded.kind, day = excluded.day, payment_key = excluded.payment_key, order_id = excluded.order_id,
     transaction_key = excluded.transaction_key, ours = excluded.ours, theirs = excluded.theirs,
     outcome = excluded.outcome, reason = excluded.reason, event_id = excluded.event_id, updated_at = now();
+  update supatoss.reconciliation_findings f set outcome = 'resolved', updated_at = now()
+  from supatoss.reconciliations r
+  where f.subject in (select t.item ->> 'subject' from unnest(findings) as t (item))
+    and f.outcome in ('found', 'needs_person')
+    -- One that is running repairs what it found itself.
+    and r.id = f.reconciliation_id and r.id <> v_id and r.kind = v_kind and r.status <> 'running';
 
   if (v_step ->> 'ends_day')::boolean then
     delete from supatoss.reconciliation_transactions t where t.reconciliation_id = v_id;
@@ -200,6 +304,8 @@ begin
   update supatoss.reconciliations r
   set day = (v_step ->> 'day')::date, phase = v_step ->> 'phase', position = v_step ->> 'position',
       listed = r.listed + v_listed, compared = (v_step ->> 'compared')::bigint,
+      orders_asked = (v_step ->> 'orders_asked')::bigint,
+      orders_left_out = (v_step ->> 'orders_left_out')::boolean, incomplete = v_step -> 'incomplete',
       status = case when (v_step ->> 'is_finished')::boolean then 'finished' else r.status end,
       finished_at = case when (v_step ->> 'is_finished')::boolean then now() end,
       lease_until = now() + make_interval(secs => (v_step ->> 'lease_seconds')::double precision), updated_at = now()
@@ -208,13 +314,16 @@ begin
 end;
 $$;
 
--- Gives the lease back, so that somebody else can go on at once.
-create function public.supatoss_release_reconciliation_v1(reconciliation text, lease text)
+-- Gives the lease back, so that somebody else can go on at once. problem: why the run broke off, null if the process
+-- only stops; the schedule waits for an hour then.
+create function public.supatoss_release_reconciliation_v1(reconciliation text, lease text, problem text)
 returns void
 language sql
 set search_path = ''
 as $$
-  update supatoss.reconciliations r set lease_token = null, lease_until = null, updated_at = now()
+  update supatoss.reconciliations r
+  set lease_token = null, lease_until = null, updated_at = now(), problem = left($3, 500),
+      failed_at = case when $3 is not null then now() end
   where r.id = $1::uuid and r.lease_token = $2::uuid
 $$;
 
@@ -352,6 +461,105 @@ as $$
            'subject', g.subject, 'payment_key', g.payment_key, 'order_id', g.order_id, 'transactions', g.transactions,
            'standing', supatoss.payment_standing(g.payment_key, g.order_id)) order by g.subject), '[]'::jsonb)
   from page g
+$$;
+
+-- The next order ids after one, of rows of these days that never moved money, whatever their status is called, and that
+-- Toss did not list either. An order of the last hour may still be on its way.
+create function public.supatoss_read_open_orders_v1(
+  reconciliation text, day_start text, day_end text, after_order text, max_orders integer)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(o.order_id order by o.order_id), '[]'::jsonb)
+  from (
+    select p.order_id::text as order_id from public.payments p
+    where not supatoss.is_moved(p.payment_status)
+      -- As the index has it: a row without money has no time of approval.
+      and coalesce(p.approved_at, p.created_at) >= $2::timestamptz
+      and coalesce(p.approved_at, p.created_at) < $3::timestamptz + supatoss.old_shift()
+      and supatoss.read_time(to_jsonb(p), 'created_at') < least($3::timestamptz, now() - interval '1 hour')
+      and (after_order is null or p.order_id > after_order)
+      and not exists (
+        select 1 from supatoss.reconciliation_transactions t
+        where t.reconciliation_id = $1::uuid and t.order_id = p.order_id)
+    order by p.order_id
+    limit max_orders
+  ) o
+$$;
+
+-- Open findings of runs that are over, that were last looked at longer ago than that: those first that have waited
+-- longest. As findings, with id and scope (payments or settlements).
+create function public.supatoss_read_open_findings_v1(older_than_seconds double precision, max_findings integer)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(o) - array['reconciliation_id', 'created_at', 'updated_at']
+                            order by o.updated_at, o.id), '[]'::jsonb)
+  from (
+    select f.*, r.kind as scope
+    from supatoss.reconciliation_findings f
+    join supatoss.reconciliations r on r.id = f.reconciliation_id
+    where f.outcome in ('found', 'needs_person') and r.status <> 'running'
+      and f.updated_at <= now() - make_interval(secs => older_than_seconds)
+    order by f.updated_at, f.id
+    limit max_findings
+  ) o
+$$;
+
+-- Open findings were looked at again: [{id, is_resolved}]. How many no longer differ.
+create function public.supatoss_note_findings_v1(reviewed text)
+returns integer
+language sql
+set search_path = ''
+as $$
+  with noted as (
+    update supatoss.reconciliation_findings f
+    set outcome = case when n.is_resolved then 'resolved' else f.outcome end,
+        reason = case when not n.is_resolved then f.reason end, updated_at = now()
+    from jsonb_to_recordset($1::jsonb) as n (id uuid, is_resolved boolean)
+    where f.id = n.id and f.outcome in ('found', 'needs_person')
+    returning n.is_resolved
+  )
+  select count(*)::integer from noted n where n.is_resolved
+$$;
+
+-- For the operators' page: {runs, findings, open, uncompared}. runs: the newest 20, each with the number of its findings,
+-- of those repaired and of those open. findings: the newest 100 open ones, of one day unless that is null. open: how many
+-- there are of every day. uncompared: as supatoss_uncompared_days_v1, up to yesterday.
+create function public.supatoss_ops_reconciliations_v1(p_day text)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'runs', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'kind', r.kind, 'started_by', r.started_by, 'first_day', r.first_day, 'last_day', r.last_day,
+               'status', r.status, 'applies', r.applies, 'created_at', r.created_at, 'finished_at', r.finished_at,
+               'compared', r.compared, 'orders_asked', r.orders_asked, 'incomplete', r.incomplete,
+               'problem', r.problem, 'found', f.found, 'repaired', f.repaired, 'open', f.open)
+             order by r.created_at desc, r.id), '[]'::jsonb)
+      from (select * from supatoss.reconciliations order by created_at desc limit 20) r
+      cross join lateral (
+        select count(*) as found, count(*) filter (where g.outcome = 'repaired') as repaired,
+               count(*) filter (where g.outcome in ('found', 'needs_person')) as open
+        from supatoss.reconciliation_findings g where g.reconciliation_id = r.id) f),
+    'findings', (
+      select coalesce(jsonb_agg(to_jsonb(o) - array['id', 'reconciliation_id', 'created_at']
+                                order by o.day desc, o.subject), '[]'::jsonb)
+      from (
+        select f.*, r.kind as scope
+        from supatoss.reconciliation_findings f
+        join supatoss.reconciliations r on r.id = f.reconciliation_id
+        where f.outcome in ('found', 'needs_person') and (p_day is null or f.day = p_day::date)
+        order by f.day desc, f.subject
+        limit 100
+      ) o),
+    'open', (select count(*) from supatoss.reconciliation_findings f where f.outcome in ('found', 'needs_person')),
+    'uncompared', public.supatoss_uncompared_days_v1(
+      (timezone('Asia/Seoul', now())::date - 1)::text, 10))
 $$;
 
 -- Makes an order's row what Toss says of one of its payments. repair: {payment_key, order_id, price, event}, event as

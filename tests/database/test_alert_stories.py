@@ -187,6 +187,17 @@ def come_back(world: World) -> None:
     world.execute("update supatoss.processes set seen_at = now() where name = 'd'")
 
 
+def differ(world: World) -> None:
+    world.execute(
+        """with run as (
+             insert into supatoss.reconciliations (kind, started_by, first_day, last_day, day, closes_at, status)
+             values ('payments', 'schedule', '2026-03-14', '2026-03-14', '2026-03-14', '2026-03-14T15:00Z', 'finished')
+             returning id)
+           insert into supatoss.reconciliation_findings (reconciliation_id, subject, kind, day, ours, theirs)
+           select id, 'key-1', 'missing', '2026-03-14', '{}', '{}' from run"""
+    )
+
+
 def fail(column: str) -> Callable[[World], None]:
     return lambda world: world.execute(f"update payments set {column}")
 
@@ -233,6 +244,11 @@ STORIES: dict[Rule, tuple[list[Step], list[Step], set[str]]] = {
         {""},
     ),
     Rule.PROCESS_GONE: ([die], [come_back], {"d"}),
+    Rule.RECONCILIATION_DIFFERENCE: (
+        [differ],
+        [lambda world: world.execute("update supatoss.reconciliation_findings set outcome = 'resolved'")],
+        {"2026-03-14"},
+    ),
 }
 
 

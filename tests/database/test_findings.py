@@ -41,6 +41,9 @@ def test_what_comes_twice_in_one_step_is_kept_once(database: Database) -> None:
         "phase": "compare",
         "position": None,
         "compared": 0,
+        "orders_asked": 0,
+        "orders_left_out": False,
+        "incomplete": {},
         "ends_day": False,
         "is_finished": False,
     }

@@ -7,10 +7,13 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from scripts.emulator.app import Emulator
 from scripts.emulator.options import Options
 from scripts.local_stack import LocalSupabase
+from supatoss.alerts.rules import Limits
+from supatoss.alerts.watch import Watch
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.reconcile.records import Days, TossRecords, today
@@ -30,7 +33,7 @@ LIVE_KEY = "live_sk_made_up_for_reconciliation"
 """A live one: Toss limits the calls of test keys to 100 a minute, and so does the client."""
 
 TOSS_URL = "https://toss.test"
-TABLES = ("peek_reconciliations", "webhook_events", "payments", "settlements")
+TABLES = ("peek_reconciliations", "webhook_events", "payments", "settlements", "peek_alerts", "peek_processes")
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +173,17 @@ async def reconcile(
     reconciliation = Reconciliation(project.store, toss, records=TossRecords(toss, no_sleep, page_size))
     report = await reconciliation.reconcile(scope, days, now, applies=applies)
     return report, [finding async for finding in reconciliation.findings(report.run)]
+
+
+async def measure(project: Project) -> Watch:
+    """One alert check of a process with RECONCILE_AT: it opens and ends alerts, and sets the metrics."""
+    watch = Watch(project.store, Limits(10, reconciles=True), None, 60, "a-process")
+    await watch.check()
+    return watch
+
+
+def metric(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from supatoss.alerts.local import DeliveryCounts, judge_deliveries
 from supatoss.alerts.rules import Limits, Rule, evaluate, judged
-from supatoss.store.alerts import AlertFacts, Failure, Overcancelled
+from supatoss.store.alerts import AlertFacts, DayDifferences, Failure, Overcancelled, ReconciliationFacts
 
 READ_AT = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 LIMITS = Limits(backlog_minutes=10, silence_hours=6)
@@ -99,6 +99,10 @@ def test_rows_that_cannot_be() -> None:
     (unknown,) = evaluate(AlertFacts(READ_AT, acknowledged=acknowledged), LIMITS)
     assert (unknown.rule, unknown.details) == (Rule.UNKNOWN_TYPE, {"types": "NEW_A, NEW_B, NEW_C"})
     assert found(acknowledged=("METHOD_UPDATED",)) == []
+    days = (DayDifferences("2026-03-13", 3, {"missing": 2, "amount": 1}),)
+    (differing,) = evaluate(AlertFacts(READ_AT, reconciliation=ReconciliationFacts(days=days)), LIMITS)
+    assert (differing.rule, differing.subject) == (Rule.RECONCILIATION_DIFFERENCE, "2026-03-13")
+    assert differing.details == {"findings": 3, "kinds": "amount 1, missing 2"}
     assert found(**facts, gone=("a:1",)) == [
         ("done_without_approval", "o-1"),
         ("cancels_above_total", "o-2"),

@@ -14,7 +14,7 @@ from supatoss.alerts.rules import Rule
 from supatoss.telemetry import FAILURE_REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
-FURTHER_RULES = {"not_ready", "reconciliation_differences", "reconciliation_stale"}
+FURTHER_RULES = {"not_ready", "reconciliation_stale"}
 
 RULES: list[dict[str, Any]] = [
     rule

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from supatoss.store.alerts import AlertFacts, Failure
+from supatoss.store.alerts import AlertFacts, DayDifferences, Failure
 from supatoss.toss.events import TYPES
 
 MAX_SUBJECTS = 20
@@ -38,14 +38,16 @@ class Rule(StrEnum):
     ALERTS_NOT_SENT = "alerts_not_sent"
     PROCESS_GONE = "process_gone"
     UNKNOWN_TYPE = "unknown_type"
+    RECONCILIATION_DIFFERENCE = "reconciliation_difference"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits from the settings. silence_hours 0 turns the silence rule off."""
+    """Limits from the settings. silence_hours 0 turns the silence rule off. reconciles: whether RECONCILE_AT is set."""
 
     backlog_minutes: float
     silence_hours: float = 0.0
+    reconciles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ def evaluate(facts: AlertFacts, limits: Limits) -> list[Violation]:
         *(Violation(Rule.REFUND_FAILED, order) for order in facts.unrefunded),
         *(Violation(Rule.PROCESS_GONE, process) for process in facts.gone),
         *_unknown_types(facts),
+        *(_differing(day) for day in facts.reconciliation.days),
     ]
 
 
@@ -103,6 +106,7 @@ _ABSOLUTE_RULES = (
     Rule.REFUND_FAILED,
     Rule.PROCESS_GONE,
     Rule.UNKNOWN_TYPE,
+    Rule.RECONCILIATION_DIFFERENCE,
 )
 """Rules whose verdict no setting changes."""
 
@@ -128,6 +132,11 @@ def _unknown_types(facts: AlertFacts) -> Iterator[Violation]:
     unknown = [name for name in facts.acknowledged if name not in TYPES]
     if unknown:
         yield Violation(Rule.UNKNOWN_TYPE, "", {"types": ", ".join(unknown[:MAX_TYPES])})
+
+
+def _differing(day: DayDifferences) -> Violation:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(day.kinds.items()))
+    return Violation(Rule.RECONCILIATION_DIFFERENCE, day.day, {"findings": day.findings, "kinds": kinds})
 
 
 def _backlog(facts: AlertFacts, limits: Limits) -> Iterator[Violation]:

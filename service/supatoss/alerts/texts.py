@@ -109,6 +109,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "supatoss events refused",
             "refused",
         ),
+        Rule.RECONCILIATION_DIFFERENCE: Text(
+            "{findings} payment(s) of {subject} differ from Toss's records: {kinds}",
+            "{subject} 결제 {findings}건이 토스페이먼츠 거래 내역과 다릅니다: {kinds}",
+            "supatoss reconcile --day {subject} --apply",
+            "reconciliations?day={subject}",
+        ),
     }
 )
 

@@ -23,8 +23,16 @@ from supatoss.alerts.rules import MAX_SUBJECTS, Limits, Rule, evaluate, judged
 from supatoss.alerts.targets import AlertNotSent, Post, Target
 from supatoss.errors import StoreError, StoreUnavailable, SupatossError
 from supatoss.store import Store
-from supatoss.store.alerts import Look, UnsentAlert
-from supatoss.telemetry import ALERT_MESSAGES, ALERTS_OPEN, OLDEST_WAITING, describe
+from supatoss.store.alerts import AlertFacts, Look, UnsentAlert
+from supatoss.store.findings import FindingKind
+from supatoss.telemetry import (
+    ALERT_MESSAGES,
+    ALERTS_OPEN,
+    OLDEST_WAITING,
+    RECONCILED_AT,
+    RECONCILIATION_DIFFERENCES,
+    describe,
+)
 from supatoss.toss.client import TossClient
 
 LEASE_SECONDS = 60
@@ -119,7 +127,7 @@ class Watch:
     async def _note(self, opinions: Sequence[Opinion]) -> None:
         """Tells the database what this look found, and what began and ended while it was away."""
         facts = await self._store.read_alert_facts(MAX_SUBJECTS)
-        OLDEST_WAITING.set(facts.oldest_waiting_seconds or 0)
+        self._measure(facts)
         # That the look arrives says that the database is back.
         opinions = [*opinions, Opinion(Rule.DATABASE_AWAY, self._observer)]
         violations = evaluate(facts, self._limits)
@@ -143,6 +151,16 @@ class Watch:
             _log_alert("alert ended", alert)
         for rule in Rule:
             ALERTS_OPEN.labels(rule.value).set(noted.open.get(rule.value, 0))
+
+    def _measure(self, facts: AlertFacts) -> None:
+        """What every process exports, whichever of them did the work."""
+        OLDEST_WAITING.set(facts.oldest_waiting_seconds or 0)
+        compared = facts.reconciliation
+        for kind in FindingKind:
+            RECONCILIATION_DIFFERENCES.labels(kind.value).set(compared.kinds.get(kind.value, 0))
+        # Without a schedule nobody waits for the next one.
+        at = compared.reconciled_at if self._limits.reconciles else None
+        RECONCILED_AT.set(at.timestamp() if at else 0)
 
     def _findings(self, opinions: Iterable[Opinion], read_at: dt.datetime) -> list[dict[str, Any]]:
         return [

@@ -3,23 +3,26 @@
 import asyncio
 import datetime as dt
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Self
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, plain, print_json, print_problem, print_table
+from supatoss.cli.comparison import print_report, print_uncompared
+from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_problem
 
 if TYPE_CHECKING:
-    from supatoss.reconcile.records import Days, Source
-    from supatoss.reconcile.run import Report
-    from supatoss.store.findings import Finding
+    from supatoss.reconcile.records import Days
+    from supatoss.reconcile.run import Reconciliation
     from supatoss.store.reconciliation import Run, Scope
 
 MAX_DAYS = 366
 """A longer range is more likely a typo."""
 
-TABLE_FINDINGS = 200
-"""Findings shown in the table; JSON has all of them."""
+SHOWN_DAYS = 5
+"""Days that were never compared, as they are named at the end."""
 
 DayOption = dt.datetime | None
 _FORMATS = ["%Y-%m-%d"]
@@ -35,6 +38,9 @@ def reconcile(
     settlements: Annotated[
         bool, typer.Option("--settlements", help="Compare settlements, by the day of sale, instead of payments.")
     ] = False,
+    since_last: Annotated[
+        bool, typer.Option("--since-last", help="Every day since the first event that was never compared.")
+    ] = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Look up each difference at Toss and record the answer.")
     ] = False,
@@ -42,9 +48,12 @@ def reconcile(
 ) -> None:
     """Compare Toss's records with ours. Changes nothing without --apply; an interrupted run resumes."""
     now = dt.datetime.now(dt.UTC)
-    days = _days(day, first, last, now)
+    if since_last and (day or first or last or settlements):
+        raise typer.BadParameter("--since-last goes with --apply and --json only")
+    days = None if since_last else _days(day, first, last, now)
+    mode = OutputMode.of(json=json)
     try:
-        status = asyncio.run(_reconcile(days, now, OutputMode.of(json=json), settlements=settlements, applies=apply))
+        status = asyncio.run(_reconcile(days, now, mode, settlements=settlements, applies=apply))
     except KeyboardInterrupt:
         print_problem("stopped; run the same command to resume")
         status = ExitStatus.INTERRUPTED
@@ -72,24 +81,66 @@ def _days(day: DayOption, first: DayOption, last: DayOption, now: dt.datetime) -
 
 
 async def _reconcile(
-    days: "Days", now: dt.datetime, mode: OutputMode, *, settlements: bool, applies: bool
+    days: "Days | None", now: dt.datetime, mode: OutputMode, *, settlements: bool, applies: bool
 ) -> ExitStatus:
+    """Compares some days, or those that were never compared; the worst of what became of each range."""
     from supatoss.app import open_toss
     from supatoss.cli.session import open_session
+    from supatoss.reconcile.records import today
     from supatoss.reconcile.run import Reconciliation
-    from supatoss.store.reconciliation import AlreadyRunning, LeaseLost, Scope
+    from supatoss.store.reconciliation import Scope
 
     scope = Scope.SETTLEMENTS if settlements else Scope.PAYMENTS
+    yesterday = today(now) - dt.timedelta(days=1)
+    started_at = time.monotonic()
     async with open_session() as (settings, store), open_toss(settings) as toss:
-        with _Progress(days, is_shown=mode is OutputMode.TEXT and sys.stderr.isatty()) as progress:
-            reconciliation = Reconciliation(store, toss, on_step=progress)
-            try:
-                report = await reconciliation.reconcile(scope, days, now, applies=applies)
-            except (AlreadyRunning, LeaseLost) as error:
-                print_problem(error)
-                return ExitStatus.UNREACHABLE
-        findings = [finding async for finding in reconciliation.findings(report.run)]
-    _print(mode, scope, days, report, findings, applies=applies)
+        progress = _Progress(is_shown=mode is OutputMode.TEXT and sys.stderr.isatty())
+        reconciliation = Reconciliation(store, toss, on_step=progress)
+        ranges = [days] if days else await _never_compared(reconciliation, yesterday, mode)
+        statuses = [
+            await _compare(reconciliation, scope, each, now, progress, mode, applies=applies) for each in ranges
+        ]
+        if applies:
+            reviewed = await reconciliation.review(time.monotonic() - started_at)
+            if reviewed.resolved and mode is OutputMode.TEXT:
+                typer.echo(f"{reviewed.resolved} of the differences found earlier are gone")
+        if scope is Scope.PAYMENTS and mode is OutputMode.TEXT:
+            print_uncompared(await reconciliation.uncompared(yesterday, SHOWN_DAYS))
+    return max(statuses, default=ExitStatus.OK)
+
+
+async def _never_compared(reconciliation: "Reconciliation", yesterday: dt.date, mode: OutputMode) -> "list[Days]":
+    """Ranges of days, newest first."""
+    from supatoss.reconcile.records import ranges_of
+
+    found = await reconciliation.uncompared(yesterday, MAX_DAYS)
+    if mode is OutputMode.TEXT and not found.total:
+        typer.echo("every day since the first event has been compared")
+    elif found.total > len(found.days):
+        print_problem(f"{found.total} days were never compared; these are the newest {len(found.days)} of them")
+    return ranges_of(found.days)
+
+
+async def _compare(
+    reconciliation: "Reconciliation",
+    scope: "Scope",
+    days: "Days",
+    now: dt.datetime,
+    progress: "_Progress",
+    mode: OutputMode,
+    *,
+    applies: bool,
+) -> ExitStatus:
+    from supatoss.store.reconciliation import AlreadyRunning, LeaseLost
+
+    with progress.over(days):
+        try:
+            report = await reconciliation.reconcile(scope, days, now, applies=applies)
+        except (AlreadyRunning, LeaseLost) as error:
+            print_problem(error)
+            return ExitStatus.UNREACHABLE
+    findings = [finding async for finding in reconciliation.findings(report.run)]
+    print_report(mode, scope, days, report, findings, applies=applies)
     if report.incomplete:
         return ExitStatus.UNREACHABLE
     return ExitStatus.FOUND if report.left else ExitStatus.OK
@@ -98,12 +149,17 @@ async def _reconcile(
 class _Progress:
     """A progress bar over the days, on a terminal only and on standard error."""
 
-    def __init__(self, days: "Days", *, is_shown: bool) -> None:
+    def __init__(self, *, is_shown: bool) -> None:
+        self._is_shown = is_shown
+        self._show: Callable[[Run], None] = lambda _run: None
+
+    @contextmanager
+    def over(self, days: "Days") -> Iterator[None]:
+        """Shows the bar while these days are compared."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._days = days
-        self._bar = Progress(
+        bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -111,114 +167,19 @@ class _Progress:
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
-            disable=not is_shown,
+            disable=not self._is_shown,
         )
-        self._task = self._bar.add_task("reconcile", total=(days.last - days.first).days + 1)
+        task = bar.add_task("reconcile", total=(days.last - days.first).days + 1)
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+        def show(run: "Run") -> None:
+            done = (run.day - days.first).days + (1 if run.phase == "repair" else 0)
+            text = f"{run.day} {run.phase}: {run.listed} listed, {run.compared} compared"
+            bar.update(task, completed=done, description=text)
 
-    def __exit__(self, *_error: object) -> None:
-        self._bar.stop()
+        self._show = show
+        with bar:
+            yield
 
     def __call__(self, run: "Run") -> None:
         """Shows one step of the run."""
-        is_repair = run.phase == "repair"
-        done = (run.day - self._days.first).days + (1 if is_repair else 0)
-        text = f"{run.day} {run.phase}: {run.listed} listed, {run.compared} compared"
-        self._bar.update(self._task, completed=done, description=text)
-
-
-def _print(
-    mode: OutputMode,
-    scope: "Scope",
-    days: "Days",
-    report: "Report",
-    findings: "list[Finding]",
-    *,
-    applies: bool,
-) -> None:
-    from supatoss.store.findings import remaining_by_kind, remaining_by_merchant
-
-    by_merchant = remaining_by_merchant(findings)
-    summary = {
-        "reconciliation": report.run.id,
-        "subjects": scope.value,
-        "from": days.first.isoformat(),
-        "to": days.last.isoformat(),
-        "closed_at": report.run.closes_at.isoformat(),
-        "applied": applies,
-        "compared": report.run.compared,
-        "differences": {kind.value: count for kind, count in remaining_by_kind(report.counts).items()},
-        "differences_by_merchant_id": by_merchant,
-        "repaired": report.repaired,
-        "left": report.left,
-        "keys": [
-            {
-                "key": source.key,
-                "merchant_ids": sorted(source.merchant_ids),
-                "listed": source.rows,
-                "problem": source.problem,
-            }
-            for source in report.sources
-        ],
-    }
-    if mode is OutputMode.JSON:
-        print_json({**summary, "findings": [finding.to_json() for finding in findings]})
-        return
-    if findings:
-        columns = ("day", "kind", "order", "payment", "ours", "Toss", "outcome", "reason")
-        print_table(columns, [_row(finding) for finding in findings[:TABLE_FINDINGS]])
-    if len(findings) > TABLE_FINDINGS:
-        typer.echo(f"… and {len(findings) - TABLE_FINDINGS} more; --json shows all of them")
-    for source in report.sources if len(report.sources) > 1 else report.incomplete:
-        typer.echo(_listed_by(source))
-    for merchant_id, count in by_merchant.items():
-        typer.echo(f"merchant id {plain(merchant_id)}: {count} left")
-    span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
-    typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}")
-
-
-def _listed_by(source: "Source") -> str:
-    """What a key has listed; its MID shows in the rows alone."""
-    if source.problem:
-        return f"{source.key}: {source.problem}; its merchant id was NOT compared"
-    names = f", merchant id {', '.join(sorted(source.merchant_ids))}" if source.merchant_ids else ""
-    return f"{source.key}: {source.rows} listed{names}"
-
-
-def _row(finding: "Finding") -> list[object]:
-    names = _differing(finding)
-    return [
-        finding.day,
-        finding.kind,
-        finding.order_id,
-        finding.payment_key or finding.transaction_key or finding.subject,
-        _shown(finding.ours, names),
-        _shown(finding.theirs, names),
-        finding.outcome,
-        finding.reason,
-    ]
-
-
-def _differing(finding: "Finding") -> list[str]:
-    """The fields that differ; status and amount where one side is missing."""
-    names = [name for name in finding.theirs if name in finding.ours and finding.theirs[name] != finding.ours[name]]
-    return names or ["status", "amount"]
-
-
-def _shown(side: "Any", names: list[str]) -> str:
-    return ", ".join(plain(f"{name} {side[name]}") for name in names if side.get(name) not in (None, [], ""))
-
-
-def _sentence(report: "Report", *, applies: bool) -> str:
-    if not report.run.compared and not report.left:
-        return "so nothing is known: Toss lists nothing for these days, and we have nothing for them"
-    if not report.left and not report.repaired:
-        return "no differences"
-    if not applies:
-        differences = "1 difference" if report.left == 1 else f"{report.left} differences"
-        return f"{differences}; --apply looks up each one at Toss and records the answer"
-    person = f", {report.left} need manual review" if report.left else ""
-    return f"{report.repaired} repaired{person}"
+        self._show(run)

@@ -9,7 +9,7 @@ from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret_payment
 from supatoss.inbox.observe import observed
 from supatoss.reconcile.compare import difference, is_suspect
-from supatoss.reconcile.records import TossRecords, Window
+from supatoss.reconcile.records import LOOKUPS_AT_ONCE, TossRecords, Window
 from supatoss.store import Store
 from supatoss.store.findings import (
     MOVED,
@@ -27,9 +27,6 @@ from supatoss.toss.events import UnknownEvent
 from supatoss.toss.models import Payment, PaymentAnswer
 
 EVENT_TYPE = "supatoss.payment_reconciled"
-
-LOOKUPS_AT_ONCE = 8
-"""The client has no more in flight."""
 
 
 class PaymentReconciler:
@@ -150,6 +147,20 @@ def _finding(
         theirs=_shown(payment) if payment else _last_listed(compared),
         reason=reason,
     )
+
+
+def finding_of_order(
+    order_id: str,
+    day: dt.date,
+    kind: FindingKind,
+    reason: FindingReason | None,
+    standing: Standing,
+    payment: Payment,
+) -> Finding:
+    """A finding about the payment that Toss has for an order; its list of the day doesn't."""
+    name = payment.payment_key or f"order:{order_id}"
+    compared = ComparedPayment(name, payment.payment_key, order_id, (), standing)
+    return _finding(compared, day, kind, reason, standing, payment)
 
 
 def _missing(payment: ComparedPayment, day: dt.date) -> Finding:

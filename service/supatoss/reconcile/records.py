@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,11 +24,21 @@ LOOKUP_SECONDS = 90.0
 TRIES = 3
 FIRST_PAUSE_SECONDS = 1.0
 
+LOOKUPS_AT_ONCE = 8
+"""The client has no more in flight."""
+
+PAUSE_SECONDS = 1.0
+TEST_PAUSE_SECONDS = 8.0
+"""After that many look-ups that nobody waits for: 60 of the 100 calls a minute that Toss allows test keys."""
+
 PAGE_SIZE = 1000
 """Transactions that Toss returns per page."""
 
 STEP_SIZE = 250
 """Transactions stored, and payments compared, per call of the Data API: well below a second of it."""
+
+MAX_RANGE_DAYS = 31
+"""Of a run over days that were never compared."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -60,6 +70,18 @@ class Days:
     def after(self, day: dt.date) -> dt.date | None:
         """The next of these days."""
         return day + _DAY if day < self.last else None
+
+
+def ranges_of(days: Iterable[dt.date]) -> list[Days]:
+    """Days, newest first, as ranges of a month at most: what one range lacks is done again without the others."""
+    ranges: list[Days] = []
+    for day in days:
+        newest = ranges[-1] if ranges else None
+        if newest and newest.first - _DAY == day and (newest.last - day).days < MAX_RANGE_DAYS:
+            ranges[-1] = Days(day, newest.last)
+        else:
+            ranges.append(Days(day, day))
+    return ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +225,21 @@ class TossRecords:
 
         Raises TossUnavailable if Toss answers for none of them, unless that is no news: a key that lists nothing.
         """
-        named = itertools.zip_longest(payment_keys, merchant_ids)
-        results = await asyncio.gather(*(self.payment(*names) for names in named), return_exceptions=True)
+        return await self._all([self.payment(*names) for names in itertools.zip_longest(payment_keys, merchant_ids)])
+
+    async def payments_of_orders(self, order_ids: list[str]) -> list[PaymentAnswer | FindingReason]:
+        """As `payments`, by order id."""
+        return await self._all([self.payment_of_order(order_id) for order_id in order_ids])
+
+    async def pause(self) -> None:
+        """Leaves webhooks their share of the calls that Toss allows."""
+        is_test = any(key.is_test for key in self._toss.keys)
+        await self._sleep(TEST_PAUSE_SECONDS if is_test else PAUSE_SECONDS)
+
+    async def _all(
+        self, look_ups: list[Coroutine[Any, Any, PaymentAnswer | FindingReason]]
+    ) -> list[PaymentAnswer | FindingReason]:
+        results = await asyncio.gather(*look_ups, return_exceptions=True)
         answers: list[PaymentAnswer | FindingReason] = []
         failures: list[TossUnavailable] = []
         for result in results:

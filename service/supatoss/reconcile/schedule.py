@@ -1,4 +1,4 @@
-"""Scheduled jobs: the daily reconciliation and the retention of payloads."""
+"""Scheduled jobs: the daily reconciliation, the review of what it found, and the retention of payloads."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from supatoss.reconcile.run import Reconciliation, Report
 from supatoss.store import Store
 from supatoss.store.findings import remaining_by_kind
 from supatoss.store.reconciliation import AlreadyRunning, Scope, StartedBy
-from supatoss.telemetry import PAYLOADS_EMPTIED, RECONCILED_AT, RECONCILIATION_DIFFERENCES, describe
+from supatoss.telemetry import PAYLOADS_EMPTIED, describe
 from supatoss.toss.fields import SEOUL
 
 BATCH_EVENTS = 500
@@ -27,8 +27,16 @@ PAUSE_SECONDS = 0.2
 TICK_SECONDS = 60.0
 """Between checks of the clock; also the wait after Toss or the database could not be reached."""
 
-RETENTION_SECONDS = 3600.0
-"""Between runs of the retention."""
+HOUR_SECONDS = 3600.0
+"""Between runs of the retention, between reviews of findings, and before a reconciliation that was incomplete is tried
+again."""
+
+CATCH_UP_DAYS = 31
+"""Days, up to yesterday, that are caught up on. Older ones are for `supatoss reconcile --since-last`."""
+
+CATCH_UP_RETRY_SECONDS = 24 * HOUR_SECONDS
+"""Before an older day that was incomplete is tried again: a key that stays refused would have all of them listed every
+hour."""
 
 _log = structlog.get_logger("supatoss.schedule")
 
@@ -80,7 +88,8 @@ class Schedule:
         self._retention = retention
         self._now = now
         self._reconciled: dt.date | None = None
-        self._emptied_at = float("-inf")
+        self._next_try = dt.datetime.min.replace(tzinfo=dt.UTC)
+        self._reviewed_at = self._emptied_at = float("-inf")
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
@@ -104,50 +113,72 @@ class Schedule:
 
     async def tick(self) -> None:
         """Runs the jobs that are due."""
-        for name, job in (("reconciliation", self.reconcile_yesterday), ("retention", self.empty_payloads)):
+        jobs: tuple[tuple[str, Callable[[], Awaitable[object]]], ...] = (
+            ("reconciliation", self.reconcile_days),
+            ("review", self.review_findings),
+            ("retention", self.empty_payloads),
+        )
+        for name, job in jobs:
             try:
                 await job()
             except AlreadyRunning:
                 pass  # Another process runs it.
             except SupatossError as error:
                 _log.warning("job postponed", job=name, error=str(error))
-            except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the other
+            except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the others
                 _log.error("job failed", job=name, **describe(error))
 
-    async def reconcile_yesterday(self) -> Report | None:
-        """Compares yesterday's payments if that is due and not done yet. Changes nothing."""
+    async def reconcile_days(self) -> list[Report]:
+        """Compares yesterday's payments if that is due, then days that were never compared. Changes nothing."""
         now = self._now()
         yesterday = today(now) - dt.timedelta(days=1)
         is_due = self._reconcile_at is not None and now.astimezone(SEOUL).time() >= self._reconcile_at
-        if not is_due or self._reconciled == yesterday:
-            return None
-        report = await self._reconciliation.reconcile(
-            Scope.PAYMENTS, Days(yesterday, yesterday), now, started_by=StartedBy.SCHEDULE
-        )
-        self._reconciled = yesterday
-        self._report(yesterday, report)
-        return report
+        if not is_due or self._reconciled == yesterday or now < self._next_try:
+            return []
+        reports = [await self._reconcile(yesterday, now, HOUR_SECONDS)]
+        uncompared = await self._reconciliation.uncompared(yesterday - dt.timedelta(days=1), CATCH_UP_DAYS)
+        oldest = yesterday - dt.timedelta(days=CATCH_UP_DAYS - 1)
+        for day in (day for day in uncompared.days if day >= oldest):
+            reports += [await self._reconcile(day, now, CATCH_UP_RETRY_SECONDS)]
+        if all(report.is_compared for report in reports):
+            self._reconciled = yesterday
+        else:
+            self._next_try = now + dt.timedelta(seconds=HOUR_SECONDS)
+        return reports
+
+    async def review_findings(self) -> None:
+        """Looks again at open findings, once an hour."""
+        if time.monotonic() - self._reviewed_at < HOUR_SECONDS:
+            return
+        self._reviewed_at = time.monotonic()
+        reviewed = await self._reconciliation.review(HOUR_SECONDS)
+        if reviewed.resolved:
+            _log.info("findings resolved", looked_at=reviewed.looked_at, resolved=reviewed.resolved)
 
     async def empty_payloads(self) -> None:
         """Empties old payloads, once an hour."""
-        if self._retention is None or time.monotonic() - self._emptied_at < RETENTION_SECONDS:
+        if self._retention is None or time.monotonic() - self._emptied_at < HOUR_SECONDS:
             return
         await self._retention.empty()
         self._emptied_at = time.monotonic()
 
-    def _report(self, day: dt.date, report: Report) -> None:
-        differences = remaining_by_kind(report.counts)
-        for kind, count in differences.items():
-            RECONCILIATION_DIFFERENCES.labels(kind.value).set(count)
-        finished_at = report.run.finished_at or self._now()
-        RECONCILED_AT.set(finished_at.timestamp())
-        if report.run.outcome == "done":
-            return  # Another process has logged it.
-        log = _log.error if report.left else _log.info
-        log(
-            "reconciled",
-            day=day.isoformat(),
-            payments=report.run.compared,
-            differences=report.left,
-            **{kind.value: count for kind, count in differences.items() if count},
+    async def _reconcile(self, day: dt.date, now: dt.datetime, retry_seconds: float) -> Report:
+        report = await self._reconciliation.reconcile(
+            Scope.PAYMENTS, Days(day, day), now, started_by=StartedBy.SCHEDULE, retry_seconds=retry_seconds
         )
+        if report.run.is_ours:  # Otherwise another process has logged it.
+            _report(day, report)
+        return report
+
+
+def _report(day: dt.date, report: Report) -> None:
+    log = _log.error if report.left or report.incomplete else _log.info
+    log(
+        "reconciled" if report.is_compared else "reconciled in part",
+        day=day.isoformat(),
+        payments=report.run.compared,
+        orders_asked=report.run.orders_asked,
+        differences=report.left,
+        **{kind.value: count for kind, count in remaining_by_kind(report.counts).items() if count},
+        **({"not_compared": report.run.incomplete} if report.incomplete else {}),
+    )

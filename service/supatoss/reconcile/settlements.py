@@ -65,6 +65,15 @@ class SettlementReconciler:
         return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.REFUSED_BY_DATABASE, repaired.event_id)
 
 
+async def is_settled(store: Store, finding: Finding) -> bool:
+    """Whether our row now shows what Toss listed when the difference was found."""
+    if not finding.theirs:
+        return False
+    names = ("transaction_key", "settlement_key")
+    stored = await store.read_settlements([{name: finding.theirs.get(name) for name in names}])
+    return any(not _differ(row, finding.theirs) for row in stored)
+
+
 def _without_merchant(theirs: Mapping[str, Any]) -> dict[str, Any]:
     """The change itself: whose it is belongs to the report alone."""
     return {name: value for name, value in theirs.items() if name != MERCHANT_ID}

@@ -6,7 +6,8 @@ from supatoss.store.events import EventCalls
 from supatoss.store.reconciliation import ReconciliationCalls
 from supatoss.store.recording import RecordingCalls
 from supatoss.store.refused import RefusedCalls
+from supatoss.store.reviews import ReviewCalls
 
 
-class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls, AdoptionCalls):
+class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls, ReviewCalls, AdoptionCalls):
     """The calls about every subject, over one connection."""

@@ -36,6 +36,31 @@ class Overcancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class DayDifferences:
+    """Open findings about the payments of one day. kinds: how many of each kind."""
+
+    day: str
+    findings: int
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationFacts:
+    """Open differences by day and by kind. reconciled_at: when the newest compared day was compared."""
+
+    reconciled_at: dt.datetime | None = None
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    days: tuple[DayDifferences, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Raises KeyError, TypeError or ValueError."""
+        at = row["reconciled_at"]
+        days = tuple(DayDifferences(**day) for day in row["days"])
+        return cls(dt.datetime.fromisoformat(at) if at else None, row["kinds"], days)
+
+
+@dataclass(frozen=True, slots=True)
 class AlertFacts:
     """What the rules evaluate.
 
@@ -55,6 +80,7 @@ class AlertFacts:
     acknowledged: tuple[str, ...] = ()
     newest_event_at: dt.datetime | None = None
     recent_events: int = 0
+    reconciliation: ReconciliationFacts = ReconciliationFacts()
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -71,6 +97,7 @@ class AlertFacts:
             tuple(row["acknowledged"]),
             dt.datetime.fromisoformat(row["newest_event_at"]) if row["newest_event_at"] else None,
             row["recent_events"],
+            ReconciliationFacts.from_row(row["reconciliation"]),
         )
 
 

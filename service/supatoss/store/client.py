@@ -60,6 +60,7 @@ class Function(StrEnum):
     OPS_OVERVIEW = "supatoss_ops_overview_v1"
     OPS_ROWS = "supatoss_ops_rows_v1"
     OPS_PAYMENT = "supatoss_ops_payment_v1"
+    OPS_RECONCILIATIONS = "supatoss_ops_reconciliations_v1"
 
     OLDEST_WAITING_SECONDS = "supatoss_oldest_waiting_seconds_v1"
     READ_ALERT_FACTS = "supatoss_read_alert_facts_v1"
@@ -74,6 +75,10 @@ class Function(StrEnum):
     READ_RECONCILIATION_PAGE = "supatoss_read_reconciliation_page_v1"
     READ_FINDINGS = "supatoss_read_reconciliation_findings_v1"
     COUNT_FINDINGS = "supatoss_count_reconciliation_findings_v1"
+    UNCOMPARED_DAYS = "supatoss_uncompared_days_v1"
+    READ_OPEN_ORDERS = "supatoss_read_open_orders_v1"
+    READ_OPEN_FINDINGS = "supatoss_read_open_findings_v1"
+    NOTE_FINDINGS = "supatoss_note_findings_v1"
     READ_PAYMENT_STANDING = "supatoss_read_payment_standing_v1"
     READ_SETTLEMENTS = "supatoss_read_settlements_v1"
     REPAIR_PAYMENT = "supatoss_repair_payment_v1"

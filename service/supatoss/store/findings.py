@@ -32,11 +32,14 @@ class FindingKind(StrEnum):
 
 
 class FindingOutcome(StrEnum):
-    """What was done about a finding. FOUND: nothing, or nothing yet."""
+    """What was done about a finding."""
 
     FOUND = "found"
+    """Nothing, or nothing yet."""
     REPAIRED = "repaired"
     NEEDS_PERSON = "needs_person"
+    RESOLVED = "resolved"
+    """A later run found it again, or it no longer differs."""
 
 
 class FindingReason(StrEnum):
@@ -76,6 +79,11 @@ class Finding:
     ) -> "Finding":
         """The same finding after a repair was tried."""
         return replace(self, outcome=outcome, reason=reason, event_id=event_id or self.event_id)
+
+    def differing(self) -> list[tuple[str, Any, Any]]:
+        """The fields that differ, ours and theirs; status and amount where one side is missing."""
+        names = [name for name in self.theirs if name in self.ours and self.theirs[name] != self.ours[name]]
+        return [(name, self.ours.get(name), self.theirs.get(name)) for name in names or ("status", "amount")]
 
     def to_json(self) -> dict[str, Any]:
         """As stored and printed."""
@@ -134,7 +142,7 @@ def remaining_by_kind(counts: Sequence[FindingCount]) -> dict[FindingKind, int]:
     """Remaining differences of every kind."""
     left: Counter[FindingKind] = Counter()
     for item in counts:
-        if item.outcome is not FindingOutcome.REPAIRED:
+        if item.outcome in (FindingOutcome.FOUND, FindingOutcome.NEEDS_PERSON):
             left[item.kind] += item.count
     return {kind: left[kind] for kind in FindingKind}
 

@@ -43,10 +43,11 @@ class StartedBy(StrEnum):
 
 
 class Phase(StrEnum):
-    """Step of a run: list a day's transactions, compare them, or repair the findings."""
+    """Step of a run: list a day's transactions, compare them, ask for its open orders, or repair the findings."""
 
     LIST = "list"
     COMPARE = "compare"
+    ASK = "ask"
     REPAIR = "repair"
 
 
@@ -60,7 +61,11 @@ class LeaseLost(SupatossError):
 
 @dataclass(slots=True)
 class Run:
-    """A run and its position. `lease` is None if this process must not continue it. Counts are of the whole run."""
+    """A run and its position. `lease` is None if this process must not continue it. Counts are of the whole run.
+
+    orders_asked: open orders that were asked for at Toss; orders_left_out: a day had too many of them. incomplete: what
+    was not compared, and why: {name of a key: problem}.
+    """
 
     id: str
     outcome: str
@@ -71,7 +76,15 @@ class Run:
     position: str | None
     listed: int
     compared: int
+    orders_asked: int
+    orders_left_out: bool
+    incomplete: dict[str, str]
     finished_at: dt.datetime | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process works on it."""
+        return self.outcome in ("opened", "resumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +109,13 @@ class ReconciliationCalls(Connection):
         *,
         applies: bool,
         started_by: StartedBy,
+        retry_seconds: float = 0.0,
     ) -> Run:
-        """Starts a run, or resumes an interrupted one. Its `outcome`: opened, resumed, busy or done."""
+        """Starts a run, or resumes an interrupted one. Its `outcome`: opened, resumed or busy.
+
+        Of a scheduled run also done (the day is compared), or later: it broke off within the hour, or was incomplete
+        within retry_seconds.
+        """
         request = {
             "kind": scope.value,
             "started_by": started_by.value,
@@ -107,6 +125,7 @@ class ReconciliationCalls(Connection):
             "applies": applies,
             "lease_seconds": LEASE_SECONDS,
             "resume_seconds": RESUME_SECONDS,
+            "retry_seconds": retry_seconds,
         }
         # One try: if the answer gets lost after the run was opened, a second try would find it busy.
         return await self.call(Function.OPEN_RECONCILIATION, {"request": _text(request)}, _run, tries=1)
@@ -129,6 +148,9 @@ class ReconciliationCalls(Connection):
             "phase": run.phase.value,
             "position": run.position,
             "compared": run.compared,
+            "orders_asked": run.orders_asked,
+            "orders_left_out": run.orders_left_out,
+            "incomplete": run.incomplete,
             "ends_day": ends_day,
             "is_finished": is_finished,
         }
@@ -142,9 +164,9 @@ class ReconciliationCalls(Connection):
         if not is_ours and not is_finished:
             raise LeaseLost("another process has taken over this reconciliation")
 
-    async def release_reconciliation(self, run: Run) -> None:
-        """Releases the lease, so that others can resume the run at once."""
-        arguments = {"reconciliation": run.id, "lease": run.lease}
+    async def release_reconciliation(self, run: Run, problem: str | None = None) -> None:
+        """Releases the lease, so that others can resume the run at once, or the schedule in an hour if it failed."""
+        arguments = {"reconciliation": run.id, "lease": run.lease, "problem": problem}
         await self.call(Function.RELEASE_RECONCILIATION, arguments, lambda _answer: None)
 
     async def read_reconciliation_page(
@@ -225,6 +247,9 @@ def _run(row: Mapping[str, Any]) -> Run:
         position=row["position"],
         listed=int(row["listed"]),
         compared=int(row["compared"]),
+        orders_asked=int(row["orders_asked"]),
+        orders_left_out=bool(row["orders_left_out"]),
+        incomplete=dict(row["incomplete"]),
         finished_at=parse_time(row["finished_at"]),
     )
 

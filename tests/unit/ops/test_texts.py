@@ -11,6 +11,7 @@ from supatoss.errors import Reason
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
+from supatoss.store.findings import FindingKind, FindingReason
 from supatoss.toss.fields import PaymentStatus
 
 OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
@@ -45,6 +46,13 @@ CODES = {
     "payment": (*PaymentStatus, "PENDING"),
     "reason": (*EventReason, *OTHER_REASONS, "none"),
     "advice": (*EventReason, *OTHER_REASONS),
+    "reconciliation_by": ("operator", "schedule"),
+    "finding_kind": FindingKind,
+    "finding_advice": (*FindingReason, "none"),
+    "finding_field": (
+        *("status", "amount", "pay_out_amount", "currency", "balance", "approved_at", "canceled_at", "cancels"),
+        *("payment_key", "transaction_key"),
+    ),
     "rejected": (*Reason, "acknowledged"),
     "refusal": Refusal,
     "span": ("seconds", "minutes", "hours", "days"),

@@ -68,7 +68,17 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
             "max_subjects": 0,
         },
         Function.READ_SETTLEMENTS: {"keys": "-"},
-        Function.RELEASE_RECONCILIATION: {"reconciliation": "-", "lease": "-"},
+        Function.READ_OPEN_FINDINGS: {"older_than_seconds": 0, "max_findings": 0},
+        Function.READ_OPEN_ORDERS: {
+            "reconciliation": "-",
+            "day_start": "-",
+            "day_end": "-",
+            "after_order": "",
+            "max_orders": 0,
+        },
+        Function.NOTE_FINDINGS: {"reviewed": "-"},
+        Function.UNCOMPARED_DAYS: {"last_day": "-", "max_days": 0},
+        Function.RELEASE_RECONCILIATION: {"reconciliation": "-", "lease": "-", "problem": None},
         Function.REPAIR_PAYMENT: {"repair": "-"},
         Function.REPAIR_SETTLEMENT: {"repair": "-"},
         Function.HARDEN: {"dry_run": True},
@@ -76,6 +86,7 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.CORRECT_TIMES: {"table_name": "-", "after_id": None, "max_rows": 0},
         Function.OPS_OVERVIEW: {"p_hours": 1},
         Function.OPS_PAYMENT: {"p_order_id": "-"},
+        Function.OPS_RECONCILIATIONS: {"p_day": "-"},
         Function.OPS_ROWS: {"p_event_id": "00000000-0000-0000-0000-000000000000"},
     }
 )

@@ -1,0 +1,72 @@
+"""What is left to do about reconciliations: days that were never compared, open orders, open findings, the page."""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supatoss.store.client import Connection, Function, read_object
+from supatoss.store.findings import Finding
+from supatoss.store.reconciliation import Run, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class UncomparedDays:
+    """Days that no complete run has compared: how many, and the newest of them, newest first."""
+
+    total: int
+    days: Sequence[dt.date]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFinding:
+    """A difference that is neither repaired nor resolved."""
+
+    id: str
+    scope: Scope
+    finding: Finding
+
+
+class ReviewCalls(Connection):
+    """Each call raises StoreUnavailable or StoreRefused."""
+
+    async def uncompared_days(self, last_day: dt.date, max_days: int) -> UncomparedDays:
+        """Days in Korea, from that of the first event to last_day, that were never compared."""
+        return await self.call(
+            Function.UNCOMPARED_DAYS,
+            {"last_day": last_day.isoformat(), "max_days": max_days},
+            lambda row: UncomparedDays(int(row["total"]), [dt.date.fromisoformat(day) for day in row["days"]]),
+        )
+
+    async def read_open_orders(
+        self, run: Run, day_start: dt.datetime, day_end: dt.datetime, max_orders: int
+    ) -> list[str]:
+        """Order ids after the run's position: rows of these days that never moved money and that Toss didn't list."""
+        arguments = {
+            "reconciliation": run.id,
+            "day_start": day_start.isoformat(),
+            "day_end": day_end.isoformat(),
+            "after_order": run.position,
+            "max_orders": max_orders,
+        }
+        return await self.call(Function.READ_OPEN_ORDERS, arguments, lambda rows: [str(order) for order in rows])
+
+    async def read_open_findings(self, older_than_seconds: float, max_findings: int) -> list[OpenFinding]:
+        """Findings that were last looked at longer ago than that."""
+        arguments = {"older_than_seconds": older_than_seconds, "max_findings": max_findings}
+        return await self.call(
+            Function.READ_OPEN_FINDINGS,
+            arguments,
+            lambda rows: [OpenFinding(row["id"], Scope(row["scope"]), Finding.of(row)) for row in rows],
+        )
+
+    async def note_findings(self, reviewed: Mapping[str, bool]) -> int:
+        """Notes whether findings, by id, no longer differ; returns how many don't. Idempotent."""
+        items = [{"id": name, "is_resolved": is_resolved} for name, is_resolved in reviewed.items()]
+        return await self.call(Function.NOTE_FINDINGS, {"reviewed": json.dumps(items)}, int)
+
+    async def read_reconciliations(self, day: dt.date | None) -> dict[str, Any]:
+        """The last runs and the open findings, of one day or all, for the operators' page."""
+        arguments = {"p_day": day.isoformat() if day else None}
+        return await self.call(Function.OPS_RECONCILIATIONS, arguments, read_object)
