@@ -106,6 +106,7 @@ async def show_overview(request: PageRequest) -> Response:
         ranges=RANGES,
         alerts=[{**alert, "page": page_of(alert["rule"], alert["subject"])} for alert in answer["alerts"]],
         reconciliation=answer["reconciliation"],
+        differences=answer["differences"],
         process=read_process_stats(request.context.started_at),
         status_names={status.value: texts.t(f"status.{status.value}") for status in EventStatus},
     )

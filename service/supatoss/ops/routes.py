@@ -17,6 +17,7 @@ from supatoss.ops.event import ignore_event, replay_event, show_event
 from supatoss.ops.events import show_events
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
+from supatoss.ops.reconciliations import show_reconciliations
 from supatoss.ops.refused import show_refused, show_refused_delivery
 from supatoss.ops.sessions import Sessions, Throttle
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
@@ -105,6 +106,7 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/{id:uuid}/replay", replay_event, "POST"),
         page("/events/{id:uuid}/ignore", ignore_event, "POST"),
         page("/payment", show_payment),
+        page("/reconciliations", show_reconciliations),
         page("/refused", show_refused),
         page("/refused/{id}", show_refused_delivery),
         page("/sign-in", show_sign_in, is_open=True),

@@ -70,6 +70,7 @@ class PaperStore(Store):
                 "pending": {"events": 0, "oldest": None},
                 "failed": {"events": 0, "oldest": None, "reasons": []},
                 "reconciliation": None,
+                "differences": {"open": 0, "needs_person": 0},
                 "alerts": [],
             },
             Function.OPS_ROWS: {
@@ -80,6 +81,12 @@ class PaperStore(Store):
             },
             Function.OPS_PAYMENT: {"payment": None, "settlements": [], "events": [], "has_more": False},
             Function.READ_REFUSED: [],
+            Function.OPS_RECONCILIATIONS: {
+                "runs": [],
+                "findings": [],
+                "open": 0,
+                "uncompared": {"total": 0, "days": []},
+            },
         }
 
     async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
