@@ -132,6 +132,7 @@ def play_day(shop: Shop) -> None:
     shop.place(shop.deliver(shop.payment("order-twice-0001", "DONE", 180, key="tdestsecond0000002")), 180)
     _billing(shop)
     _account(shop)
+    _reconciled(shop)
     dollars = shop.payment("order-paypal-0001", "DONE", 75, method="해외간편결제", currency="USD", totalAmount=12.34)
     shop.place(shop.deliver(dollars), 75)
     broken = {
@@ -233,3 +234,33 @@ def _account(shop: Shop) -> None:
         },
     }
     shop.place(shop.deliver(deposit), 14)
+
+
+def _reconciled(shop: Shop) -> None:
+    """A run that lacked a key, with differences that nobody repaired."""
+    run = "6f6e6c79-0000-4000-8000-000000000001"
+    day = f"{shop.now - dt.timedelta(days=1):%Y-%m-%d}"
+    at = shop.now.isoformat()
+    row: dict[str, Any] = {
+        "id": run,
+        "kind": "payments",
+        "started_by": "schedule",
+        "first_day": day,
+        "last_day": day,
+        "day": day,
+    }
+    row |= {"closes_at": at, "status": "finished", "finished_at": at, "compared": 1200}
+    shop.api("POST", "peek_reconciliations", json={**row, "incomplete": {"key 2 (…wxyz)": "UNAUTHORIZED_KEY"}})
+    done = {"status": "DONE", "amount": "37400", "currency": "KRW", "approved_at": at}
+    asked = {"status": "PENDING", "amount": "37400", "currency": "KRW", "approved_at": None}
+    for number, (kind, ours, theirs, outcome, reason) in enumerate(
+        (
+            ("missing", {}, done, "found", None),
+            ("status", asked, done, "found", None),
+            ("extra", done, {}, "needs_person", "unknown_to_toss"),
+        )
+    ):
+        finding = {"reconciliation_id": run, "subject": f"tdestdiffers00000{number}", "kind": kind, "day": day}
+        named = {"payment_key": f"tdestdiffers00000{number}", "order_id": f"order-differs-000{number}"}
+        said = {"ours": ours, "theirs": theirs, "outcome": outcome, "reason": reason}
+        shop.api("POST", "peek_reconciliation_findings", json=finding | named | said)

@@ -30,6 +30,7 @@ def _paths(shop: Shop) -> dict[str, str]:
         "event-done": f"/ops/events/{done}",
         "payment": "/ops/payment?order=order-parts-0001",
         "refused": "/ops/refused",
+        "reconciliations": "/ops/reconciliations",
         "refused-one": "/ops/refused/1",
         "missing": "/ops/nowhere",
     }

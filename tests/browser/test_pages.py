@@ -146,6 +146,22 @@ def test_a_payment_tells_its_story(operator: Operator) -> None:
     )
 
 
+def test_the_overview_leads_to_the_differences_and_what_to_do(operator: Operator) -> None:
+    page = operator.go("/ops/")
+    page.get_by_role("link", name="3 differences found, not repaired").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Reconciliation")
+    findings = page.locator("section", has=page.get_by_role("heading", name="Open differences")).locator("tbody tr")
+    expect(findings).to_have_count(3)
+    expect(findings.nth(1)).to_contain_text("Status: PENDING")
+    expect(findings.nth(1)).to_contain_text("Status: DONE")
+    expect(findings.nth(1)).to_contain_text("--apply")
+    expect(findings.nth(2)).to_contain_text("No key of yours finds this payment")
+    runs = page.locator("section", has=page.get_by_role("heading", name="Last runs")).locator("tbody tr")
+    expect(runs).to_contain_text("key 2 (…wxyz): UNAUTHORIZED_KEY")
+    findings.nth(1).get_by_role("link").click()
+    page.wait_for_url("**/ops/payment?order=order-differs-0001")
+
+
 def test_dollars_have_cents(operator: Operator) -> None:
     page = operator.go("/ops/payment?order=order-paypal-0001")
     expect(page.locator(".big")).to_have_text("US$12.34")

@@ -104,8 +104,80 @@ def test_unfinished_events_are_counted_up_to_a_thousand(database: Database) -> N
     assert overview(database)["failed"]["events"] == 1000
 
 
-def test_the_overview_shows_the_last_reconciliation_where_there_is_one(database: Database) -> None:
-    assert "reconciliation" in overview(database)
+RUN = """
+  with run as (
+    insert into supatoss.reconciliations
+      (kind, started_by, first_day, last_day, day, closes_at, status, finished_at, compared, incomplete)
+    values (%s, 'operator', '2026-03-13', '2026-03-14', '2026-03-14', '2026-03-14T15:00Z', 'finished', now(), 7, %s)
+    returning id)
+  insert into supatoss.reconciliation_findings (reconciliation_id, subject, kind, day, ours, theirs, outcome)
+  select id, 'key-' || f.outcome || f.n, 'missing', f.day::date, '{}', '{}', f.outcome from run,
+    (values ('found', '2026-03-13', 1), ('found', '2026-03-14', 2), ('needs_person', '2026-03-14', 3),
+            ('repaired', '2026-03-14', 4), ('resolved', '2026-03-14', 5)) as f (outcome, day, n)
+"""
+
+
+def test_the_overview_shows_the_last_reconciliation_and_what_is_open(database: Database) -> None:
+    assert overview(database)["reconciliation"] is None
+    assert overview(database)["differences"] == {"open": 0, "needs_person": 0}
+    database.connection.execute(RUN, ["payments", "{}"])
+    shown = overview(database)
+    assert (shown["reconciliation"]["first_day"], shown["reconciliation"]["incomplete"]) == ("2026-03-13", {})
+    assert shown["differences"] == {"open": 3, "needs_person": 1}
+
+
+def test_the_page_of_reconciliations_has_runs_and_open_differences(database: Database) -> None:
+    database.connection.execute(RUN, ["payments", '{"key 2 (…wxyz)": "UNAUTHORIZED_KEY"}'])
+    shown = database.call("select supatoss_ops_reconciliations_v1(null)")
+    (run,) = shown["runs"]
+    assert (run["found"], run["repaired"], run["open"], run["compared"]) == (5, 1, 3, 7)
+    assert run["incomplete"] == {"key 2 (…wxyz)": "UNAUTHORIZED_KEY"}
+    assert [(item["day"], item["subject"]) for item in shown["findings"]] == [
+        ("2026-03-14", "key-found2"),
+        ("2026-03-14", "key-needs_person3"),
+        ("2026-03-13", "key-found1"),
+    ]
+    assert (shown["open"], shown["uncompared"]) == (3, {"total": 0, "days": []})
+    of_day = database.call("select supatoss_ops_reconciliations_v1('2026-03-13')")
+    assert ([item["subject"] for item in of_day["findings"]], of_day["open"]) == (["key-found1"], 3)
+
+
+def test_open_differences_are_facts_for_alerts(database: Database) -> None:
+    database.connection.execute(RUN, ["payments", "{}"])
+    database.connection.execute(RUN, ["settlements", "{}"])
+
+    def facts(max_items: int) -> Row:
+        return dict(database.call("select supatoss_read_alert_facts_v1(%s)", max_items)["reconciliation"])
+
+    both = [
+        {"day": "2026-03-13", "findings": 1, "kinds": {"missing": 1}},
+        {"day": "2026-03-14", "findings": 2, "kinds": {"missing": 2}},
+    ]
+    assert facts(20)["days"] == both
+    assert facts(20)["kinds"] == {"missing": 3}
+    assert facts(20)["reconciled_at"] is not None
+    assert facts(1)["days"] == both[1:]
+    # An alert stays open for as long as it is true, whatever number of newer days differ.
+    database.connection.execute(
+        """insert into supatoss.alerts (rule, subject, started_at, seen_at)
+           values ('reconciliation_difference', '2026-03-13', now(), now())"""
+    )
+    assert facts(1)["days"] == both
+
+
+def test_events_that_an_adopted_inbox_had_before_begin_nothing(database: Database) -> None:
+    def uncompared() -> list[str]:
+        return list(database.call("select supatoss_uncompared_days_v1('2026-03-14', 9)")["days"])
+
+    database.record(payment_event("DONE", 1), payment_event("DONE", 2, order="order-2", key="key-2"))
+    move = "update webhook_events set created_at = %s where order_id = %s"
+    database.connection.execute(move, ["2026-03-11T12:00+09:00", "order-1"])
+    database.connection.execute(move, ["2026-03-13T00:00+09:00", "order-2"])
+    assert uncompared() == ["2026-03-14", "2026-03-13", "2026-03-12", "2026-03-11"]
+    database.connection.execute(
+        "insert into supatoss.adopted_tables values ('public.webhook_events', '2026-03-12T00:00+09:00')"
+    )
+    assert uncompared() == ["2026-03-14", "2026-03-13"]
 
 
 def _story(database: Database) -> None:

@@ -201,6 +201,27 @@ def test_a_table_for_people(world: World) -> None:
     assert "1 repaired" in result.stdout
 
 
+def test_days_that_were_never_compared_are_offered_and_compared(world: World) -> None:
+    world.clear()
+    result = reconcile(world, "--since-last")
+    assert (result.returncode, result.stdout) == (0, "every day since the first event has been compared\n")
+    asyncio.run(record(world, [world.pay("order-heard")]))
+    today = dt.datetime.now(SEOUL).date()
+    first = dt.datetime.combine(today - dt.timedelta(days=40), dt.time(12), SEOUL)
+    world.write("webhook_events?order_id=eq.order-heard", created_at=first.isoformat())
+    offered = reconcile(world, "--day", str(today - dt.timedelta(days=2))).stdout.splitlines()[-1]
+    days = ", ".join(str(today - dt.timedelta(days=number)) for number in (1, 3, 4, 5, 6))
+    assert offered == f"39 days since the first event never compared ({days}, …); --since-last compares them"
+    lines = reconcile(world, "--since-last", "--json").stdout.splitlines()
+    ranges = [(run["from"], run["to"]) for run in map(json.loads, lines)]
+    assert ranges == [
+        (str(today - dt.timedelta(days=last)), str(today - dt.timedelta(days=first)))
+        for first, last in ((1, 1), (3, 33), (34, 40))
+    ]
+    result = reconcile(world, "--since-last")
+    assert (result.returncode, result.stdout) == (0, "every day since the first event has been compared\n")
+
+
 def test_ctrl_c_says_how_to_go_on(world: World, tmp_path: Path) -> None:
     reconcile(world, *two_days(), "--apply")
     world.play("faults", path_prefix="/v1/transactions", delay_seconds=60)

@@ -4,7 +4,9 @@ import datetime as dt
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from supatoss.cli import app
 from supatoss.cli.reconcile import _days
 from supatoss.reconcile.records import Days
 
@@ -44,3 +46,10 @@ def test_days(one: str | None, first: str | None, last: str | None, days: tuple[
 def test_wrong_use(one: str | None, first: str | None, last: str | None, message: str) -> None:
     with pytest.raises(typer.BadParameter, match=message):
         _days(day(one), day(first), day(last), NOW)
+
+
+@pytest.mark.parametrize("option", [["--day", "2026-11-16"], ["--from", "2026-11-16"], ["--settlements"]])
+def test_days_that_were_never_compared_are_not_chosen(option: list[str]) -> None:
+    result = CliRunner().invoke(app, ["reconcile", "--since-last", *option])
+    assert result.exit_code == 2
+    assert "--since-last goes with" in result.output

@@ -43,6 +43,9 @@ def anyio_backend() -> str:
         (EVENT, 200),
         ("/ops/payment?order=nobody-knows", 404),
         ("/ops/refused", 200),
+        ("/ops/reconciliations", 200),
+        ("/ops/reconciliations?day=2026-11-24", 200),
+        ("/ops/reconciliations?day=24", 404),
         ("/ops/nowhere", 404),
         ("/ops/static/ops.css", 200),
         ("/ops/static/nowhere.css", 404),
@@ -98,7 +101,10 @@ async def test_only_static_files_are_served(office: Office, path: str) -> None:
     assert (await office.get(path)).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001", "/ops/refused"])
+@pytest.mark.parametrize(
+    "path",
+    ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001", "/ops/refused", "/ops/reconciliations"],
+)
 async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
     office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
     response = await office.get(path, headers={"accept-language": "ko"})
@@ -290,3 +296,101 @@ async def test_open_alerts_are_named_and_lead_to_what_they_are_about(office: Off
 
 async def test_without_open_alerts_nothing_is_said_of_them(office: Office) -> None:
     assert "alerts-title" not in (await office.get("/ops/")).text
+
+
+FINDING: dict[str, Any] = {
+    "scope": "payments",
+    "subject": "pay-1",
+    "kind": "status",
+    "day": "2026-11-24",
+    "payment_key": "pay-1",
+    "order_id": "order-0001",
+    "transaction_key": None,
+    "ours": {"status": "PENDING", "amount": "9900"},
+    "theirs": {"status": "<b>DONE</b>", "amount": "9900"},
+    "outcome": "found",
+    "reason": None,
+    "event_id": None,
+}
+RUN: dict[str, Any] = {
+    "kind": "payments",
+    "started_by": "schedule",
+    "first_day": "2026-11-24",
+    "last_day": "2026-11-24",
+    "status": "finished",
+    "applies": False,
+    "created_at": "2026-11-25T03:30:00+00:00",
+    "finished_at": "2026-11-25T03:30:00+00:00",
+    "compared": 1200,
+    "orders_asked": 0,
+    "incomplete": {},
+    "problem": None,
+    "found": 13,
+    "repaired": 0,
+    "open": 13,
+}
+
+
+async def shown_with(office: Office, **answer: Any) -> str:
+    office.store.answers[Function.OPS_RECONCILIATIONS] = {
+        **office.store.answers[Function.OPS_RECONCILIATIONS],
+        **answer,
+    }
+    return (await office.get("/ops/reconciliations")).text
+
+
+async def test_open_differences_say_what_differs_and_what_to_type(office: Office) -> None:
+    text = await shown_with(office, findings=[FINDING], open=1)
+    assert "Status: PENDING" in text
+    assert "Status: &lt;b&gt;DONE&lt;/b&gt;" in text
+    assert "Amount: " not in text
+    assert "supatoss reconcile --day 2026-11-24 --apply" in text
+    assert "/ops/payment?order=order-0001" in text
+    text = await shown_with(office, findings=[FINDING | {"scope": "settlements", "theirs": {}}], open=1)
+    assert "supatoss reconcile --day 2026-11-24 --settlements --apply" in text
+
+
+async def test_what_needs_a_person_says_why(office: Office) -> None:
+    finding = FINDING | {"outcome": "needs_person", "reason": "double_charge"}
+    text = await shown_with(office, findings=[finding], open=1)
+    assert "Refund one of the two payments" in text
+    assert "--apply</code>" not in text
+
+
+async def test_runs_say_what_they_lack(office: Office) -> None:
+    assert "have not been compared" in await shown_with(office)
+    text = await shown_with(office, runs=[RUN])
+    assert "1,200" in text
+    assert "Finished" in text
+    text = await shown_with(office, runs=[RUN | {"incomplete": {"key 2 (…wxyz)": "UNAUTHORIZED_KEY"}}])
+    assert "Incomplete" in text
+    assert "key 2 (…wxyz): UNAUTHORIZED_KEY" in text
+    text = await shown_with(office, runs=[RUN | {"status": "running", "problem": "Toss, transactions: HTTP 500"}])
+    assert "Interrupted" in text
+    assert "Toss, transactions: HTTP 500" in text
+
+
+async def test_days_that_were_never_compared_are_offered(office: Office) -> None:
+    text = await shown_with(office, uncompared={"total": 12, "days": ["2026-11-24", "2026-11-23"]})
+    assert "never compared: 12" in text
+    assert "2026-11-24, 2026-11-23, …" in text
+    assert "supatoss reconcile --since-last" in text
+    assert "--since-last" not in await shown_with(office, uncompared={"total": 0, "days": []})
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ({"open": 13, "needs_person": 0}, "13 differences found, not repaired</a></p>"),
+        ({"open": 13, "needs_person": 2}, "13 differences found, not repaired</a> 2 of them need a person."),
+        ({"open": 0, "needs_person": 0}, "No open differences</a></p>"),
+    ],
+)
+async def test_the_overview_says_what_is_left_to_do(office: Office, differences: dict[str, int], said: str) -> None:
+    overview = office.store.answers[Function.OPS_OVERVIEW]
+    overview["reconciliation"] = RUN
+    overview["differences"] = differences
+    text = (await office.get("/ops/")).text
+    assert said in text
+    assert 'href="/ops/reconciliations"' in text
+    assert "0 of them" not in text
