@@ -402,7 +402,8 @@ language sql stable
 set search_path = ''
 as $$ select supatoss.payment_standing($1, $2) $$;
 
--- Payments after a subject, by subject: those that Toss lists for the day, and those of ours that moved money in it.
+-- Payments after a subject, by subject: those that Toss lists for the day, and those of ours that moved money in it. An
+-- order that costs nothing is paid without Toss.
 create function public.supatoss_read_reconciliation_page_v1(
   reconciliation text, day_start text, day_end text, after_subject text, max_subjects integer)
 returns jsonb
@@ -422,7 +423,7 @@ as $$
   ),
   ours as materialized (
     select p.payment_key::text as subject from public.payments p
-    where supatoss.is_moved(p.payment_status)
+    where supatoss.is_moved(p.payment_status) and p.amount <> 0
       and coalesce(p.approved_at, p.created_at) >= $2::timestamptz
       and coalesce(p.approved_at, p.created_at) < $3::timestamptz + supatoss.old_shift()
       and (supatoss.old_shift() = interval '0'
@@ -430,7 +431,7 @@ as $$
               between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
-    where supatoss.is_moved(p.payment_status)
+    where supatoss.is_moved(p.payment_status) and p.amount <> 0
       and p.canceled_at >= $2::timestamptz and p.canceled_at < $3::timestamptz + supatoss.old_shift()
       and (supatoss.old_shift() = interval '0'
            or supatoss.read_time(to_jsonb(p), 'canceled_at')

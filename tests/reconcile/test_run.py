@@ -271,6 +271,17 @@ async def test_a_transaction_that_names_nothing_needs_a_person(project: Project)
     assert finding.transaction_key == "tx-order-a"
 
 
+async def test_an_order_that_costs_nothing_is_paid_without_toss(project: Project) -> None:
+    await project.order(
+        "order-free", amount=0, payment_key="free", payment_status="DONE", approved_at="2026-11-16T10:00:00+09:00"
+    )
+    assert (await run(project, Book(), MONDAY, MONDAY))[1] == []
+    book = Book()
+    book.paid("order-free", "2026-11-16T10:00:00", amount=5_000)
+    _, findings = await run(project, book, MONDAY, MONDAY)
+    assert [item.order_id for item in findings] == ["order-free"]
+
+
 async def test_dollars_and_their_cents(project: Project) -> None:
     book = Book()
     payment = book.paid("order-usd", "2026-11-16T10:00:00", amount=0, currency="USD")

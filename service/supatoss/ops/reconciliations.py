@@ -1,10 +1,12 @@
 """The page of reconciliations: the last runs, what differs still and what to do, and days that were never compared."""
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
+from supatoss.ops.formats import korean_time, money, parse_moment
 from supatoss.ops.page import PageNotFound, PageRequest
 from supatoss.store.findings import Finding
 
@@ -30,10 +32,25 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     option = " --settlements" if row["scope"] == "settlements" else ""
     return {
         "finding": finding,
-        "values": finding.differing(),
+        "values": [
+            (name, _value(name, ours, finding.ours), _value(name, theirs, finding.theirs))
+            for name, ours, theirs in finding.differing()
+        ],
         "advice": finding.reason.value if finding.reason else "none",
         "command": "" if finding.reason else f"supatoss reconcile --day {finding.day}{option} --apply",
     }
+
+
+def _value(name: str, value: Any, side: Mapping[str, Any]) -> str:
+    """A field as people read it; empty if there is none."""
+    if value in (None, [], ""):
+        return ""
+    if name in ("amount", "balance", "pay_out_amount"):
+        return money(value, side.get("currency") or "KRW")
+    moment = parse_moment(value) if name.endswith("_at") else None
+    if moment:
+        return korean_time(moment)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _read_day(text: str) -> dt.date | None:

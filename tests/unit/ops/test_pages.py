@@ -306,8 +306,15 @@ FINDING: dict[str, Any] = {
     "payment_key": "pay-1",
     "order_id": "order-0001",
     "transaction_key": None,
-    "ours": {"status": "PENDING", "amount": "9900"},
-    "theirs": {"status": "<b>DONE</b>", "amount": "9900"},
+    "ours": {"status": "PENDING", "amount": "9900", "approved_at": None, "balance": "12.34", "currency": "USD"},
+    "theirs": {
+        "status": "<b>DONE</b>",
+        "amount": "9900",
+        "approved_at": "2026-11-24T03:30:00+00:00",
+        "balance": "0",
+        "currency": "USD",
+        "cancels": ["tx-1", "tx-2"],
+    },
     "outcome": "found",
     "reason": None,
     "event_id": None,
@@ -344,6 +351,9 @@ async def test_open_differences_say_what_differs_and_what_to_type(office: Office
     assert "Status: PENDING" in text
     assert "Status: &lt;b&gt;DONE&lt;/b&gt;" in text
     assert "Amount: " not in text
+    assert "Approved: 2026-11-24 12:30:00" in text
+    assert "Remaining: US$12.34" in text
+    assert "Remaining: US$0.00" in text
     assert "supatoss reconcile --day 2026-11-24 --apply" in text
     assert "/ops/payment?order=order-0001" in text
     text = await shown_with(office, findings=[FINDING | {"scope": "settlements", "theirs": {}}], open=1)
