@@ -123,7 +123,7 @@ def _sentence(report: "Report", *, applies: bool) -> str:
     if not report.run.compared and not report.left:
         return "so nothing is known: Toss lists nothing for these days, and we have nothing for them"
     if not report.left and not report.repaired:
-        return "no differences"
+        return "no differences in what was compared" if report.incomplete else "no differences"
     if not applies:
         differences = "1 difference" if report.left == 1 else f"{report.left} differences"
         return f"{differences}; --apply looks up each one at Toss and records the answer"
