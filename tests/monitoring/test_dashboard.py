@@ -15,7 +15,6 @@ PANELS: list[dict[str, Any]] = json.loads((DOCS / "grafana-dashboard.json").read
 QUERIES = {f"{panel['id']}{target['refId']}": target["expr"] for panel in PANELS for target in panel["targets"]}
 EMPTY_WHEN_ALL_IS_WELL = {
     "1A": "no alert is open",
-    "4A": "nothing was reconciled yet",
     "12A": "no message was sent",
     "13A": "RECONCILE_AT is not set",
     "15A": "nobody signed in",

@@ -115,14 +115,6 @@ def not_ready() -> list[Story]:
     ]
 
 
-def differences(**kinds: str) -> dict[str, str]:
-    return {
-        f'supatoss_reconciliation_differences{{kind="{kind}",instance="{place}"}}': values
-        for kind, values in kinds.items()
-        for place in ("a", "b")
-    }
-
-
 def reconciled(values: str, **moments: Any) -> Story:
     series = {
         'supatoss_reconciled_timestamp_seconds{instance="a"}': values,
@@ -157,10 +149,6 @@ STORIES: dict[str, Callable[[], list[Story]]] = {
         Story(waiting("0 300 600 660 720 0", 7200, 3600), quiet=range(6)),
     ],
     "not_ready": not_ready,
-    "reconciliation_differences": lambda: [
-        Story(differences(missing="0 0 2 2 0 0", amount="0x5"), fires=[2, 3], quiet=[0, 1, 4]),
-        Story({}, quiet=[0, 5]),
-    ],
     "reconciliation_stale": reconciliation_stale,
 }
 
@@ -197,4 +185,4 @@ def test_a_rule_that_never_fires_is_found(promtool: Promtool, exported: Exported
         "supatoss_deliveries_total has no outcome lost",
         "no process exports supatoss_x",
     ]
-    assert groupings(RULES["reconciliation_differences"]["expr"]) == {"kind"}
+    assert groupings("sum(max by (kind) (supatoss_reconciliation_differences))") == {"kind"}
