@@ -329,7 +329,7 @@ begin
       'reconciliation', (
         select jsonb_build_object(
                  'kind', r.kind, 'status', r.status, 'first_day', r.first_day, 'last_day', r.last_day,
-                 'finished_at', r.finished_at, 'incomplete', r.incomplete)
+                 'finished_at', r.finished_at, 'incomplete', r.incomplete, 'problem', r.problem)
         from supatoss.reconciliations r order by r.created_at desc limit 1),
       'differences', (
         select jsonb_build_object('open', count(*),

@@ -81,6 +81,8 @@ async def test_a_day_without_differences_reports_its_zero_and_the_time(project: 
     (stored,) = await project.rows("peek_reconciliations")
     finished_at = dt.datetime.fromisoformat(stored["finished_at"])
     assert metric(RECONCILED_AT) == finished_at.timestamp()
+    await measure(project, reconciles=False)
+    assert metric(RECONCILED_AT) == 0
 
 
 async def test_of_two_processes_one_reconciles_and_both_know_the_result(project: Project) -> None:
