@@ -262,8 +262,8 @@ $$;
 
 -- Open differences between Toss's records of payments and ours: {reconciled_at, kinds: {kind: number}, days: [{day,
 -- findings, kinds}]}. reconciled_at: when the newest of the compared days was compared first; before there is one, when
--- the schedule began. days: the newest max_items, and those that have an open alert. Its tables are made later, so it is
--- read when it is called.
+-- the schedule began. days: the newest max_items, and those that have an open alert. Its tables are made later, so it
+-- is read when it is called.
 create function supatoss.reconciliation_facts(max_items integer)
 returns jsonb
 language plpgsql stable
@@ -304,10 +304,11 @@ $$;
 -- rows.
 -- {read_at, oldest_waiting_seconds, failed: [{rule, subject, reason, order_id, error, events, ids}], has_more_failed,
 -- unapproved: [order_id], overcancelled: [{order_id, amount, canceled}], unrefunded: [order_id], gone: [process],
--- acknowledged: [type], reconciliation: as reconciliation_facts, newest_event_at, recent_events}. failed has one element a rule and subject, the order, else the
--- payment, else the event, with its reason, its error and its events from the oldest one. Lists are oldest first and
--- hold at most max_items, of failed for each rule; what an open alert is about comes first, for as long as it holds.
--- recent_events counts, up to 20, the events of the seven days before the newest one.
+-- acknowledged: [type], reconciliation: as reconciliation_facts, newest_event_at, recent_events}. failed has one
+-- element a rule and subject, the order, else the payment, else the event, with its reason, its error and its events
+-- from the oldest one. Lists are oldest first and hold at most max_items, of failed for each rule; what an open alert
+-- is about comes first, for as long as it holds. recent_events counts, up to 20, the events of the seven days before
+-- the newest one.
 create function public.supatoss_read_alert_facts_v1(max_items integer)
 returns jsonb
 language sql stable

@@ -51,7 +51,7 @@ comment on column supatoss.reconciliations.incomplete is
   'What was not compared, and why: {a key of TOSS_SECRET_KEY: problem}.';
 comment on column supatoss.reconciliations.created_at is
   'When it began; an incomplete one that the schedule does again begins again.';
-comment on column supatoss.reconciliations.failed_at is 'When it broke off because of a problem; null since it goes on.';
+comment on column supatoss.reconciliations.failed_at is 'When a problem broke it off; null when it goes on.';
 comment on column supatoss.reconciliations.lease_token is 'Who works on the run; every step takes this token.';
 
 -- The transactions that Toss lists for the day a run is at; gone when the day is done.
@@ -167,8 +167,8 @@ $$;
 
 -- Begins a run, or goes on with the one that broke off. request: {kind, started_by, first_day, last_day, closes_at,
 -- applies, lease_seconds, resume_seconds, retry_seconds}. outcome: opened | resumed (the caller has the lease), busy
--- (somebody else has it); of a scheduled run also done (its day is compared) and later (it broke off within the hour, or
--- it was incomplete within retry_seconds).
+-- (somebody else has it); of a scheduled run also done (its day is compared) and later (it broke off within the hour,
+-- or it was incomplete within retry_seconds).
 create function public.supatoss_open_reconciliation_v1(request text)
 returns jsonb
 language plpgsql
@@ -247,8 +247,8 @@ $$;
 
 -- One step of a run in one transaction: what Toss listed, what was found, and where the run goes on. step: {id,
 -- lease, lease_seconds, day, phase, position, compared, orders_asked, orders_left_out, incomplete, ends_day,
--- is_finished}. False when the lease is somebody else's by now. What an earlier run found is open there no longer when it
--- is found again.
+-- is_finished}. False when the lease is somebody else's by now. What an earlier run found is open there no longer when
+-- it is found again.
 create function public.supatoss_advance_reconciliation_v1(step text, transactions jsonb[], findings jsonb[])
 returns boolean
 language plpgsql
@@ -526,9 +526,9 @@ as $$
   select count(*)::integer from noted n where n.is_resolved
 $$;
 
--- For the operators' page: {runs, findings, open, uncompared}. runs: the newest 20, each with the number of its findings,
--- of those repaired and of those open. findings: the newest 100 open ones, of one day unless that is null. open: how many
--- there are of every day. uncompared: as supatoss_uncompared_days_v1, up to yesterday.
+-- For the operators' page: {runs, findings, open, uncompared}. runs: the newest 20, each with the number of its
+-- findings, of those repaired and of those open. findings: the newest 100 open ones, of one day unless that is null.
+-- open: how many there are of every day. uncompared: as supatoss_uncompared_days_v1, up to yesterday.
 create function public.supatoss_ops_reconciliations_v1(p_day text)
 returns jsonb
 language sql stable
