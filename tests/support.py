@@ -18,6 +18,9 @@ OLDER_SECURITY_KEY = "2aaf7d2b06be1f51a71f3f5ee0292d48f6247d9dbb61a06dcc3ea559f6
 
 TRANSMISSION_TIME = "2026-03-14T10:21:08+09:00"
 
+ANY_AGE_HOURS = 1_000_000
+"""For services that get deliveries of days that never change."""
+
 GUIDE_PAYMENT: dict[str, Any] = {
     "eventType": "PAYMENT_STATUS_CHANGED",
     "data": {

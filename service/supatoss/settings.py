@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     toss_unsigned: Literal["verify", "reject"] = "verify"
     """What to do with unsigned deliveries. Toss signs payouts and sellers only, so `reject` refuses every payment."""
 
+    signature_max_age_hours: int = Field(default=102, ge=1, le=1_000_000)
+    """Oldest transmission time of a signed delivery. Toss's last attempt is 3 days 19 hours after the first."""
+
     toss_allowed_ips: AddressList = ()
     """IP addresses that may deliver, separated by commas; empty: all. A filter, never a proof."""
 
@@ -148,6 +151,12 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
     """Largest body that is read; Toss's largest documented one is about 4 KiB."""
+
+    max_connections: int = Field(default=3000, ge=16, le=100_000)
+    """Connections at once, as far as the limit of open files allows: more than requests, so that checks get in."""
+
+    max_bodies_bytes: int = Field(default=0, ge=0)
+    """Bytes of all bodies in hand together; 0: a sixteenth of the memory, at most 64 MiB."""
 
     answer_deadline_seconds: float = Field(default=8.0, gt=0, lt=10)
     """Every answer comes within this time. Toss gives up after 10 seconds."""
