@@ -23,7 +23,7 @@ from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.telemetry import configure_logging
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
-from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
+from tests.support import ANY_AGE_HOURS, NEWER_KEY, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
 
 class LogLines:
@@ -144,8 +144,8 @@ class Service:
         self.app = create_app(
             Settings.load(
                 supabase_url="http://127.0.0.1:1",
-                SUPABASE_SECRET_KEY="sb_secret_hidden",
-                toss_secret_key=f"test_sk_newer,{SECRET_KEY}",
+                SUPABASE_SECRET_KEY="sb_secret_hidden_for_tests",
+                toss_secret_key=f"{NEWER_KEY},{SECRET_KEY}",
                 toss_security_key=f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
                 toss_unsigned="verify" if toss else "reject",
                 **{

@@ -16,6 +16,7 @@ from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,
     GUIDE_PAYMENT,
+    NEWER_KEY,
     OLDER_SECURITY_KEY,
     SECRET_KEY,
     SECURITY_KEY,
@@ -85,7 +86,7 @@ class TestStored:
         raw = example("payout_changed_completed").raw
         assert (await service.send(raw, v1_signed_headers(raw, key))).status_code == 200
 
-    @pytest.mark.parametrize("key", ["test_sk_newer", SECRET_KEY])
+    @pytest.mark.parametrize("key", [NEWER_KEY, SECRET_KEY])
     async def test_the_form_of_the_guide_is_taken_with_either_key(self, service: Service, key: str) -> None:
         assert (await service.send(RAW, signed_headers(RAW, key))).status_code == 200
 

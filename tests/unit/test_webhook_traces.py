@@ -15,6 +15,7 @@ from supatoss.toss.signature import sign_hex, sign_v1
 from tests.support import (
     GUIDE_BODIES,
     GUIDE_PAYMENT,
+    NEWER_KEY,
     OLDER_SECURITY_KEY,
     SECRET_KEY,
     SECURITY_KEY,
@@ -173,7 +174,7 @@ class TestLog:
                 "data": {"orderId": 5, "totalAmount": "hidden", "secret": "hidden"},
             },
         ]
-        secrets = {"hidden", SECRET_KEY, SECURITY_KEY, OLDER_SECURITY_KEY, "test_sk_newer", "sb_secret_hidden"}
+        secrets = {"hidden", SECRET_KEY, SECURITY_KEY, OLDER_SECURITY_KEY, NEWER_KEY, "sb_secret_hidden"}
         for body in bodies:
             raw = raw_body(body)
             data = body.get("data") or {}
