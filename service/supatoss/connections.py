@@ -83,6 +83,11 @@ class Limits:
             bodies_bytes or min(memory // SHARE_OF_MEMORY, MAX_BODIES_BYTES),
         )
 
+    def log(self, wanted: int) -> None:
+        """Says what they are; a warning where the machine gives fewer connections than are wanted."""
+        say = _log.info if self.connections >= wanted else _log.warning
+        say("limits", connections=self.connections, of_address=self.of_address, bodies_bytes=self.bodies_bytes)
+
 
 class Connection(Protocol):
     """A connection of the server, as its limits see it."""

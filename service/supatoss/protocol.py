@@ -48,10 +48,6 @@ _STATUS = {
 }
 
 
-class _OverLimit(Exception):
-    """Raised inside the parser's callbacks, to stop it."""
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. What it can make the process hold is limited by it and, with all others, by `connections`."""
 
@@ -74,6 +70,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = True
         self._is_over = False
         self._over_limit: Refusal | None = None
+        self._is_awaited = True
+        self._watched = (0, True)
+        self._message = 0
         self._deadline = 0.0
         self._late: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -88,7 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if refusal:
             self.refuse(refusal)
         else:
-            self._await_request(HEAD_SECONDS)
+            self._watch(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gives back what it held."""
@@ -121,12 +120,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # -- time
 
-    def _await_request(self, seconds: float) -> None:
+    def _watch(self, seconds: float) -> None:
         """The rest of the head, or of the body, has to come in this time. One timer for both: it looks at the clock."""
         self._deadline = self.loop.time() + seconds
         if self._late is None:
-            self._all.awaits(self)
             self._late = self.loop.call_later(seconds, self._is_late)
+            self._all.awaits(self)
+
+    def _watch_what_is_open(self) -> None:
+        """A request that arrived whole needs no timer; the rest of another has its time, counted once."""
+        if not self._is_awaited:
+            if self._late:
+                self._late.cancel()
+                self._late = None
+        elif self._watched != (now := (self._message, self._is_in_head)):
+            self._watched = now
+            self._watch(HEAD_SECONDS if self._is_in_head else BODY_SECONDS)
 
     def _is_late(self) -> None:
         left = self._deadline - self.loop.time()
@@ -171,6 +180,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 if self._is_over:
                     return
                 self._feed(view[start : start + MAX_HEAD_BYTES])
+            self._watch_what_is_open()
         except httptools.HttpParserError:
             self.refuse(self._over_limit or Refusal.MALFORMED)
         except httptools.HttpParserUpgrade:
@@ -191,9 +201,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stop(Refusal.PIPELINED)
         super().on_message_begin()
         self._unset_keepalive_if_required()
-        self._is_in_head = True
+        self._is_in_head = self._is_awaited = True
         self._head_bytes = self._lines = 0
-        self._await_request(HEAD_SECONDS)
+        self._message += 1
 
     def on_url(self, url: bytes) -> None:
         """A piece of the request line."""
@@ -212,7 +222,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete: the request is begun, or waits behind others."""
         self._is_in_head = False
-        self._await_request(BODY_SECONDS)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -226,9 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request has arrived whole."""
         super().on_message_complete()
-        if self._late:
-            self._late.cancel()
-            self._late = None
+        self._is_awaited = False
         self._all.arrived(self)
 
     def on_response_complete(self) -> None:

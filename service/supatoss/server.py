@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 import structlog
@@ -70,15 +70,9 @@ class Admission:
             await self._refuse(scope, receive, send)
             return
         self._in_flight.add(task)
-        request = _Request(scope, receive, send)
-
-        async def send_last(message: Message) -> None:
-            if self._is_closed and message["type"] == "http.response.start":
-                request.is_last = True
-            await request.send(message)
-
+        request = _Request(scope, receive, send, is_last=lambda: self._is_closed)
         try:
-            await self._app(scope, request.receive, send_last)
+            await self._app(scope, request.receive, request.send)
         except asyncio.CancelledError:
             # Aborted. If the answer had begun, it is too late for another one.
             with contextlib.suppress(RuntimeError):
@@ -106,16 +100,17 @@ class Admission:
 class _Request:
     """A request whose answer may come before its body: then the rest is dropped for a while, and the connection ends.
 
-    is_last: the connection ends after the answer in any case.
+    is_last: whether the connection ends after the answer in any case.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, is_last: Callable[[], bool] = lambda: False) -> None:
         headers = scope.get("headers", ())
         self._receive = receive
         self._send = send
         self._has_more = _has_body(headers)
-        self._expects_answer = any(name == b"expect" for name, _ in headers)  # before it sends the body
-        self.is_last = False
+        self._is_last = is_last
+        # Before it sends the body.
+        self._expects_answer = self._has_more and any(name == b"expect" for name, _ in headers)
 
     async def receive(self) -> Message:
         """What the application receives."""
@@ -126,8 +121,9 @@ class _Request:
     async def send(self, message: Message) -> None:
         """What the application sends."""
         if message["type"] == "http.response.start":
-            await self._look_for_end()
-            if self.is_last or self._has_more:
+            if self._has_more:
+                await self._look_for_end()
+            if self._has_more or self._is_last():
                 message["headers"] = [*_without_connection(message.get("headers", ())), (b"connection", b"close")]
         elif self._has_more and not message.get("more_body"):
             await self._send({**message, "more_body": True})
@@ -137,7 +133,7 @@ class _Request:
 
     async def _look_for_end(self) -> None:
         """A short body that nobody has asked for may be there already."""
-        if self._has_more and not self._expects_answer:
+        if not self._expects_answer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0):
                     while self._has_more:

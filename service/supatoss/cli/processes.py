@@ -31,6 +31,7 @@ def serve() -> None:
         settings.max_connections, settings.max_bodies_bytes, is_behind_proxy=bool(settings.client_ip_header)
     )
     admission = Admission(create_app(settings))
+    limits.log(settings.max_connections)
     # Imported modules stay for good: exempt them from every later collection.
     gc.collect()
     gc.freeze()
