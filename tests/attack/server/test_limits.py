@@ -211,7 +211,11 @@ class TestBodies:
         head += b"tosspayments-webhook-signature: 00\r\n" if is_signed else b""
         head += b"transfer-encoding: chunked\r\n\r\n" if is_chunked else b"content-length: %d\r\n\r\n" % len(body)
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if is_chunked else body
-        received = exchange(target, head, *(body[start : start + 32 * KIB] for start in range(0, len(body), 32 * KIB)))
+        with connected(target, 1) as (connection,):
+            connection.sendall(head)
+            for start in range(0, len(body), 32 * KIB):
+                connection.sendall(body[start : start + 32 * KIB])  # a client that is reset here sees no answer
+            received = answer(connection)
         assert received.startswith(b"HTTP/1.1 413 ")
         assert b"connection: close" in received
         assert json.loads(received.partition(b"\r\n\r\n")[2])["message"] == f"The body is longer than {limit} bytes."
