@@ -60,6 +60,10 @@ class Refusal(StrEnum):
     MALFORMED = "malformed"
 
 
+for _refusal in Refusal:
+    REFUSED_CONNECTIONS.labels(_refusal.value)  # Prometheus only sees the first one if there was a zero before.
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """connections: in all. of_address: from one public address, 0: any number. bodies_bytes: of all bodies together."""
