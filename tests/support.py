@@ -12,11 +12,15 @@ from supatoss.toss.signature import sign_hex, sign_v1
 FIXTURES = Path(__file__).parent / "fixtures"
 
 SECRET_KEY = "test_sk_made_up_for_tests_0001"
+NEWER_KEY = "test_sk_newer_than_the_other_one"
 SECURITY_KEY = "5e88ea7b1b755d2bf6642fb6b04ea601cdcc7fcafc859cb75ce76937a264b28a"
 OLDER_SECURITY_KEY = "2aaf7d2b06be1f51a71f3f5ee0292d48f6247d9dbb61a06dcc3ea559f6ff4a0f"
 """The keys of signature_vectors.json; Toss lets two live for seven days."""
 
 TRANSMISSION_TIME = "2026-03-14T10:21:08+09:00"
+
+ANY_AGE_HOURS = 1_000_000
+"""For services that get deliveries of days that never change."""
 
 GUIDE_PAYMENT: dict[str, Any] = {
     "eventType": "PAYMENT_STATUS_CHANGED",

@@ -19,6 +19,7 @@ def settings(project_url: str) -> Mapping[str, str]:
         "SUPABASE_URL": project_url,
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
         "TOSS_SECRET_KEY": SECRET_KEY,
+        "SIGNATURE_MAX_AGE_HOURS": "1000000",  # the deliveries are made once and for all
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",
     }
 

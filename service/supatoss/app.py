@@ -1,6 +1,7 @@
 """Puts the parts together: what answers requests, and what runs beside it. `uvicorn supatoss.app:app` serves it."""
 
 import asyncio
+import datetime as dt
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -83,6 +84,7 @@ def create_app(
             lookups,
             accepts_unsigned=settings.toss_unsigned == "verify",
             look_up_seconds=settings.toss_timeout_seconds,
+            max_age=dt.timedelta(hours=settings.signature_max_age_hours),
         ),
         Recorder(store),
         SourceFilter(settings.toss_allowed_ips, settings.client_ip_header),

@@ -9,6 +9,7 @@ SupatossError
 │   ├── BodyTooLarge      413
 │   └── BodyTooSlow       408
 ├── NotStored             503 maybe not stored: the sender has to retry
+│   ├── TooBusy               more work than can be done in time
 │   ├── CannotVerify          only Toss could verify it, and can't be reached
 │   └── StoreError            the Data API did not confirm the call
 │       ├── StoreUnavailable      a retry can help
@@ -31,6 +32,7 @@ class Reason(StrEnum):
 
     MISSING_SIGNATURE = "missing_signature"
     INVALID_SIGNATURE = "invalid_signature"
+    STALE = "stale"
     SOURCE_NOT_ALLOWED = "source_not_allowed"
     NOTHING_VOUCHES = "nothing_vouches"
     UNKNOWN_TO_TOSS = "unknown_to_toss"
@@ -110,6 +112,12 @@ class NotStored(SupatossError):
     http_status = 503
     reason = Reason.STORE_UNAVAILABLE
     retry_can_help = True
+
+
+class TooBusy(NotStored):
+    """There is more to do than can be done in time."""
+
+    reason = Reason.TOO_BUSY
 
 
 class CannotVerify(NotStored):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 import structlog
@@ -19,8 +20,10 @@ MAX_REQUESTS = 2500
 RETRY_AFTER_SECONDS = 5
 """Another process takes over, or this one has capacity again, within seconds."""
 
-REST_OF_BODY_SECONDS = 1.0
-"""How long a refused body is still read: closing a connection with unread bytes would lose the answer."""
+REST_OF_BODY_SECONDS = 2.0
+REST_OF_BODY_BYTES = 8 * 1024 * 1024
+"""How long, and how much, an answered body is still read and dropped: closing a connection with unread bytes resets
+it, and a client that is still sending would see no answer."""
 
 _BODY = json.dumps({"error": "unavailable", "message": "The event is not stored. Send it again."}).encode()
 
@@ -67,14 +70,9 @@ class Admission:
             await self._refuse(scope, receive, send)
             return
         self._in_flight.add(task)
-
-        async def send_last(message: Message) -> None:
-            if self._is_closed and message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
-            await send(message)
-
+        request = _Request(scope, receive, send, is_last=lambda: self._is_closed)
         try:
-            await self._app(scope, receive, send_last)
+            await self._app(scope, request.receive, request.send)
         except asyncio.CancelledError:
             # Aborted. If the answer had begun, it is too late for another one.
             with contextlib.suppress(RuntimeError):
@@ -83,11 +81,7 @@ class Admission:
             self._in_flight.discard(task)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(REST_OF_BODY_SECONDS):
-                while (await receive()).get("more_body"):
-                    pass
-        await self._answer(scope, send)
+        await self._answer(scope, _Request(scope, receive, send).send)
 
     async def _answer(self, scope: Scope, send: Send) -> None:
         self.refused += 1
@@ -101,6 +95,66 @@ class Admission:
         ]
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": _BODY})
+
+
+class _Request:
+    """A request whose answer may come before its body: then the rest is dropped for a while, and the connection ends.
+
+    is_last: whether the connection ends after the answer in any case.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, is_last: Callable[[], bool] = lambda: False) -> None:
+        headers = scope.get("headers", ())
+        self._receive = receive
+        self._send = send
+        self._has_more = _has_body(headers)
+        self._is_last = is_last
+        # Before it sends the body.
+        self._expects_answer = self._has_more and any(name == b"expect" for name, _ in headers)
+
+    async def receive(self) -> Message:
+        """What the application receives."""
+        message = await self._receive()
+        self._has_more = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What the application sends."""
+        if message["type"] == "http.response.start":
+            if self._has_more:
+                await self._look_for_end()
+            if self._has_more or self._is_last():
+                message["headers"] = [*_without_connection(message.get("headers", ())), (b"connection", b"close")]
+        elif self._has_more and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            await self._drop_rest()
+            message = {"type": "http.response.body", "body": b""}
+        await self._send(message)
+
+    async def _look_for_end(self) -> None:
+        """A short body that nobody has asked for may be there already."""
+        if not self._expects_answer:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    while self._has_more:
+                        await self.receive()
+
+    async def _drop_rest(self) -> None:
+        if self._expects_answer:
+            return
+        dropped = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REST_OF_BODY_SECONDS):
+                while self._has_more and dropped < REST_OF_BODY_BYTES:
+                    dropped += len((await self.receive()).get("body", b""))
+
+
+def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
+def _without_connection(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name != b"connection"]
 
 
 GRACE_SECONDS = 10.0

@@ -1,16 +1,17 @@
 """Every setting of the service, with its unit. A half-configured service refuses to start and names what is missing."""
 
-import base64
 import datetime as dt
 import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from supatoss import key_shapes
 from supatoss.errors import ConfigurationError
-from supatoss.urls import TOSS_API_URL, check_secret_url, check_url
+from supatoss.urls import TOSS_API_URL, check_secret_url, check_url, is_loopback
 
 KIB = 1024
 
@@ -24,11 +25,6 @@ MIN_OPS_PASSWORD_CHARACTERS = 12
 """At the throttle's 720 guesses an hour, even a plain phrase of this length holds."""
 
 
-WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - how such a secret begins
-WEBHOOK_SECRET_BYTES = range(24, 65)
-"""What the Standard Webhooks allow."""
-
-
 def _split(value: object) -> object:
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
@@ -37,9 +33,12 @@ def _addresses(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return tuple(ipaddress.ip_network(item.strip(), strict=True) for item in value.split(",") if item.strip())
+        found = tuple(ipaddress.ip_network(item.strip(), strict=True) for item in value.split(",") if item.strip())
     except ValueError:
         raise ValueError("should be IP addresses or networks with commas between, such as 13.124.18.147") from None
+    if value.strip() and not found:
+        raise ValueError("has no address in it; should be IP addresses with commas between, or empty to allow all")
+    return found
 
 
 def _time_of_day(value: object) -> object:
@@ -85,6 +84,9 @@ class Settings(BaseSettings):
 
     toss_unsigned: Literal["verify", "reject"] = "verify"
     """What to do with unsigned deliveries. Toss signs payouts and sellers only, so `reject` refuses every payment."""
+
+    signature_max_age_hours: int = Field(default=102, ge=1, le=1_000_000)
+    """Oldest transmission time of a signed delivery. Toss's last attempt is 3 days 19 hours after the first."""
 
     toss_allowed_ips: AddressList = ()
     """IP addresses that may deliver, separated by commas; empty: all. A filter, never a proof."""
@@ -149,6 +151,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
     """Largest body that is read; Toss's largest documented one is about 4 KiB."""
 
+    max_connections: int = Field(default=3000, ge=16, le=100_000)
+    """Connections at once, as far as the limit of open files allows: more than requests, so that checks get in."""
+
+    max_bodies_bytes: int = Field(default=0, ge=0)
+    """Bytes of all bodies in hand together; 0: a sixteenth of the memory, at most 64 MiB."""
+
     answer_deadline_seconds: float = Field(default=8.0, gt=0, lt=10)
     """Every answer comes within this time. Toss gives up after 10 seconds."""
 
@@ -182,53 +190,46 @@ class Settings(BaseSettings):
     @classmethod
     def _check_alert_secret(cls, value: SecretStr | None) -> SecretStr | None:
         secret = value.get_secret_value().strip() if value else ""
-        return SecretStr(check_webhook_secret(secret)) if secret else None
+        return SecretStr(key_shapes.webhook_secret(secret)) if secret else None
 
     @field_validator("supabase_secret_key")
     @classmethod
     def _check_supabase_key(cls, value: SecretStr) -> SecretStr:
-        key = _checked_key(value)
-        if key.startswith("sb_publishable_"):
-            raise ValueError("is a publishable key; should be the secret one (sb_secret_…)")
-        return SecretStr(key)
+        return SecretStr(key_shapes.supabase_secret_key(value.get_secret_value()))
 
     @field_validator("supabase_publishable_key")
     @classmethod
     def _check_publishable_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
             return None
-        key = _checked_key(value)
-        if key.startswith("sb_secret_"):
-            raise ValueError("is a secret key; should be the publishable one (sb_publishable_…)")
-        return SecretStr(key)
+        return SecretStr(key_shapes.supabase_publishable_key(value.get_secret_value()))
 
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         return check_url(value, "https://<app>.fly.dev") if value.strip() else ""
 
-    @field_validator("toss_secret_key", "toss_security_key")
+    @field_validator("toss_security_key")
     @classmethod
-    def _check_toss_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        return tuple(SecretStr(_checked_key(key)) for key in value)
+    def _check_security_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return tuple(SecretStr(key_shapes.toss_security_key(key.get_secret_value())) for key in value)
 
     @field_validator("toss_secret_key")
     @classmethod
     def _check_secret_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not value:
+        keys = [key_shapes.toss_secret_key(key.get_secret_value()) for key in value]
+        if not keys:
             raise ValueError("should be a secret key of Toss, or several with commas between")
-        if any(key.get_secret_value().startswith(("test_ck_", "live_ck_", "test_gck_", "live_gck_")) for key in value):
-            raise ValueError("is a client key; should be a secret key (test_sk_…, live_sk_…)")
-        if {"test_", "live_"} <= {key.get_secret_value()[:5] for key in value}:
+        if {"test_", "live_"} <= {key[:5] for key in keys}:
             raise ValueError("has test and live keys together; test payments would count as real: use one kind")
-        return value
+        return tuple(map(SecretStr, keys))
 
     @field_validator("metrics_token")
     @classmethod
     def _check_metrics_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value().strip():
             return None
-        token = _checked_key(value)
+        token = key_shapes.plain_key(value.get_secret_value())
         if len(token) < MIN_METRICS_TOKEN_CHARACTERS:
             raise ValueError(f"should have at least {MIN_METRICS_TOKEN_CHARACTERS} characters")
         return SecretStr(token)
@@ -241,6 +242,17 @@ class Settings(BaseSettings):
         if len(value.get_secret_value()) < MIN_OPS_PASSWORD_CHARACTERS:
             raise ValueError(f"should have at least {MIN_OPS_PASSWORD_CHARACTERS} characters")
         return value
+
+    @model_validator(mode="after")
+    def _check_documentation_keys(self) -> Self:
+        """Toss's own address is not looked at: documentation keys are made for trying things out there."""
+        is_here = all(is_loopback(urlsplit(url).hostname or "") for url in (self.supabase_url, self.public_url) if url)
+        if not is_here and any(key_shapes.is_documentation_key(key.get_secret_value()) for key in self.toss_secret_key):
+            raise ValueError(
+                "TOSS_SECRET_KEY is a key of Toss's documentation, with which anybody can sign; should be your own, "
+                "unless SUPABASE_URL and PUBLIC_URL are on this machine"
+            )
+        return self
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
@@ -258,26 +270,6 @@ def check_supabase_url(value: str) -> str:
     return check_url(value, "https://<project-ref>.supabase.co")
 
 
-def check_webhook_secret(value: str) -> str:
-    """A secret of the Standard Webhooks. Raises ValueError with what it should be."""
-    try:
-        key = base64.b64decode(value.removeprefix(WEBHOOK_SECRET_PREFIX), validate=True)
-    except ValueError:
-        key = b""
-    if not value.startswith(WEBHOOK_SECRET_PREFIX) or len(key) not in WEBHOOK_SECRET_BYTES:
-        raise ValueError("should be whsec_ and 24 to 64 bytes in base64")
-    return value
-
-
-def _checked_key(value: SecretStr) -> str:
-    key = value.get_secret_value().strip()
-    if not key:
-        raise ValueError("is empty; should be a key")
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError("should be a key of printable ASCII characters without spaces")
-    return key
-
-
 _HINTS = {
     "SUPABASE_URL": "the address of the Supabase project, https://<project-ref>.supabase.co",
     "SUPABASE_SECRET_KEY": "the secret key of the Supabase project (sb_secret_…)",
@@ -286,7 +278,9 @@ _HINTS = {
 
 
 def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = str(location[0]).upper() if location else "settings"
+    if not location:  # It is about several of them, and names them.
+        return f"{_sentence(message)}."
+    name = str(location[0]).upper()
     if kind == "missing":
         return f"{name} is missing; it should be {_HINTS.get(name, 'set')}."
     return f"{name} {_sentence(message)}."

@@ -26,6 +26,11 @@ REFUSED_UNLOGGED = Counter(
     "supatoss_refused_unlogged_total",
     "Refused and acknowledged deliveries beyond what the log of refused deliveries takes in a second.",
 )
+REFUSED_CONNECTIONS = Counter(
+    "supatoss_refused_connections_total",
+    "Connections that the server closed by itself: too many, too slow, too large, malformed.",
+    ["reason"],
+)
 DELIVERY_SECONDS = Histogram(
     "supatoss_delivery_seconds",
     "Seconds from the first byte of a delivery to its answer.",

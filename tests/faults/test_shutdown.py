@@ -16,7 +16,7 @@ from scripts.local_stack import LOOPBACK, free_port
 from tests.faults.programs import Service
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.world import SUPABASE_KEY, World
-from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
+from tests.support import ANY_AGE_HOURS, GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 GRACE_SECONDS = 18.0
 """All of it: 10 s for answers, 2 s for closing, 5 s for the worker. Fly.io waits 35 s."""
@@ -36,6 +36,7 @@ def service(data_api: Proxy, tmp_path: Path) -> Iterator[Service]:
         "SUPABASE_URL": data_api.url,
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,
         "TOSS_SECRET_KEY": SECRET_KEY,
+        "SIGNATURE_MAX_AGE_HOURS": str(ANY_AGE_HOURS),
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",
         "ANSWER_DEADLINE_SECONDS": "5",
     }

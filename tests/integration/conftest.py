@@ -9,7 +9,7 @@ import pytest
 
 from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
 from tests.processes import running_service, running_supabase
-from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
+from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 PUBLISHABLE_KEY = "sb_publishable_for_tests_0001"
 SUPABASE_KEY = "sb_secret_for_tests_0001"
@@ -63,6 +63,7 @@ def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> 
         "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
         "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
         "TOSS_UNSIGNED": "reject",
+        "SIGNATURE_MAX_AGE_HOURS": str(ANY_AGE_HOURS),
         "ALERT_INTERVAL_SECONDS": "3600",  # tests look themselves
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
     }

@@ -26,7 +26,7 @@ from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.signature import Keys
 from supatoss.webhook import SourceFilter, WebhookEndpoint
 from tests.integration.conftest import SUPABASE_KEY, Stack
-from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
+from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
 
 DEPOSITED = example("payment_va_done_duplicate_of_deposit").body["data"]
 CANCELED_ACCOUNT = example("payment_va_canceled_before_deposit").body["data"]
@@ -169,6 +169,7 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
                 Lookups(KnowingToss(known(name))),
                 accepts_unsigned=True,
                 look_up_seconds=3.0,
+                max_age=dt.timedelta(hours=ANY_AGE_HOURS),
             ),
             Recorder(store),
             SourceFilter(),

@@ -259,6 +259,7 @@ def _settings() -> Settings:
         supabase_url="http://127.0.0.1:1",
         SUPABASE_SECRET_KEY="sb_secret_for_the_model",
         toss_secret_key=LIVE_KEY,
+        signature_max_age_hours=1_000_000,  # stories have days of their own
         worker="off",
         toss_timeout_seconds=9.0,
         answer_deadline_seconds=9.5,

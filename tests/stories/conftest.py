@@ -17,7 +17,7 @@ import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
 from tests.processes import READY_SECONDS, running_service, running_supabase
-from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
+from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
 SUPABASE_KEY = "sb_secret_for_stories_0001"
 PATIENCE_SECONDS = 20.0
@@ -167,6 +167,7 @@ def run_world(
             "TOSS_SECRET_KEY": SECRET_KEY,
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_TIMEOUT_SECONDS": "1",
+            "SIGNATURE_MAX_AGE_HOURS": str(ANY_AGE_HOURS),
         }
         with (
             running_service(settings, folder / "service.log", port),

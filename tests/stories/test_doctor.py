@@ -84,10 +84,14 @@ def test_the_text_has_a_line_a_verdict_and_a_way_to_mend_it(world: World) -> Non
             "Data API",
             "no answer from the Data API: ConnectError (nothing listens at SUPABASE_URL: connection refused)",
         ),
-        ({"TOSS_SECRET_KEY": "test_sk_revoked"}, "Toss key 1 of 1", "test key, not accepted: "),
-        ({"TOSS_SECRET_KEY": f"{SECRET_KEY},test_sk_old"}, "Toss key 2 of 2", "test key, not accepted: "),
+        ({"TOSS_SECRET_KEY": "test_sk_revoked_long_ago"}, "Toss key 1 of 1", "test key, not accepted: "),
         (
-            {"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_old"},
+            {"TOSS_SECRET_KEY": f"{SECRET_KEY},test_sk_of_long_ago_00001"},
+            "Toss key 2 of 2",
+            "test key, not accepted: ",
+        ),
+        (
+            {"TOSS_SECRET_KEY": f"{SECRET_KEY},live_sk_of_long_ago_00001"},
             "settings",
             "TOSS_SECRET_KEY has test and live keys together",
         ),

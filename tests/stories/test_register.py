@@ -42,7 +42,7 @@ def register(world: World | None, *arguments: str, **changes: str | None) -> Res
             {"LC_ALL": "ko_KR.UTF-8"},
             (f"URL: {PUBLIC}/webhooks/toss", "환경: 테스트", "등록 체크리스트", "[ ] 라이브"),
         ),
-        (("--language", "ko"), {"TOSS_SECRET_KEY": "live_sk_x"}, ("환경: 라이브",)),
+        (("--language", "ko"), {"TOSS_SECRET_KEY": "live_sk_of_this_merchant"}, ("환경: 라이브",)),
         (("--url", "https://www.x.dev/functions/v1/webhook"), {}, ("URL: https://www.x.dev/functions/v1/webhook\n",)),
         (("--url", "https://x.dev/"), {"PUBLIC_URL": None}, ("URL: https://x.dev/webhooks/toss\n",)),
         ((), {"TOSS_SECRET_KEY": None}, ("environment: test while developing, live in production",)),

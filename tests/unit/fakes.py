@@ -23,7 +23,7 @@ from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.telemetry import configure_logging
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
-from tests.support import OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
+from tests.support import ANY_AGE_HOURS, NEWER_KEY, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
 
 class LogLines:
@@ -144,11 +144,16 @@ class Service:
         self.app = create_app(
             Settings.load(
                 supabase_url="http://127.0.0.1:1",
-                SUPABASE_SECRET_KEY="sb_secret_hidden",
-                toss_secret_key=f"test_sk_newer,{SECRET_KEY}",
+                SUPABASE_SECRET_KEY="sb_secret_hidden_for_tests",
+                toss_secret_key=f"{NEWER_KEY},{SECRET_KEY}",
                 toss_security_key=f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
                 toss_unsigned="verify" if toss else "reject",
-                **{"answer_deadline_seconds": 5.0, "max_body_bytes": 256 * 1024, **more},
+                **{
+                    "signature_max_age_hours": ANY_AGE_HOURS,
+                    "answer_deadline_seconds": 5.0,
+                    "max_body_bytes": 256 * 1024,
+                    **more,
+                },
             ),
             store=self.store,
             toss=toss_or_silence,

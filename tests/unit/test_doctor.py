@@ -25,9 +25,9 @@ MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.
 NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)
 SETTINGS = Settings.load(
     supabase_url="http://127.0.0.1:1",
-    supabase_secret_key="sb_secret_x",
+    supabase_secret_key="sb_secret_for_doctor",
     supabase_publishable_key="sb_publishable_x",
-    toss_secret_key=("test_sk_x",),
+    toss_secret_key=("test_sk_for_doctor_and_tests",),
     public_url="https://127.0.0.1:2",
 )
 REFUSAL = httpx.Response(401, json={"code": "42501", "message": "permission denied"})
@@ -84,7 +84,7 @@ def test_rows_that_the_public_key_reads_are_a_failure_and_not_shown() -> None:
 @pytest.mark.parametrize(("rows", "level"), [([{"id": 1}], Level.OK), ([], Level.WARNING)])
 def test_an_empty_answer_proves_something_only_where_there_are_rows(rows: list[Any], level: Level) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=rows if request.headers["apikey"] == "sb_secret_x" else [])
+        return httpx.Response(200, json=rows if request.headers["apikey"] == "sb_secret_for_doctor" else [])
 
     assert by_name(run(check_access, answer))["anon reads webhook_events"].level is level
 
@@ -103,7 +103,10 @@ def test_a_function_that_is_not_refused_is_a_failure_however_it_ends(status: int
 @pytest.mark.parametrize(("status", "level"), [(406, Level.OK), (404, Level.OK), (401, Level.OK), (200, Level.FAILED)])
 def test_tables_are_looked_for_in_the_schema_that_they_were_copied_to(status: int, level: Level) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/rpc/supatoss_table_names_v1") and request.headers["apikey"] == "sb_secret_x":
+        if (
+            request.url.path.endswith("/rpc/supatoss_table_names_v1")
+            and request.headers["apikey"] == "sb_secret_for_doctor"
+        ):
             return httpx.Response(200, json={"payments": "toss.payments"})
         if request.url.path.endswith("/payments") and "accept-profile" not in request.headers:
             return httpx.Response(200, json=[{"id": "of the project's own table"}])
@@ -144,7 +147,7 @@ def test_only_a_legacy_key_is_a_bearer_token(key: str, authorization: str | None
         return REFUSAL
 
     run(check_access, answer, SETTINGS.model_copy(update={"supabase_publishable_key": SecretStr(key)}))
-    assert sent - {("sb_secret_x", None)} == {(key, authorization)}
+    assert sent - {("sb_secret_for_doctor", None)} == {(key, authorization)}
 
 
 @pytest.mark.parametrize(

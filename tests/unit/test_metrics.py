@@ -13,7 +13,11 @@ from tests.support import SECRET_KEY
 pytestmark = pytest.mark.anyio
 
 TOKEN = "a-token-of-twenty-chars"
-BASE = {"supabase_url": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "sb_secret_x", "toss_secret_key": SECRET_KEY}
+BASE = {
+    "supabase_url": "http://127.0.0.1:1",
+    "SUPABASE_SECRET_KEY": "sb_secret_for_metrics",
+    "toss_secret_key": SECRET_KEY,
+}
 
 
 async def get(headers: Mapping[str, str], token: str | None = TOKEN) -> httpx.Response:

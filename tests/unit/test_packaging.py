@@ -18,7 +18,7 @@ OURS = {"supatoss", "scripts", "tests", "benchmarks", "examples"}
 BROUGHT_BY = {"pydantic-core": "pydantic"}
 """Imported by us, and pinned by the one that we name."""
 
-IMPORTED_FOR_US = {"httptools": "uvicorn", "sniffio": "httpcore", "uvloop": "uvicorn"}
+IMPORTED_FOR_US = {"sniffio": "httpcore", "uvloop": "uvicorn"}
 """Never imported by our code, but by this package where they are there."""
 
 STARTED_BY = {

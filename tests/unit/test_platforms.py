@@ -69,8 +69,8 @@ def test_the_environment_is_made_of_settings(name: str, value: str) -> None:
     settings = Settings.model_validate(
         {
             "supabase_url": "https://x.supabase.co",
-            "SUPABASE_SECRET_KEY": "sb_secret_x",
-            "toss_secret_key": "test_sk_x",
+            "SUPABASE_SECRET_KEY": "sb_secret_for_platforms",
+            "toss_secret_key": "test_sk_for_the_platforms",
             name.lower(): value,
         }
     )

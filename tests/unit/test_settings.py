@@ -1,4 +1,6 @@
+import base64
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -16,9 +18,36 @@ ROOT = Path(__file__).parents[2]
 
 COMPLETE = {
     "SUPABASE_URL": "https://abcdefgh.supabase.co",
-    "SUPABASE_SECRET_KEY": "sb_secret_hidden",
-    "TOSS_SECRET_KEY": "test_sk_hidden",
+    "SUPABASE_SECRET_KEY": "sb_secret_hidden_hidden",
+    "TOSS_SECRET_KEY": "test_sk_hidden_hidden_hidden",
 }
+NEW, OLD = "test_sk_hidden_and_the_newer", "test_sk_hidden_and_the_older"
+NEW_HEX, OLD_HEX = "0a" * 32, "0B" * 32
+PUBLIC_KEY = "test_sk_zXLkKEypNArWmo50nX3lmeaxYG5R"
+TOSS_KEY_SHOULD_BE = (
+    "TOSS_SECRET_KEY should be a secret key of Toss: test_sk_, live_sk_, test_gsk_ or live_gsk_, and at least 16"
+    " letters and digits."
+)
+SECURITY_KEY_SHOULD_BE = "TOSS_SECURITY_KEY should be a security key of Toss: 64 hex digits."
+OF_ROLE = "is a key of the role {}; should be the secret one (sb_secret_…, or service_role)."
+NO_ADDRESS = "TOSS_ALLOWED_IPS has no address in it; should be IP addresses with commas between, or empty to allow all."
+SUPABASE_KEY_SHOULD_BE = (
+    "SUPABASE_SECRET_KEY should be sb_secret_ and at least 10 characters, or a JWT whose role is service_role."
+)
+NOT_THE_PUBLIC_KEY = (
+    "TOSS_SECRET_KEY is a key of Toss's documentation, with which anybody can sign; should be your own, unless"
+    " SUPABASE_URL and PUBLIC_URL are on this machine."
+)
+NO_ROLE: tuple[object, ...] = ({}, [], {"role": 1}, {"role": ""}, "hidden")
+
+
+def jwt_of(claims: object) -> str:
+    """A key as legacy projects have it; nobody looks at the signature."""
+    return ".".join(
+        base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b"{}", json.dumps(claims).encode(), b"hidden")
+    )
+
+
 URL_SHOULD_BE = "SUPABASE_URL should be an address such as https://<project-ref>.supabase.co."
 NO_SPACES = "should be a key of printable ASCII characters without spaces."
 ALERT_URL_SHOULD_BE = (
@@ -73,8 +102,8 @@ class TestWhatStarts:
     def test_three_variables_are_enough(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = load(monkeypatch)
         assert settings.supabase_url == "https://abcdefgh.supabase.co"
-        assert settings.supabase_secret_key.get_secret_value() == "sb_secret_hidden"
-        assert secret_values(settings) == (["test_sk_hidden"], [])
+        assert settings.supabase_secret_key.get_secret_value() == "sb_secret_hidden_hidden"
+        assert secret_values(settings) == (["test_sk_hidden_hidden_hidden"], [])
         assert (settings.host, settings.port, settings.metrics_port) == ("0.0.0.0", 8080, 0)  # noqa: S104 - the default
         assert (settings.log_level, settings.log_format) == ("INFO", "json")
         assert settings.max_body_bytes == 262144
@@ -96,22 +125,48 @@ class TestWhatStarts:
         assert (settings.log_level, settings.log_format, settings.max_body_bytes) == ("DEBUG", "console", 1024)
         assert (settings.answer_deadline_seconds, settings.supabase_timeout_seconds) == (9.5, 0.5)
 
-    @pytest.mark.parametrize("value", ["new,old", " new , old ", "new,old\n", "\tnew,\nold\r\n"])
+    @pytest.mark.parametrize("value", ["{},{}", " {} , {} ", "{},{}\n", "\t{},\n{}\r\n"])
     def test_several_keys_come_newest_first_without_their_whitespace(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:
-        settings = load(monkeypatch, TOSS_SECRET_KEY=value, TOSS_SECURITY_KEY=value)
-        assert secret_values(settings) == (["new", "old"], ["new", "old"])
+        settings = load(
+            monkeypatch, TOSS_SECRET_KEY=value.format(NEW, OLD), TOSS_SECURITY_KEY=value.format(NEW_HEX, OLD_HEX)
+        )
+        assert secret_values(settings) == ([NEW, OLD], [NEW_HEX, OLD_HEX])
 
-    @pytest.mark.parametrize("value", [" sb_secret_x", "sb_secret_x\n", "\r\n sb_secret_x \t"])
+    @pytest.mark.parametrize("kind", ["test_sk", "live_sk", "test_gsk", "live_gsk"])
+    def test_every_kind_of_secret_key_is_taken(self, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+        key = f"{kind}_hidden1234567890"
+        assert secret_values(load(monkeypatch, TOSS_SECRET_KEY=key)) == ([key], [])
+
+    @pytest.mark.parametrize("key", [PUBLIC_KEY, "test_gsk_docs_hidden1234567890"])
+    @pytest.mark.parametrize("public_url", ["", "http://localhost:8080"])
+    def test_a_documentation_key_may_be_tried_on_this_machine(
+        self, monkeypatch: pytest.MonkeyPatch, key: str, public_url: str
+    ) -> None:
+        settings = load(monkeypatch, TOSS_SECRET_KEY=key, SUPABASE_URL="http://127.0.0.1:54321", PUBLIC_URL=public_url)
+        assert secret_values(settings) == ([key], [])
+
+    @pytest.mark.parametrize("role", ["service_role", "supatoss_service"])
+    def test_a_token_of_a_role_that_may_write_is_taken(self, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+        key = jwt_of({"role": role})
+        assert load(monkeypatch, SUPABASE_SECRET_KEY=key).supabase_secret_key.get_secret_value() == key
+
+    @pytest.mark.parametrize(
+        "value", [" sb_secret_for_tests_0001", "sb_secret_for_tests_0001\n", "\r\n sb_secret_for_tests_0001 \t"]
+    )
     def test_whitespace_around_the_key_of_supabase_is_left_out(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:
-        assert load(monkeypatch, SUPABASE_SECRET_KEY=value).supabase_secret_key.get_secret_value() == "sb_secret_x"
+        assert (
+            load(monkeypatch, SUPABASE_SECRET_KEY=value).supabase_secret_key.get_secret_value()
+            == "sb_secret_for_tests_0001"
+        )
 
     def test_the_older_name_of_the_key_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        settings = load(monkeypatch, SUPABASE_SECRET_KEY=None, SUPABASE_SERVICE_ROLE_KEY="eyJ.service.role")
-        assert settings.supabase_secret_key.get_secret_value() == "eyJ.service.role"
+        key = jwt_of({"role": "service_role"})
+        settings = load(monkeypatch, SUPABASE_SECRET_KEY=None, SUPABASE_SERVICE_ROLE_KEY=key)
+        assert settings.supabase_secret_key.get_secret_value() == key
 
     @pytest.mark.parametrize(
         ("value", "url"),
@@ -199,11 +254,54 @@ class TestWhatDoesNotStart:
                 "sb_publishable_hidden",
                 "SUPABASE_SECRET_KEY is a publishable key; should be the secret one (sb_secret_…).",
             ),
+            *(
+                (
+                    "SUPABASE_SECRET_KEY",
+                    jwt_of({"role": role, "secret": "hidden"}),
+                    f"SUPABASE_SECRET_KEY {OF_ROLE.format(role)}",
+                )
+                for role in ("anon", "authenticated")
+            ),
+            *(
+                ("SUPABASE_SECRET_KEY", value, SUPABASE_KEY_SHOULD_BE)
+                for value in (
+                    *("a", "changeme", "sb_secret_", "sb_secret_hidden", "hidden.hidden.hidden", "a.e30.a"),
+                    *(jwt_of(claims) for claims in NO_ROLE),
+                )
+            ),
+            *(
+                ("TOSS_SECRET_KEY", value, TOSS_KEY_SHOULD_BE)
+                for value in (
+                    *(
+                        "a",
+                        "changeme",
+                        "test_sk_",
+                        "test_sk_hidden",
+                        "live_sk_hidden-hidden-hidden",
+                        "sk_" + "hidden" * 9,
+                    ),
+                    *("test_ak_hidden_hidden_hidden", f"{NEW},changeme", "TEST_SK_HIDDEN_HIDDEN_HIDDEN", "x" + NEW),
+                )
+            ),
+            ("TOSS_SECRET_KEY", PUBLIC_KEY, NOT_THE_PUBLIC_KEY),
+            ("TOSS_SECRET_KEY", f"{NEW},test_gsk_docs_hidden1234567890", NOT_THE_PUBLIC_KEY),
+            *(
+                ("TOSS_SECURITY_KEY", value, SECURITY_KEY_SHOULD_BE)
+                for value in ("x", "hidden", "0a" * 31, "0a" * 33, "0g" * 32, f"{NEW_HEX},x")
+            ),
+            *(
+                (
+                    "TOSS_ALLOWED_IPS",
+                    value,
+                    NO_ADDRESS,
+                )
+                for value in (",", " , ,")
+            ),
             ("TOSS_SECRET_KEY", "", "TOSS_SECRET_KEY is empty; should be a key."),
             ("TOSS_SECRET_KEY", " ", "TOSS_SECRET_KEY is empty; should be a key."),
             ("TOSS_SECRET_KEY", ",", "TOSS_SECRET_KEY is empty; should be a key."),
-            ("TOSS_SECRET_KEY", "hidden,", "TOSS_SECRET_KEY is empty; should be a key."),
-            ("TOSS_SECRET_KEY", "hidden,,hidden", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", f"{NEW},", "TOSS_SECRET_KEY is empty; should be a key."),
+            ("TOSS_SECRET_KEY", f"{NEW},,{OLD}", "TOSS_SECRET_KEY is empty; should be a key."),
             ("TOSS_SECRET_KEY", "hidden key", f"TOSS_SECRET_KEY {NO_SPACES}"),
             ("TOSS_SECRET_KEY", "hidden\tkey", f"TOSS_SECRET_KEY {NO_SPACES}"),
             *(
@@ -217,16 +315,16 @@ class TestWhatDoesNotStart:
                     "live_ck_hidden",
                     "test_gck_hidden",
                     "live_gck_hidden",
-                    "live_sk_hidden, live_ck_hidden",
+                    f"{NEW}, live_ck_hidden",
                 )
             ),
             (
                 "TOSS_SECRET_KEY",
-                "live_gsk_hidden,test_sk_hidden",
+                f"live_gsk_hidden1234567890,{NEW}",
                 "TOSS_SECRET_KEY has test and live keys together; test payments would count as real: use one kind.",
             ),
             ("TOSS_SECURITY_KEY", "", "TOSS_SECURITY_KEY is empty; should be a key."),
-            ("TOSS_SECURITY_KEY", "hidden,", "TOSS_SECURITY_KEY is empty; should be a key."),
+            ("TOSS_SECURITY_KEY", f"{NEW_HEX},", "TOSS_SECURITY_KEY is empty; should be a key."),
             ("TOSS_SECURITY_KEY", "hidden 키", f"TOSS_SECURITY_KEY {NO_SPACES}"),
             *(("ALERT_WEBHOOK_URL", value, ALERT_URL_SHOULD_BE) for value in ALERT_URLS_REFUSED),
             ("BACKLOG_MINUTES", "0", "BACKLOG_MINUTES input should be greater than 0."),
@@ -267,7 +365,7 @@ class TestWhatDoesNotStart:
 
 
 def test_settings_do_not_show_keys_in_their_repr(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, TOSS_SECRET_KEY="hidden,hidden", TOSS_SECURITY_KEY="hidden")
+    settings = load(monkeypatch, TOSS_SECRET_KEY=f"{NEW},{OLD}", TOSS_SECURITY_KEY=NEW_HEX)
     assert "hidden" not in repr(settings)
     assert "hidden" not in str(settings)
     assert "hidden" not in settings.model_dump_json()

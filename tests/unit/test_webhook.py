@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -8,12 +9,14 @@ from starlette.types import Message
 from supatoss.app import WEBHOOK_PATHS
 from supatoss.errors import StoreRefused, StoreUnavailable
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
+from supatoss.toss.fields import SEOUL
 from supatoss.toss.signature import sign_hex
 from supatoss.webhook import PROBE_HEADER
 from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,
     GUIDE_PAYMENT,
+    NEWER_KEY,
     OLDER_SECURITY_KEY,
     SECRET_KEY,
     SECURITY_KEY,
@@ -83,7 +86,7 @@ class TestStored:
         raw = example("payout_changed_completed").raw
         assert (await service.send(raw, v1_signed_headers(raw, key))).status_code == 200
 
-    @pytest.mark.parametrize("key", ["test_sk_newer", SECRET_KEY])
+    @pytest.mark.parametrize("key", [NEWER_KEY, SECRET_KEY])
     async def test_the_form_of_the_guide_is_taken_with_either_key(self, service: Service, key: str) -> None:
         assert (await service.send(RAW, signed_headers(RAW, key))).status_code == 200
 
@@ -197,6 +200,46 @@ class TestOtherRequests:
     )
     async def test_another_path_is_answered_404_and_never_redirected(self, service: Service, path: str) -> None:
         assert (await service.send(RAW, signed_headers(RAW), path)).status_code == 404
+
+
+class TestFreshness:
+    """Toss sends for 3 days 19 hours at most; a captured delivery is worth nothing later."""
+
+    @pytest.fixture
+    def service(self) -> Service:
+        return Service(signature_max_age_hours=102)
+
+    @pytest.mark.parametrize(
+        ("age", "is_fresh"),
+        [
+            (dt.timedelta(0), True),
+            (dt.timedelta(days=4, hours=5, minutes=59), True),
+            (dt.timedelta(days=4, hours=6, minutes=1), False),
+            (dt.timedelta(minutes=-9), True),
+            (dt.timedelta(minutes=-11), False),
+            (dt.timedelta(days=9000), False),
+            (dt.timedelta(days=-26000), False),
+        ],
+    )
+    @pytest.mark.parametrize("form", [signed_headers, v1_signed_headers])
+    async def test_a_signature_counts_for_four_days(
+        self, service: Service, form: Callable[..., dict[str, str]], age: dt.timedelta, is_fresh: bool
+    ) -> None:
+        before = deliveries_counted("rejected", "stale")
+        sent_at = (dt.datetime.now(dt.UTC) - age).isoformat(timespec="seconds")
+        response = await service.send(RAW, form(RAW, sent_at=sent_at))
+        assert response.status_code == (200 if is_fresh else 401)
+        assert (response.text == "Invalid signature") == (not is_fresh)
+        assert deliveries_counted("rejected", "stale") - before == (not is_fresh)
+        assert len(service.store.records) == is_fresh
+
+    @pytest.mark.parametrize("sent_at", ["", "now", "1773451268", "9" * 4000, "2026-13-14T10:21:08+09:00"])
+    async def test_a_time_that_cannot_be_read_is_stale(self, service: Service, sent_at: str) -> None:
+        assert (await service.send(RAW, signed_headers(RAW, sent_at=sent_at))).status_code == 401
+
+    async def test_a_time_without_an_offset_is_korean(self, service: Service) -> None:
+        sent_at = dt.datetime.now(SEOUL).replace(tzinfo=None).isoformat()
+        assert (await service.send(RAW, signed_headers(RAW, sent_at=sent_at))).status_code == 200
 
 
 class TestSizeAndSpeed:

@@ -15,6 +15,7 @@ from supatoss.toss.signature import sign_hex, sign_v1
 from tests.support import (
     GUIDE_BODIES,
     GUIDE_PAYMENT,
+    NEWER_KEY,
     OLDER_SECURITY_KEY,
     SECRET_KEY,
     SECURITY_KEY,
@@ -100,11 +101,11 @@ class TestHeaders:
         for value in (b"\xff", "가".encode(), b"\x00", b"v1:\xff"):
             assert (await service.send(RAW, [*headers, (name.encode(), value)])).status_code == 401
 
-    async def test_the_signature_covers_the_bytes_of_a_time_that_is_no_time(self, service: Service) -> None:
-        response = await service.send(RAW, signed_headers(RAW, sent_at="whenever"))
+    async def test_the_signature_covers_the_bytes_of_a_time_and_not_its_meaning(self, service: Service) -> None:
+        response = await service.send(RAW, signed_headers(RAW, sent_at="2026-03-14T01:21:08.50Z"))
         assert response.status_code == 200
         (record,) = service.store.records.values()
-        assert record["transmission_time"] is None
+        assert record["transmission_time"] == "2026-03-14T01:21:08.500000+00:00"
 
     async def test_names_of_headers_are_case_insensitive(self, service: Service) -> None:
         headers = [(key.title(), value) for key, value in signed(RAW)]
@@ -173,7 +174,7 @@ class TestLog:
                 "data": {"orderId": 5, "totalAmount": "hidden", "secret": "hidden"},
             },
         ]
-        secrets = {"hidden", SECRET_KEY, SECURITY_KEY, OLDER_SECURITY_KEY, "test_sk_newer", "sb_secret_hidden"}
+        secrets = {"hidden", SECRET_KEY, SECURITY_KEY, OLDER_SECURITY_KEY, NEWER_KEY, "sb_secret_hidden"}
         for body in bodies:
             raw = raw_body(body)
             data = body.get("data") or {}

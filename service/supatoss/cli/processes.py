@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import signal
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -21,10 +22,16 @@ def serve() -> None:
     from prometheus_client import start_http_server
 
     from supatoss.app import create_app, load_settings
+    from supatoss.connections import Connections, Limits
+    from supatoss.protocol import BoundedProtocol
     from supatoss.server import CLOSE_SECONDS, Admission, Server
 
     settings = load_settings()
+    limits = Limits.of_machine(
+        settings.max_connections, settings.max_bodies_bytes, is_behind_proxy=bool(settings.client_ip_header)
+    )
     admission = Admission(create_app(settings))
+    limits.log(settings.max_connections)
     # Imported modules stay for good: exempt them from every later collection.
     gc.collect()
     gc.freeze()
@@ -36,7 +43,8 @@ def serve() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",  # named: with "auto", one that is missing would only make the service slower
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=Connections(limits))),
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,

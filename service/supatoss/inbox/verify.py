@@ -16,13 +16,14 @@ from supatoss.inbox.event import EventStatus, Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.inbox.lookups import Lookups
 from supatoss.inbox.observe import disagreement, is_final, observation, observed
+from supatoss.off_loop import OffLoop
 from supatoss.store import Store
 from supatoss.store.recording import NOTHING_KNOWN, KnownKeys
 from supatoss.toss import events
 from supatoss.toss.delivery import Body, Delivery, read_body
 from supatoss.toss.fields import PaymentStatus
 from supatoss.toss.models import PaymentAnswer
-from supatoss.toss.signature import Keys, SignatureCheck, check_signature
+from supatoss.toss.signature import Keys, SignatureCheck, check_signature, is_fresh
 
 _SIGNED_BY_TOSS = frozenset({events.PayoutChanged.TYPE, events.SellerChanged.TYPE})
 _CANNOT_BE_LOOKED_UP = frozenset({events.SettlementCompleted.TYPE, events.BillingKeyIssued.TYPE})
@@ -32,29 +33,47 @@ _BILLING = frozenset({events.BillingDeleted.TYPE, events.BillingKeyDeleted.TYPE}
 
 
 class Verifier:
-    """Turns a delivery into events that may be believed. look_up_seconds: longest wait for Toss within an answer."""
+    """Turns a delivery into events that may be believed.
+
+    look_up_seconds: longest wait for Toss within an answer. max_age: of a signed delivery.
+    """
 
     def __init__(
-        self, store: Store, keys: Keys, lookups: Lookups, *, accepts_unsigned: bool, look_up_seconds: float
+        self,
+        store: Store,
+        keys: Keys,
+        lookups: Lookups,
+        *,
+        accepts_unsigned: bool,
+        look_up_seconds: float,
+        max_age: dt.timedelta,
     ) -> None:
         self._store = store
         self._keys = keys
         self._lookups = lookups
         self._accepts_unsigned = accepts_unsigned
         self._look_up_seconds = look_up_seconds
+        self._max_age = max_age
+        # Apart, so that a flood of large unsigned bodies never stands before a signed one.
+        self._signed_work = OffLoop("signed")
+        self._unsigned_work = OffLoop("unsigned")
 
     async def verify(self, delivery: Delivery, received_at: dt.datetime) -> Sequence[NewEvent]:
         """What a delivery is to be recorded as; nothing where it is unsigned and its type changes no row.
 
         Raises NotGenuine, NotReadable, CannotVerify or StoreError.
         """
-        check = check_signature(delivery, self._keys)
+        size = len(delivery.body)
+        check = await self._signed_work.run(size, check_signature, delivery, self._keys)
         structlog.contextvars.bind_contextvars(signature_check=check.value)
         if check is SignatureCheck.INVALID:
             raise _not_genuine(Reason.INVALID_SIGNATURE)
         if check is SignatureCheck.MISSING and not self._accepts_unsigned:
             raise _not_genuine(Reason.MISSING_SIGNATURE)
-        body = read_body(delivery.body)
+        if check.is_valid and not is_fresh(delivery, received_at, self._max_age):
+            raise _not_genuine(Reason.STALE)
+        work = self._signed_work if check.is_valid else self._unsigned_work
+        body = await work.run(size, read_body, delivery.body)
         event = events.parse_event(body.fields)
         structlog.contextvars.bind_contextvars(event_type=event.event_type)
         if check.is_valid:

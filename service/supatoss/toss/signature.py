@@ -10,6 +10,7 @@ Both are HMAC-SHA256 over the raw body, one colon, and the transmission time exa
 
 import base64
 import binascii
+import datetime as dt
 import hashlib
 import hmac
 import re
@@ -18,6 +19,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from supatoss.toss.delivery import Delivery
+from supatoss.toss.fields import parse_time
+
+MAX_AHEAD = dt.timedelta(minutes=10)
+"""How far a sender's clock may be ahead of ours."""
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _DIGEST_BYTES = 32
@@ -56,6 +61,15 @@ def check_signature(delivery: Delivery, keys: Keys) -> SignatureCheck:
     if b":" not in delivery.signature:
         return _check_hex(delivery.signature, message, keys.secret_keys)
     return _check_v1(delivery.signature, message, keys.security_keys)
+
+
+def is_fresh(delivery: Delivery, now: dt.datetime, max_age: dt.timedelta) -> bool:
+    """Whether the transmission time, which the signature covers, is near enough; not if it can't be read.
+
+    Toss stamps and signs each attempt anew (community payloads; `createdAt` keeps the first time).
+    """
+    sent_at = parse_time((delivery.transmission_time or b"").decode("latin-1"))
+    return sent_at is not None and now - max_age <= sent_at <= now + MAX_AHEAD
 
 
 def sign_hex(body: bytes, transmission_time: str, secret_key: str) -> str:

@@ -130,7 +130,7 @@ class Office:
             Settings.load(
                 **{
                     "supabase_url": "http://127.0.0.1:1",
-                    "SUPABASE_SECRET_KEY": "sb_secret_hidden",
+                    "SUPABASE_SECRET_KEY": "sb_secret_hidden_for_tests",
                     "toss_secret_key": SECRET_KEY,
                     "ops_password": PASSWORD,
                     **settings,

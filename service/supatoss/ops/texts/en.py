@@ -358,6 +358,7 @@ TEXTS = {
     "advice.operator": "“Operator actions” shows who ignored it and why.",
     "rejected.missing_signature": "Missing signature",
     "rejected.invalid_signature": "Invalid signature",
+    "rejected.stale": "Signed too long ago, or in the future",
     "rejected.source_not_allowed": "Address not allowed",
     "rejected.nothing_vouches": "Cannot be verified",
     "rejected.unknown_to_toss": "Unknown to Toss",

@@ -358,6 +358,7 @@ TEXTS = {
     "advice.operator": "누가 왜 무시했는지는 ‘조치 이력’에서 확인하세요.",
     "rejected.missing_signature": "서명 없음",
     "rejected.invalid_signature": "잘못된 서명",
+    "rejected.stale": "서명 시각이 허용 범위를 벗어남",
     "rejected.source_not_allowed": "허용되지 않은 주소",
     "rejected.nothing_vouches": "검증 불가",
     "rejected.unknown_to_toss": "토스에 없는 결제",

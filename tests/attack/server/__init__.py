@@ -1,0 +1,1 @@
+"""Attacks on the server itself: connections, heads, bodies. `python -m tests.attack.server` measures them."""
