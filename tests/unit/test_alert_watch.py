@@ -118,6 +118,24 @@ async def test_a_database_that_hangs_is_told_of_as_one_that_is_away(monkeypatch:
     assert (past["rule"], past["start_told"], past["end_told"]) == ("database_away", True, False)
 
 
+async def test_a_process_that_stops_ends_what_it_alone_has_told_of() -> None:
+    now = 0.0
+    store, target = Silent(*[StoreUnavailable("away")] * 5), Told()
+    watch = Watch(store, Limits(10), target, 60, "a:1", clock=lambda: now)
+    for minute in range(4):
+        now = minute * 60.0
+        with pytest.raises(StoreUnavailable):
+            await watch.check()
+    watch.stop()
+    await watch.run()
+    assert [(alert.rule, alert.phase) for alert in target.told] == [
+        ("database_away", "start"),
+        ("database_away", "end"),
+    ]
+    assert target.told[1].details["stopped"]
+    assert store.forgotten == ["a:1"]
+
+
 def test_the_window_forgets_what_is_older() -> None:
     now = 0.0
     window = DeliveryWindow(lambda: now)

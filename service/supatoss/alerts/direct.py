@@ -25,6 +25,7 @@ class DirectAlert:
     ended: float | None = None
     is_start_sent: bool = False
     is_end_sent: bool = False
+    is_cut_short: bool = False
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def to_record(self, now: float, read_at: dt.datetime) -> dict[str, Any]:
@@ -66,6 +67,11 @@ class DirectAlerts:
             self._open[_key(alert.opinion)] = alert
         self._past.extend(ended)
         return began, ended
+
+    def cut_short(self) -> None:
+        """The process stops: what ends now has not been solved."""
+        for alert in self._open.values():
+            alert.is_cut_short = True
 
     def unsent(self) -> list[tuple[DirectAlert, UnsentAlert]]:
         """What operators have not been told yet. An end is only told after its start."""
@@ -110,7 +116,7 @@ class DirectAlerts:
             started_at=started.isoformat(timespec="seconds"),
             ended_at=now.isoformat(timespec="seconds") if phase == "end" else None,
             attempts=1,
-            details=opinion.details or {},
+            details={**(opinion.details or {}), **({"stopped": True} if alert.is_cut_short else {})},
         )
 
 

@@ -53,6 +53,9 @@ def _title(alert: UnsentAlert, language: Language, escape: Escape) -> str:
     rule = clean(alert.rule, str)
     if alert.phase == "start":
         return f"🚨 {rule}"
+    if "stopped" in alert.details:
+        english, korean = "its process was stopped", "프로세스 종료됨"
+        return f"☑️ {rule} {({'en': english, 'ko': korean}).get(language, f'{english} · {korean}')}"
     actor = alert.details.get("set_aside_by")
     name = clean(actor, escape)
     english, korean = ("resolved", "해결됨") if actor is None else (f"set aside by {name}", f"{name} 무시 처리")

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -98,9 +99,10 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._interval_seconds):
                     await self._stopped.wait()
-        with contextlib.suppress(TimeoutError, SupatossError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._store.forget_process(self._observer)
+        for goodbye in (self._end_direct_alerts, partial(self._store.forget_process, self._observer)):
+            with contextlib.suppress(TimeoutError, SupatossError):
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await goodbye()
 
     async def check(self) -> None:
         """Checks once. Raises StoreError; a later check, of any process, sends what was not sent."""
@@ -192,6 +194,11 @@ class Watch:
                 if message in post.alerts:
                     direct.is_start_sent = True
                     direct.is_end_sent = message.phase == "end"
+
+    async def _end_direct_alerts(self) -> None:
+        """What this process alone has told of: nobody else will tell of its end."""
+        self._direct.cut_short()
+        await self._tell_directly([])
 
     async def _send(self, target: Target, unsent: list[UnsentAlert]) -> bool:
         for post in target.compose(unsent):
