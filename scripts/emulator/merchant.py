@@ -203,6 +203,11 @@ class Merchant:
         self.ledger.canceled(payment, cancel)
         return self._changed(payment)
 
+    def finish_refund(self, payment: Payment, status: str) -> Payment:
+        """What became of a refund to a buyer's account; Toss sends no webhook."""
+        payment.finish_refund(status)
+        return payment
+
     def charge(self, billing_key: str, customer_key: str, order_id: str, order_name: str, amount: Decimal) -> Payment:
         """A payment by billing key: request and approval in one call, and no webhook."""
         billing = self.billing_keys.usable(billing_key)

@@ -90,6 +90,7 @@ class Payment:
     due_at: dt.datetime | None = None
     last_transaction_key: str | None = None
     has_method: bool = False
+    refund_status: str | None = None
     failure_code: str | None = None
     cancels: list[Cancel] = field(default_factory=list)
 
@@ -173,6 +174,12 @@ class Payment:
         cancel.refundable = self.balance
         if status == "DONE":
             self._finish(cancel)
+
+    def finish_refund(self, status: str) -> None:
+        """What becomes of a refund to the buyer's account, before or after the cancel itself; else it is paid out."""
+        if not self.is_virtual_account or self.approved_at is None:
+            raise NotPossible("only a deposit is paid back to an account")
+        self.refund_status = status
 
     def _finish(self, cancel: Cancel) -> None:
         self.last_transaction_key = cancel.transaction_key

@@ -117,6 +117,12 @@ class CancelResult(Body):
     status: Literal["DONE", "ABORTED"] = "DONE"
 
 
+class RefundResult(Body):
+    """What becomes of the money on its way to the buyer's account."""
+
+    status: Literal["PENDING", "FAILED", "PARTIAL_FAILED", "COMPLETED"]
+
+
 class AbortPayment(Body):
     """Why the approval failed."""
 

@@ -48,6 +48,9 @@ class Scenarios:
         yield self._step(
             f"{one}cancel-result", bodies.CancelResult, lambda payment, body: do.finish_cancel(payment, body.status)
         )
+        yield self._step(
+            f"{one}refund-result", bodies.RefundResult, lambda payment, body: do.finish_refund(payment, body.status)
+        )
         yield _post("/emulator/settlements/{payment_key}", self.settle)
         yield _post("/emulator/billing-keys", self.create_billing_key)
         yield _post("/emulator/billing-keys/{billing_key}/delete", self.delete_billing_key)

@@ -192,7 +192,7 @@ def _virtual_account(payment: Payment) -> dict[str, Any]:
         "dueDate": with_offset(payment.due_at),
         "expired": payment.is_expired_account,
         "settlementStatus": "INCOMPLETED",
-        "refundStatus": "COMPLETED" if is_refunded else "NONE",
+        "refundStatus": (payment.refund_status or "COMPLETED") if is_refunded else "NONE",
         "refundReceiveAccount": None,
     }
 

@@ -388,7 +388,7 @@ as $$
       'currency', p.currency, 'balance', p.balance_amount::text,
       'approved_at', supatoss.read_time(to_jsonb(p), 'approved_at'),
       'canceled_at', supatoss.read_time(to_jsonb(p), 'canceled_at'), 'cancels', p.cancels,
-      'merchant_id', p.merchant_id) as row
+      'merchant_id', p.merchant_id, 'refund_status', p.virtual_account ->> 'refundStatus') as row
     from public.payments p
     where p.payment_key = p_payment_key or p.order_id = p_order_id
     order by coalesce(p.payment_key = p_payment_key, false) desc

@@ -239,6 +239,18 @@ async def test_an_asynchronous_cancel_waits_for_its_result(play: Play, result: s
     assert "progress" in (await play.step(made, "cancel-result", status=409))["error"]
 
 
+async def test_a_refund_to_an_account_can_fail_and_be_paid_later(play: Play) -> None:
+    made = await play.pay(method="VIRTUAL_ACCOUNT")
+    await play.confirm(made)
+    assert "deposit" in (await play.step(made, "refund-result", {"status": "FAILED"}, status=409))["error"]
+    await play.step(made, "deposit")
+    await play.step(made, "refund-result", {"status": "FAILED"})
+    ended = await play.step(made, "cancel")
+    assert (ended["status"], ended["virtualAccount"]["refundStatus"]) == ("CANCELED", "FAILED")
+    paid = await play.step(made, "refund-result", {"status": "COMPLETED"})
+    assert paid["virtualAccount"]["refundStatus"] == "COMPLETED"
+
+
 async def test_an_unknown_payment_or_call_is_not_found(play: Play) -> None:
     assert error_of(await play.api("GET", "payments/nobody")) == (404, "NOT_FOUND_PAYMENT")
     assert error_of(await play.api("GET", "payments/orders/nobody")) == (404, "NOT_FOUND_PAYMENT")

@@ -128,6 +128,19 @@ async def test_a_tampered_row_is_what_toss_says_again(
     assert len(await play.project.rows("webhook_events?event_type=eq.supatoss.payment_reconciled")) == 1
 
 
+async def test_a_refund_that_failed_is_looked_up_until_it_is_paid(play: Play) -> None:
+    key = await play.pay("order-account", method="가상계좌")
+    await play.step(key, "deposit")
+    await play.step(key, "refund-result", heard=False, status="FAILED")
+    await play.step(key, "cancel")
+    report, findings = await play.reconcile(applies=True)
+    assert (report.left, findings) == (0, [])
+    await play.step(key, "refund-result", heard=False, status="COMPLETED")
+    await check_repair(play, {"order-account": FindingKind.STATUS})
+    row = await play.project.payment("order-account")
+    assert row["virtual_account"]["refundStatus"] == "COMPLETED"
+
+
 async def test_a_tampered_status_that_an_event_has_folded_in_is_repaired(play: Play) -> None:
     await play.project.order("order-folded")
     key = await play.pay("order-folded", heard=False)

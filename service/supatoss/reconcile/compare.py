@@ -43,7 +43,8 @@ def is_suspect(payment: ComparedPayment, window: Window) -> bool:
         )
     if row.is_moved != bool(moves) and payment.listed:
         return True
-    if row.is_moved and not _is_consistent(row):
+    # Toss tells of no webhook and lists nothing when a refund that failed is paid after all.
+    if row.is_moved and (not _is_consistent(row) or row.is_refund_failed):
         return True
     return not all(_matches(row, item) for item in moves) or _says_more(row, payment.listed, window)
 
@@ -120,9 +121,16 @@ def _row_difference(row: StoredPayment, payment: Payment) -> FindingKind | None:
         return FindingKind.AMOUNT
     if row.status != payment.status or _cancels_differ(row, payment):
         return FindingKind.STATUS
+    if row.is_refund_failed and row.refund_status != refund_status_of(payment):
+        return FindingKind.STATUS
     if row.balance is not None and payment.balance_amount is not None and row.balance != payment.balance_amount:
         return FindingKind.AMOUNT
     return FindingKind.TIME if _times_differ(row, payment) else None
+
+
+def refund_status_of(payment: Payment) -> str | None:
+    """What became of a deposit that was paid back to an account."""
+    return text if isinstance(text := (payment.virtual_account or {}).get("refundStatus"), str) else None
 
 
 def _amounts_differ(row: StoredPayment, payment: Payment) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret_payment
 from supatoss.inbox.observe import observed
-from supatoss.reconcile.compare import difference, is_suspect
+from supatoss.reconcile.compare import difference, is_suspect, refund_status_of
 from supatoss.reconcile.records import LOOKUPS_AT_ONCE, TossRecords, Window
 from supatoss.store import Store
 from supatoss.store.findings import (
@@ -184,6 +184,7 @@ def _shown(payment: Payment) -> dict[str, Any]:
         "approved_at": change.get("approved_at"),
         "canceled_at": change.get("canceled_at"),
         "cancels": sorted(cancels_of(payment.cancels)),
+        **({"refund_status": refund_status} if (refund_status := refund_status_of(payment)) else {}),
     }
 
 

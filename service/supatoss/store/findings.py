@@ -168,6 +168,13 @@ class StoredPayment:
     canceled_at: dt.datetime | None
     cancels: Mapping[str, "StoredCancel"]
     merchant_id: str | None = None
+    refund_status: str | None = None
+    """Of a deposit that was paid back to an account."""
+
+    @property
+    def is_refund_failed(self) -> bool:
+        """Whether it says that the buyer hasn't got the money."""
+        return self.refund_status in ("FAILED", "PARTIAL_FAILED")
 
     @property
     def is_moved(self) -> bool:
@@ -190,6 +197,7 @@ class StoredPayment:
             "approved_at": _iso(self.approved_at),
             "canceled_at": _iso(self.canceled_at),
             "cancels": sorted(self.cancels),
+            **({"refund_status": self.refund_status} if self.is_refund_failed else {}),
         }
 
 
@@ -296,6 +304,7 @@ def _stored_payment(row: Mapping[str, Any]) -> StoredPayment:
         canceled_at=parse_time(row["canceled_at"]),
         cancels=cancels_of(row["cancels"]),
         merchant_id=row["merchant_id"],
+        refund_status=row["refund_status"],
     )
 
 
