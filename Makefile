@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test check slow faults bench lint lock clean
+.PHONY: help run test check slow faults drill bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -37,6 +37,9 @@ slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand paymen
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
 	$(PY) -m tests.faults --write docs/reliability.md
+
+drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real processes (up to 15 minutes)
+	$(PY) -m tests.drill
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)

@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psycopg
 import pytest
@@ -17,44 +16,13 @@ from supatoss.store.alerts import AlertFacts, Look
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event
 from tests.database.test_worker_functions import deposit
-
-
-class Receiver:
-    """A target of alerts on loopback. `statuses` are answered in turn, then 200."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.statuses: list[int] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status = receiver.statuses.pop(0) if receiver.statuses else 200
-                if status == 200:
-                    receiver.texts.append(f"{body['text']}\n{body['data']['command']}")
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/services/hidden"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(20)
+from tests.receiver import Receiver
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.close()
+    with Receiver() as running:
+        yield running
 
 
 @pytest.fixture

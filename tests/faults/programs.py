@@ -14,7 +14,7 @@ from scripts.local_stack import LOOPBACK, ROOT, Child, free_port
 
 READY_SECONDS = 30.0
 SERVE = ("supatoss", "serve")
-WORKER = ("-m", "supatoss", "worker")
+WORKER = ("supatoss", "worker")
 
 
 class Program:
@@ -24,7 +24,7 @@ class Program:
         self.name = name
         self.log = log
         self._arguments = arguments
-        self._env = {"PATH": os.environ["PATH"], **env}
+        self._env: dict[str, str] = {"PATH": os.environ["PATH"], **env}
         self._child: Child | None = None
 
     @property
@@ -35,6 +35,16 @@ class Program:
     def start(self) -> None:
         """Starts it; does not wait until it is ready."""
         self._child = Child(self.name, [sys.executable, *self._arguments], cwd=ROOT, env=self._env, log=self.log)
+
+    def restart(self, **changes: str) -> None:
+        """Stops it, and starts it again with other settings; does not wait until it is ready."""
+        self.stop()
+        self._env |= changes
+        self.start()
+
+    @property
+    def is_running(self) -> bool:
+        return self._child is not None and self._child.exit_code() is None
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.child.pid, number)

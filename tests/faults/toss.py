@@ -21,8 +21,9 @@ ALL = 10**9
 class Toss:
     """The emulator, as a process."""
 
-    def __init__(self, url: str, http: httpx.Client) -> None:
-        self.url = url
+    def __init__(self, port: int, http: httpx.Client) -> None:
+        self.port = port
+        self.url = f"http://{LOOPBACK}:{port}"
         self._http = http
 
     def play(self, path: str, **body: Any) -> dict[str, Any]:
@@ -39,6 +40,20 @@ class Toss:
         """No faults any more."""
         self._http.delete(f"{self.url}/emulator/faults")
 
+    def unregister(self) -> None:
+        """Sends nothing any more to anybody."""
+        self._http.delete(f"{self.url}/emulator/webhooks")
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Every webhook with its attempts, oldest first."""
+        return cast("list[dict[str, Any]]", self._http.get(f"{self.url}/emulator/deliveries").json()["deliveries"])
+
+    def payment(self, key: str) -> dict[str, Any]:
+        """A payment, as its API shows it."""
+        response = self._http.get(f"{self.url}/v1/payments/{key}", auth=(LIVE_KEY, ""))
+        assert response.is_success, response.text
+        return cast("dict[str, Any]", response.json())
+
     def mix(self, least_events: int) -> Mix:
         """What it would send about payments by card and by virtual account, unsigned, and deposits of the guide."""
         mix = Mix()
@@ -47,13 +62,12 @@ class Toss:
         while 2.75 * number < least_events:
             self._pay(f"toss-{number:06d}", number % 4)
             number += 1
-        deliveries = self._http.get(f"{self.url}/emulator/deliveries").json()["deliveries"]
-        for delivery in deliveries:
+        for delivery in self.deliveries():
             body = httpx.Response(200, content=delivery["body"].encode()).json()
             mix.add(body, None)
             data = body.get("data") or {}
             if data.get("method") == "가상계좌" and data.get("status") == "DONE":
-                mix.add(_deposit(data))
+                mix.add(deposit(data))
         return mix
 
     def _pay(self, order: str, kind: int) -> None:
@@ -66,7 +80,8 @@ class Toss:
             self.play(f"payments/{key}/cancel", amount=3_000)
 
 
-def _deposit(payment: dict[str, Any]) -> dict[str, Any]:
+def deposit(payment: dict[str, Any]) -> dict[str, Any]:
+    """The guide's body about a deposit."""
     return {
         "eventType": "VIRTUAL_ACCOUNT_DEPOSIT",
         "data": {
@@ -79,15 +94,15 @@ def _deposit(payment: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def running_toss(folder: Path) -> Iterator[Toss]:
-    """The emulator, until the end of the block."""
+def running_toss(folder: Path, *options: str) -> Iterator[Toss]:
+    """The emulator, until the end of the block. Without options, what it would send is sent by the suite."""
     port = free_port()
+    options = options or ("--webhook-url", f"http://{LOOPBACK}:{free_port()}/")
     emulator = Child(
         "the Toss emulator",
         [
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(port), "--seed", "1"),
-            *("--secret-key", LIVE_KEY, "--security-key", SECURITY_KEY, "--requests-per-minute", "0"),
-            *("--webhook-url", f"http://{LOOPBACK}:{free_port()}/"),  # what it would send is sent by the suite
+            *("--secret-key", LIVE_KEY, "--security-key", SECURITY_KEY, "--requests-per-minute", "0", *options),
         ],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
@@ -96,6 +111,6 @@ def running_toss(folder: Path) -> Iterator[Toss]:
     try:
         emulator.wait_until(lambda: is_taken(port), READY_SECONDS)
         with httpx.Client(trust_env=False, timeout=20.0) as http:
-            yield Toss(f"http://{LOOPBACK}:{port}", http)
+            yield Toss(port, http)
     finally:
         emulator.stop()

@@ -99,8 +99,8 @@ class World:
     def service(self, settings: Mapping[str, str], name: str = "service", command: Sequence[str] = SERVE) -> Service:
         return Service(settings, self.folder / f"{name}.log", command)
 
-    def worker(self, settings: Mapping[str, str], name: str = "worker") -> Program:
-        return Program(f"the {name}", WORKER, settings, self.folder / f"{name}.log")
+    def worker(self, settings: Mapping[str, str], name: str = "worker", command: Sequence[str] = WORKER) -> Program:
+        return Program(f"the {name}", ("-m", *command), settings, self.folder / f"{name}.log")
 
     def execute(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """One statement, past the Data API."""
