@@ -38,7 +38,7 @@ slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand paymen
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
 	$(PY) -m tests.faults --write docs/reliability.md
 
-drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real processes (up to 15 minutes)
+drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real processes (up to 20 minutes)
 	$(PY) -m tests.drill
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report

@@ -136,6 +136,18 @@ async def test_a_process_that_stops_ends_what_it_alone_has_told_of() -> None:
     assert store.forgotten == ["a:1"]
 
 
+async def test_a_single_failed_call_of_the_database_is_no_reason_to_tell_directly() -> None:
+    store, target = Silent(*[StoreUnavailable("away")] * 3), Told()
+    watch = Watch(store, Limits(10), target, 60, "a:1")
+    DELIVERIES.labels("failed", "deadline").inc(9)
+    with pytest.raises(StoreUnavailable):
+        await watch.check()
+    assert not target.told
+    with pytest.raises(StoreUnavailable):
+        await watch.check()
+    assert [(alert.rule, alert.phase) for alert in target.told] == [("not_stored", "start")]
+
+
 def test_the_window_forgets_what_is_older() -> None:
     now = 0.0
     window = DeliveryWindow(lambda: now)

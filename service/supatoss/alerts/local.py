@@ -119,23 +119,31 @@ class Trouble:
         self._clock = clock
         self._since: float | None = None
         self._failed_at = 0.0
+        self._failures = 0
         self.problem = ""
 
     def failed(self, problem: str) -> None:
         """It failed once more."""
         self.problem = problem
         self._failed_at = self._clock()
+        self._failures += 1
         if self._since is None:
             self._since = self._failed_at
 
     def worked(self) -> None:
         """It works."""
         self._since = None
+        self._failures = 0
 
     def was_not_tried(self) -> None:
         """There was no reason to try; after a while the failure is history."""
         if self._clock() - self._failed_at >= QUIET_SECONDS:
             self._since = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it failed the last two times."""
+        return self._failures > 1
 
     @property
     def is_long(self) -> bool:

@@ -111,7 +111,8 @@ class Watch:
             await self._note_in_time(opinions)
         except StoreError as error:
             self._local.database.failed(str(error))
-            await self._tell_directly([*opinions, self._local.judge_database()])
+            if self._local.database.is_repeated:  # A single failed call is no outage, and others may tell the same.
+                await self._tell_directly([*opinions, self._local.judge_database()])
             raise
         while self._target and (unsent := await self._store.claim_alerts(SEND_BATCH, LEASE_SECONDS)):
             if not await self._send(self._target, unsent):
