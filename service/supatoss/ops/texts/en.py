@@ -368,7 +368,6 @@ TEXTS = {
     "rejected.not_utf8": "Not UTF-8",
     "rejected.not_json": "Not JSON",
     "rejected.not_an_object": "Not a JSON object",
-    "rejected.too_deep": "Nested too deeply",
     "rejected.too_large": "Too large",
     "rejected.too_slow": "Too slow",
     "rejected.disconnected": "Sender disconnected",

@@ -368,7 +368,6 @@ TEXTS = {
     "rejected.not_utf8": "UTF-8 아님",
     "rejected.not_json": "JSON 아님",
     "rejected.not_an_object": "JSON 객체 아님",
-    "rejected.too_deep": "너무 깊은 중첩",
     "rejected.too_large": "본문이 너무 큼",
     "rejected.too_slow": "수신이 너무 느림",
     "rejected.disconnected": "연결 끊김",
