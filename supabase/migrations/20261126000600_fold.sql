@@ -14,7 +14,7 @@
 --                    cart-7: PENDING; A: ABORTED; B: DONE, PARTIAL_CANCELED.
 -- 3. fold_event      Walks each attempt from its oldest event to its newest and keeps what holds after each. B is DONE,
 --                    approved 10:02, balance 10000; then PARTIAL_CANCELED, balance 7000, one cancel, still 카드.
---                    Then fold_own adds what the application says of the attempt.
+--                    Then finish_attempt adds its cancels and what the application says of it.
 -- 4. write_attempts  Rates the attempts by what became of the money. cart-7 and A never moved any (class 0), B holds
 --                    some (class 4), so the row shows B: PARTIAL_CANCELED, 10000 KRW, 카드, balance 7000, no failure.
 -- 5. judge_events    Marks events that must not count: another amount than the application asked for, a second charge.
@@ -127,6 +127,26 @@ begin
 end;
 $$;
 
+-- Which attempt is meant by an event that names none, by order, where other events of the order tell.
+create function supatoss.attempts_of_orders(p_order_ids text[])
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_object_agg(o.order_id, coalesce(
+      o.only_key, supatoss.attempt_of_paid_row(o.order_id, p.application_state)))
+    from (
+      select e.order_id, case when count(distinct e.payment_key) = 1 then min(e.payment_key) end as only_key
+      from supatoss.payment_events e
+      where e.order_id = any (p_order_ids)
+      group by e.order_id
+    ) o
+    left join public.payments p on p.order_id = o.order_id);
+end;
+$$;
+
 -- As of when the application's word about moved money counts. Its clock may be hours off, and a time without a zone is
 -- easily written in the wrong one: it cannot have known anything later than when we read it.
 create function supatoss.time_of_paid_row(p_application jsonb)
@@ -176,9 +196,8 @@ begin
            p.application_state is not null and supatoss.is_mismatch(r.change, p.application_state) as is_mismatch,
            coalesce(
              r.payment_key,
-             (select min(o.payment_key) from supatoss.payment_events o
-              where o.order_id = r.order_id having count(distinct o.payment_key) = 1),
-             supatoss.attempt_of_paid_row(r.order_id, p.application_state),
+             -- Once for all of them, and only where an event names no payment.
+             (select supatoss.attempts_of_orders(p_order_ids)) ->> r.order_id,
              p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
     from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
     where r.order_id = any (p_order_ids)
@@ -262,18 +281,18 @@ begin
   end if;
   a.occurred_at := greatest(e.told_at, a.occurred_at);
   a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
-  a.said := a.said || supatoss.known_values(e.change);
+  a.said := a.said || supatoss.known_values(case when e.change ? 'cancels' then e.change - 'cancels' else e.change end);
   if e.balance is not null and e.status is not null then
     a.balances := a.balances || jsonb_build_object(e.status, e.balance);
   end if;
-  a.cancels := supatoss.add_cancels(a.cancels, e.change -> 'cancels');
   return a;
 end;
 $$;
 
--- The last of step 3: an attempt with what the application says of it. Where it says that money moved and Toss has
--- reported none, its word counts, until Toss says later that a deposit is waited for. Where Toss has, it fills gaps.
-create function supatoss.fold_own(a supatoss.attempt)
+-- The last of step 3: an attempt with its cancels (see gather_cancels), and with what the application says of it. Where
+-- it says that money moved and Toss has reported none, its word counts, until Toss says later that a deposit is waited
+-- for. Where Toss has, it fills gaps.
+create function supatoss.finish_attempt(a supatoss.attempt, p_cancels jsonb[])
 returns supatoss.attempt
 language plpgsql stable
 set search_path = ''
@@ -282,6 +301,9 @@ declare
   v_is_moved boolean := coalesce(supatoss.is_moved(a.own ->> 'status'), false);
   v_is_taken_back boolean := coalesce(a.waiting_at > a.own_at, false);
 begin
+  if p_cancels <> '{}' then
+    a.cancels := supatoss.gather_cancels(p_cancels);
+  end if;
   if a.own is null then
     return a;
   end if;
@@ -312,19 +334,18 @@ begin
 end;
 $$;
 
--- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays.
-create function supatoss.add_cancels(p_cancels jsonb, p_more jsonb)
+-- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays. p_told: the arrays of
+-- an attempt's events, in the order of the walk. All at once: adding them one by one would copy them each time.
+create function supatoss.gather_cancels(p_told jsonb[])
 returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
 begin
-  if jsonb_typeof(p_more) is distinct from 'array' or p_more = '[]' then
-    return p_cancels;
-  end if;
-  return coalesce(p_cancels, '{}') || (
-    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item)
-    from jsonb_array_elements(p_more) as c (item));
+  return (
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item order by t.place, c.place)
+    from unnest(p_told) with ordinality as t (cancels, place)
+    cross join lateral jsonb_array_elements(t.cancels) with ordinality as c (item, place));
 end;
 $$;
 
@@ -565,6 +586,7 @@ declare
   v_event supatoss.order_event;
   v_attempt supatoss.attempt;
   v_attempts supatoss.attempt[] := '{}';
+  v_cancels jsonb[] := '{}';
   v_doubles jsonb;
   v_needs_judging boolean := false;
   v_has_rows boolean;
@@ -583,8 +605,9 @@ begin
 
   for v_event in select * from supatoss.read_events(p_order_ids) loop
     if (v_event.order_id, v_event.attempt) is distinct from (v_attempt.order_id, v_attempt.payment_key) then
-      v_attempts := v_attempts || supatoss.fold_own(v_attempt);
+      v_attempts := v_attempts || supatoss.finish_attempt(v_attempt, v_cancels);
       v_attempt := null;
+      v_cancels := '{}';
       v_attempt.order_id := v_event.order_id;
       v_attempt.payment_key := v_event.attempt;
       v_attempt.application := v_event.application;
@@ -597,9 +620,12 @@ begin
     else
       v_needs_judging := v_needs_judging or not v_event.is_accepted;
       v_attempt := supatoss.fold_event(v_attempt, v_event);
+      if jsonb_typeof(v_event.change -> 'cancels') = 'array' then
+        v_cancels := v_cancels || (v_event.change -> 'cancels');
+      end if;
     end if;
   end loop;
-  v_doubles := supatoss.write_attempts(v_attempts || supatoss.fold_own(v_attempt));
+  v_doubles := supatoss.write_attempts(v_attempts || supatoss.finish_attempt(v_attempt, v_cancels));
   if v_doubles is null then
     perform supatoss.project_payments(p_order_ids);
     return;
