@@ -288,6 +288,9 @@ begin
   end if;
   if v_order_ids is not null then
     perform supatoss.wake_orphans(p_ids);
+    if exists (select from supatoss.folded_orders f where f.order_id = any (v_order_ids)) then
+      perform supatoss.forget_folded(p_ids);
+    end if;
     perform supatoss.project_payments(v_order_ids);
   end if;
   if v_has_settlements then

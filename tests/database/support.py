@@ -130,5 +130,5 @@ class Database:
             return
         self.connection.execute("truncate payments, subscriptions, settlements, webhook_events")
         # Mostly empty, and a truncation makes new files of a table and its indexes. What hangs on a run goes too.
-        for table in ("reconciliations", "operator_actions", "alerts", "processes", "refused_deliveries"):
+        for table in ("reconciliations", "operator_actions", "alerts", "processes", "refused_deliveries", "folded_orders"):
             self.connection.execute(f"delete from supatoss.{table}")
