@@ -31,8 +31,8 @@ def events_read(database: Database) -> int:
     return int(row["longest"])
 
 
-def many(number: int, **data: object) -> list[Row]:
-    return [{**payment_event("DONE", second, **data), "number": second} for second in range(number)]
+def many(number: int) -> list[Row]:
+    return [{**payment_event("DONE", second), "number": second} for second in range(number)]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
