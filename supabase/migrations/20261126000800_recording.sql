@@ -65,7 +65,7 @@ language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_readings jsonb[] := supatoss.merge_readings(p_events);
+  v_readings jsonb[] := supatoss.limit_unsigned(supatoss.merge_readings(p_events));
   v_created uuid[];
 begin
   with created as (
@@ -119,6 +119,34 @@ begin
                case when e.event ->> 'status' in ('processed', 'ignored') then e.place else -e.place end
     ) m
     order by m.place);
+end;
+$$;
+
+-- Of deliveries without signature an order takes 500 events; an honest one has a handful. Further ones are stored, and
+-- need a person: they count when they are replayed. Our own, and those that are stored already, are no more of them.
+create function supatoss.limit_unsigned(p_events jsonb[])
+returns jsonb[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  if not exists (select from unnest(p_events) as e (event) where e.event ->> 'proof' = 'toss_api') then
+    return p_events;
+  end if;
+  return array(
+    select case
+        when e.event ->> 'proof' = 'toss_api' and e.event ->> 'event_type' not like 'supatoss.%'
+          and (select count(*) from (
+                 select from public.webhook_events w
+                 where w.order_id = e.event ->> 'order_id' and w.proof = 'toss_api' limit 500) w) = 500
+          and not exists (
+            select from public.webhook_events w
+            where w.event_key = e.event ->> 'event_key' and w.reason is distinct from 'too_many_events')
+        then e.event || '{"status": "failed", "reason": "too_many_events",
+                          "last_error": "the order has 500 events of deliveries without signature already"}'
+        else e.event end
+    from unnest(p_events) with ordinality as e (event, place)
+    order by e.place);
 end;
 $$;
 

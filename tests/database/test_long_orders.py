@@ -1,10 +1,12 @@
 """Orders with hundreds of events: what the oldest come to is kept, and nothing is different for it."""
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.database.support import Database, Row, cancel, payment_event
+from tests.database.support import Database, Row, cancel, payment_event, record_of
 from tests.database.test_payment_fold import APPLICATION_ROWS, histories, moment
 
 ORDERS = ["order-1"]
@@ -139,3 +141,50 @@ def test_an_order_that_the_application_has_written_since_is_read_anew(long_order
     long_order.connection.execute("update payments set amount = 500")
     long_order.record(payment_event("DONE", 999))
     assert long_order.rows("select count(*) from webhook_events where reason = 'amount_mismatch'") == [{"count": 251}]
+
+
+def unsigned(number: int) -> Row:
+    """The record of what Toss answered about a delivery without signature."""
+    event = payment_event("ABORTED", number % 60, key=f"key-{number}")
+    return {**record_of(event), "proof": "toss_api", "is_observation": True}
+
+
+@pytest.fixture
+def full_order(database: Database) -> Database:
+    for start in range(0, 500, 100):
+        database.record_records([unsigned(number) for number in range(start, start + 100)])
+    assert {row["status"] for row in database.rows("select status from webhook_events")} == {"processed"}
+    return database
+
+
+def test_an_order_takes_500_events_of_unsigned_deliveries_and_the_next_needs_a_person(full_order: Database) -> None:
+    over = unsigned(500)
+    for outcome in ("created", "duplicate"):
+        (answer,) = full_order.record_records([over])
+        assert (answer["outcome"], answer["status"], answer["reason"]) == (outcome, "failed", "too_many_events")
+    (again,) = full_order.record_records([unsigned(7)])
+    assert (again["outcome"], again["status"]) == ("duplicate", "processed")
+    other = {**record_of(payment_event("DONE", 1, order="order-2", key="other")), "proof": "toss_api"}
+    assert full_order.record_records([other])[0]["status"] == "processed"
+
+
+@pytest.mark.parametrize("changed", [{"proof": "signature"}, {"event_type": "supatoss.reconciled"}])
+def test_signed_events_and_our_own_are_no_more_of_them(full_order: Database, changed: Row) -> None:
+    paid = {**record_of(payment_event("DONE", 70, key="key-x")), "proof": "toss_api", **changed}
+    assert full_order.record_records([paid])[0]["status"] == "processed"
+    assert full_order.payment()["payment_key"] == "key-x"
+
+
+def test_one_too_many_counts_when_it_is_replayed(full_order: Database) -> None:
+    paid = {**record_of(payment_event("DONE", 70, key="key-x")), "proof": "toss_api"}
+    (failed,) = full_order.record_records([paid])
+    assert full_order.payment()["payment_status"] == "ABORTED"
+    reading = {
+        "event": failed["id"],
+        "seen_status": "failed",
+        "seen_reason": "too_many_events",
+        "status": "processed",
+    }
+    (done,) = full_order.call("select replay_webhook_events_v1(%s, 'anna', false)", json.dumps([reading]))
+    assert (done["outcome"], done["status"]) == ("replayed", "processed")
+    assert full_order.payment()["payment_key"] == "key-x"

@@ -314,6 +314,8 @@ TEXTS = {
     "advice.amount_mismatch": "Toss reports a different amount than the application stored for this order, so the order is not marked as paid. Correct the stored amount and replay, or cancel the payment at Toss.",
     "reason.approval_amount_mismatch": "Amount mismatch before approval",
     "advice.approval_amount_mismatch": "The payment was not approved because Toss reports a different amount than the application stored. Correct the stored amount and replay, or let the payment expire.",
+    "reason.too_many_events": "Too many events of one order",
+    "advice.too_many_events": "The order already has 500 events of deliveries without signature; an honest order has a handful. Look at the payment at Toss. If this event is right, replay it.",
     "reason.double_charge": "Paid twice",
     "advice.double_charge": "Two payments were made for this order. Cancel one of them at Toss; the cancel arrives here by itself.",
     "reason.ambiguous_subscription": "Several live subscriptions",

@@ -314,6 +314,8 @@ TEXTS = {
     "advice.amount_mismatch": "토스페이먼츠의 결제 금액이 애플리케이션이 저장한 주문 금액과 달라 결제 완료로 처리하지 않았습니다. 저장된 금액을 바로잡아 재처리하거나, 토스페이먼츠에서 결제를 취소하세요.",
     "reason.approval_amount_mismatch": "승인 전 금액 불일치",
     "advice.approval_amount_mismatch": "토스페이먼츠의 결제 금액이 애플리케이션이 저장한 금액과 달라 승인하지 않았습니다. 저장된 금액을 바로잡아 재처리하거나, 결제가 만료되도록 두세요.",
+    "reason.too_many_events": "한 주문에 이벤트가 너무 많음",
+    "advice.too_many_events": "서명 없는 웹훅으로 기록한 이벤트가 이 주문에 이미 500건 있습니다. 정상 주문은 몇 건뿐입니다. 토스페이먼츠에서 결제를 확인하고, 이 이벤트가 맞으면 재처리하세요.",
     "reason.double_charge": "이중 결제",
     "advice.double_charge": "한 주문이 두 번 결제되었습니다. 둘 중 하나를 토스페이먼츠에서 취소하면 취소 웹훅이 자동으로 반영됩니다.",
     "reason.ambiguous_subscription": "사용 중인 구독이 여러 개",
