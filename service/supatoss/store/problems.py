@@ -22,6 +22,9 @@ _NO_FUNCTION = "PGRST202"
 _NO_OBJECT = ("42883", "42P01", "42703")
 """No such function, table or column, inside a function of ours."""
 
+_NO_UNIQUE_KEY = "SUPA3"
+"""supatoss_check_write_v1's own."""
+
 _TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
 """PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
 
@@ -56,6 +59,8 @@ def refusal(code: str, message: str, http_status: int) -> StoreError:
         return SchemaMismatch(f"the Data API does not know a function of this release: {RELOAD}", RELOAD)
     if code in _NO_OBJECT:
         return SchemaMismatch(f"the database refuses the call: SQLSTATE {code}", MIGRATE)
+    if code == _NO_UNIQUE_KEY:
+        return SchemaMismatch("the unique key of webhook_events (event_key) is missing", MIGRATE)
     if len(code) == _SQLSTATE_LENGTH:
         is_catalog_race = code == "XX000" and "concurrently updated" in message
         if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
