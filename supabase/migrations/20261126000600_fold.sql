@@ -337,10 +337,11 @@ end;
 $$;
 
 -- Steps 2 and 3 for these orders. p_folded: orders among them of which the oldest events are folded already. p_until:
--- events after it, and the application's row, are left out; 'infinity' for none. longest: the most events of one order.
+-- events after it, and the application's row, are left out; 'infinity' for none. long_orders: those with more than 200
+-- events, 32 cancels counted as one more. rest: about how many of the newest make 100 of these.
 create function supatoss.walk_events(
   p_order_ids text[], p_folded supatoss.folded_orders[], p_until timestamptz,
-  out attempts supatoss.attempt[], out needs_judging boolean, out longest integer)
+  out attempts supatoss.attempt[], out needs_judging boolean, out long_orders text[], out rest integer)
 language plpgsql stable
 set search_path = ''
 as $$
@@ -348,11 +349,14 @@ declare
   v_event supatoss.order_event;
   v_attempt supatoss.attempt;
   v_cancels jsonb[] := '{}';
+  v_told jsonb;
   v_events integer := 0;
+  v_weight integer := 0;
 begin
   attempts := '{}';
   needs_judging := false;
-  longest := 0;
+  long_orders := '{}';
+  rest := 100;
   for v_event in
     select * from supatoss.read_events(p_order_ids, '-infinity')
     union all
@@ -363,7 +367,10 @@ begin
       if v_attempt.order_id is not null then
         attempts := attempts || supatoss.finish_attempt(v_attempt, v_cancels);
       end if;
-      v_events := case when v_event.order_id = v_attempt.order_id then v_events else 0 end;
+      if v_event.order_id is distinct from v_attempt.order_id then
+        v_events := 0;
+        v_weight := 0;
+      end if;
       v_cancels := '{}';
       v_attempt := null;
       if p_folded <> '{}' then
@@ -380,14 +387,25 @@ begin
       end if;
     end if;
     v_events := v_events + 1;
-    longest := greatest(longest, v_events);
+    v_told := v_event.change -> 'cancels';
+    if jsonb_typeof(v_told) is distinct from 'array' then
+      v_told := '[]';
+    end if;
+    v_weight := v_weight + 1 + jsonb_array_length(v_told) / 32;
+    if v_weight > 200 then
+      if v_event.order_id <> all (long_orders) then
+        long_orders := long_orders || v_event.order_id;
+      end if;
+      rest := least(rest, 100 * v_events / v_weight);
+    end if;
     if v_event.is_mismatch then
       needs_judging := true;
     else
       needs_judging := needs_judging or not v_event.is_accepted;
       v_attempt := supatoss.fold_event(v_attempt, v_event);
-      if jsonb_typeof(v_event.change -> 'cancels') = 'array' then
-        v_cancels := v_cancels || (v_event.change -> 'cancels');
+      -- Toss tells all cancels of a payment with each event: most say the same as the one before.
+      if v_told <> '[]' and v_told is distinct from v_cancels[cardinality(v_cancels)] then
+        v_cancels := v_cancels || v_told;
       end if;
     end if;
   end loop;
@@ -417,25 +435,23 @@ end;
 $$;
 
 -- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays. p_told: the arrays
--- of an attempt's events, in the order of the walk. All at once: adding them one by one would copy them each time.
+-- of an attempt's events, in the order of the walk.
 create function supatoss.gather_cancels(p_cancels jsonb, p_told jsonb[])
 returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
+  v_cancels jsonb := p_cancels;
   v_told jsonb;
+  v_more jsonb;
 begin
-  if cardinality(p_told) = 1 then
-    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_told
-    from jsonb_array_elements(p_told[1]) as c (item);
-  else
-    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item
-                            order by t.place, c.place) into v_told
-    from unnest(p_told) with ordinality as t (cancels, place)
-    cross join lateral jsonb_array_elements(t.cancels) with ordinality as c (item, place);
-  end if;
-  return coalesce(p_cancels || v_told, p_cancels, v_told);
+  foreach v_told in array p_told loop
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_more
+    from jsonb_array_elements(v_told) as c (item);
+    v_cancels := coalesce(v_cancels || v_more, v_cancels, v_more);
+  end loop;
+  return v_cancels;
 end;
 $$;
 
@@ -604,7 +620,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-  return (select jsonb_agg(c.value order by c.value ->> 'canceledAt', c.key collate "C") from jsonb_each(p_cancels) c);
+  return (
+    select jsonb_agg(c.value order by c.value ->> 'canceledAt' collate "C", c.key collate "C")
+    from jsonb_each(p_cancels) c);
 end;
 $$;
 
@@ -666,8 +684,9 @@ begin
 end;
 $$;
 
--- Folds every event of these orders into their payments rows, and says of each event whether it could count.
-create function supatoss.project_payments(p_order_ids text[])
+-- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
+-- events, and those that were read anew.
+create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
 returns void
 language plpgsql
 set search_path = ''
@@ -691,22 +710,23 @@ begin
     perform supatoss.adopt_payments(p_order_ids);
   end if;
   if exists (select from supatoss.folded_orders f where f.order_id = any (p_order_ids)) then
+    perform supatoss.forget_folded(p_ids);
     v_folded := supatoss.find_folded(p_order_ids);
     v_whole := array(select o.order_id from unnest(p_order_ids) as o (order_id)
                      where o.order_id not in (select f.order_id from unnest(v_folded) f));
   end if;
 
-  select * into v_walk from supatoss.walk_events(v_whole, v_folded, 'infinity');
+  v_walk := supatoss.walk_events(v_whole, v_folded, 'infinity');
   v_doubles := supatoss.write_attempts(v_walk.attempts);
   if v_doubles is null then
-    perform supatoss.project_payments(p_order_ids);
+    perform supatoss.project_payments(p_order_ids, p_ids);
     return;
   end if;
   if v_walk.needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
   end if;
-  if v_walk.longest > 200 then
-    perform supatoss.fold_oldest(p_order_ids, v_folded, 100);
+  if v_walk.long_orders <> '{}' then
+    perform supatoss.fold_oldest(v_walk.long_orders, v_folded, v_walk.rest);
   end if;
   if v_has_hook then
     perform supatoss.announce_payments(p_order_ids);

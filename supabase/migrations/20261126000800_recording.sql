@@ -65,9 +65,19 @@ language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_readings jsonb[] := supatoss.limit_unsigned(supatoss.merge_readings(p_events));
+  v_readings jsonb[] := p_events;
   v_created uuid[];
+  v_distinct bigint;
+  v_has_unsigned boolean;
 begin
+  select count(distinct e.event ->> 'event_key'), bool_or(e.event ->> 'proof' = 'toss_api')
+  into v_distinct, v_has_unsigned from unnest(p_events) as e (event);
+  if v_distinct < cardinality(p_events) then
+    v_readings := supatoss.merge_readings(p_events);
+  end if;
+  if v_has_unsigned then
+    v_readings := supatoss.limit_unsigned(v_readings);
+  end if;
   with created as (
     insert into public.webhook_events as w (
       event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
@@ -103,9 +113,6 @@ language plpgsql immutable
 set search_path = ''
 as $$
 begin
-  if (select count(distinct e.event ->> 'event_key') from unnest(p_events) as e (event)) = cardinality(p_events) then
-    return p_events;
-  end if;
   return array(
     select m.event || jsonb_build_object('deliveries', m.deliveries, 'occurred_at', m.occurred_at)
     from (
@@ -130,9 +137,6 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-  if not exists (select from unnest(p_events) as e (event) where e.event ->> 'proof' = 'toss_api') then
-    return p_events;
-  end if;
   return array(
     select case
         when e.event ->> 'proof' = 'toss_api' and e.event ->> 'event_type' not like 'supatoss.%'
@@ -316,10 +320,7 @@ begin
   end if;
   if v_order_ids is not null then
     perform supatoss.wake_orphans(p_ids);
-    if exists (select from supatoss.folded_orders f where f.order_id = any (v_order_ids)) then
-      perform supatoss.forget_folded(p_ids);
-    end if;
-    perform supatoss.project_payments(v_order_ids);
+    perform supatoss.project_payments(v_order_ids, p_ids);
   end if;
   if v_has_settlements then
     perform supatoss.project_settlements(p_ids);

@@ -24,13 +24,12 @@ def kept(database: Database) -> list[Row]:
 def events_read(database: Database) -> int:
     """How many events the next fold of the order reads."""
     (row,) = database.rows(
-        """select (select longest from supatoss.walk_events(
-             case when f.folded = '{}' then %s::text[] else '{}' end, f.folded, 'infinity')) as longest
-           from (select supatoss.find_folded(%s)) as f (folded)""",
+        """select count(*) as read
+           from unnest(supatoss.find_folded(%s)) f cross join lateral supatoss.read_events(%s, f.until)""",
         ORDERS,
         ORDERS,
     )
-    return int(row["longest"])
+    return int(row["read"])
 
 
 def many(number: int) -> list[Row]:
@@ -99,6 +98,21 @@ def test_cancels_of_hundreds_of_events_are_all_there(database: Database) -> None
     payment = database.payment()
     assert len(payment["cancels"]) == 301
     assert payment["balance_amount"] == 10000 - 301 - 2
+
+
+def test_large_events_are_kept_sooner(database: Database) -> None:
+    cancels = [cancel(f"t{number}", 1, number % 50) for number in range(3000)]
+    for second in range(5):
+        database.record(payment_event("PARTIAL_CANCELED", second, cancels=cancels, method=f"{second}"))
+    assert kept(database)
+    assert events_read(database) <= 2
+    assert len(database.payment()["cancels"]) == 3000
+
+
+def test_a_short_order_beside_a_long_one_is_not_kept(database: Database) -> None:
+    other = payment_event("DONE", 1, order="order-2", key="key-2")
+    database.record(*many(220), other)
+    assert [row["order_id"] for row in kept(database)] == ["order-1"]
 
 
 @pytest.fixture
