@@ -435,23 +435,25 @@ end;
 $$;
 
 -- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays. p_told: the arrays
--- of an attempt's events, in the order of the walk.
+-- of an attempt's events, in the order of the walk. All at once: adding them one by one would copy them each time.
 create function supatoss.gather_cancels(p_cancels jsonb, p_told jsonb[])
 returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  v_cancels jsonb := p_cancels;
   v_told jsonb;
-  v_more jsonb;
 begin
-  foreach v_told in array p_told loop
-    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_more
-    from jsonb_array_elements(v_told) as c (item);
-    v_cancels := coalesce(v_cancels || v_more, v_cancels, v_more);
-  end loop;
-  return v_cancels;
+  if cardinality(p_told) = 1 then
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_told
+    from jsonb_array_elements(p_told[1]) as c (item);
+  else
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item
+                            order by t.place, c.place) into v_told
+    from unnest(p_told) with ordinality as t (cancels, place)
+    cross join lateral jsonb_array_elements(t.cancels) with ordinality as c (item, place);
+  end if;
+  return coalesce(p_cancels || v_told, p_cancels, v_told);
 end;
 $$;
 
