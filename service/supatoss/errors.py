@@ -42,7 +42,6 @@ class Reason(StrEnum):
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
-    TOO_DEEP = "too_deep"
     TOO_LARGE = "too_large"
     TOO_SLOW = "too_slow"
     DISCONNECTED = "disconnected"

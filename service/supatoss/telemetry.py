@@ -24,7 +24,7 @@ DELIVERIES = Counter(
 )
 REFUSED_UNLOGGED = Counter(
     "supatoss_refused_unlogged_total",
-    "Refused and acknowledged deliveries beyond what the log of refused deliveries takes in a second.",
+    "Refused and acknowledged deliveries beyond what the log of refused deliveries takes in a second or an hour.",
 )
 REFUSED_CONNECTIONS = Counter(
     "supatoss_refused_connections_total",

@@ -14,14 +14,15 @@
 --                    cart-7: PENDING; A: ABORTED; B: DONE, PARTIAL_CANCELED.
 -- 3. fold_event      Walks each attempt from its oldest event to its newest and keeps what holds after each. B is DONE,
 --                    approved 10:02, balance 10000; then PARTIAL_CANCELED, balance 7000, one cancel, still 카드.
---                    Then fold_own adds what the application says of the attempt.
+--                    Then finish_attempt adds its cancels and what the application says of it.
 -- 4. write_attempts  Rates the attempts by what became of the money. cart-7 and A never moved any (class 0), B holds
 --                    some (class 4), so the row shows B: PARTIAL_CANCELED, 10000 KRW, 카드, balance 7000, no failure.
 -- 5. judge_events    Marks events that must not count: another amount than the application asked for, a second charge.
 --                    Here there is none.
 --
 -- Steps 2 and 4 are one statement each, however many orders there are. Step 3 is a loop: starting a plan large enough
--- for all of it takes longer than walking the few events of an order. (One subject, so one long file.)
+-- for all of it takes longer than walking the few events of an order. Where an order has hundreds, what the oldest of
+-- them come to is kept (…_fold_long_orders.sql), and the walk begins there. (One subject, so one long file.)
 
 -- The events that the fold reads, those that must not count among them: what the application writes may change that.
 create view supatoss.payment_events with (security_invoker = true) as
@@ -66,6 +67,19 @@ create type supatoss.attempt as (
   occurred_at timestamptz,          -- when its latest event occurred, as Toss says
   own jsonb,                        -- what the application says of this attempt, and as of when
   own_at timestamptz);
+
+-- What the oldest events of an order with many come to: those up to a time.
+create table supatoss.folded_orders (
+  order_id text primary key,
+  until timestamptz not null,
+  application jsonb,                -- payments.application_state of then: prices are compared with it
+  attempts supatoss.attempt[] not null
+);
+alter table supatoss.folded_orders enable row level security;
+revoke all on table supatoss.folded_orders from public, anon, authenticated;
+grant select, insert, update, delete on table supatoss.folded_orders to service_role;
+comment on table supatoss.folded_orders is
+  'What the oldest events of orders with hundreds of events come to, so that not all are read for each new one.';
 
 -- Step 1: takes over what the application wrote since the last fold: it becomes the first state.
 create function supatoss.adopt_payments(p_order_ids text[])
@@ -127,6 +141,26 @@ begin
 end;
 $$;
 
+-- Which attempt is meant by an event that names none, by order, where other events of the order tell.
+create function supatoss.attempts_of_orders(p_order_ids text[])
+returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return (
+    select jsonb_object_agg(o.order_id, coalesce(
+      o.only_key, supatoss.attempt_of_paid_row(o.order_id, p.application_state)))
+    from (
+      select e.order_id, case when count(distinct e.payment_key) = 1 then min(e.payment_key) end as only_key
+      from supatoss.payment_events e
+      where e.order_id = any (p_order_ids)
+      group by e.order_id
+    ) o
+    left join public.payments p on p.order_id = o.order_id);
+end;
+$$;
+
 -- As of when the application's word about moved money counts. Its clock may be hours off, and a time without a zone is
 -- easily written in the wrong one: it cannot have known anything later than when we read it.
 create function supatoss.time_of_paid_row(p_application jsonb)
@@ -157,8 +191,9 @@ end;
 $$;
 
 -- Step 2: the events of these orders in the order of the walk: by attempt, the oldest first. The application's own row
--- is one of them, with the time as of which it counts.
-create function supatoss.read_events(p_order_ids text[])
+-- is one of them, with the time as of which it counts. p_since: those after it, '-infinity' for all. Two changes at one
+-- time with one status are ordered by what they say, so that events with the same change stand side by side.
+create function supatoss.read_events(p_order_ids text[], p_since timestamptz)
 returns setof supatoss.order_event
 language plpgsql stable
 set search_path = ''
@@ -171,19 +206,19 @@ begin
          min((e.change ->> 'balance')::numeric) filter (where not e.is_mismatch) over moment,
          e.change, e.application
   from (
-    select r.id, r.order_id, r.event_key, r.change, r.status, r.occurred_at, r.told_at, r.approved_at, r.is_accepted,
+    select r.id, r.order_id, r.change, r.status, r.occurred_at, r.told_at, r.approved_at, r.is_accepted,
            supatoss.status_rank(r.status) as rank, p.application_state as application,
            p.application_state is not null and supatoss.is_mismatch(r.change, p.application_state) as is_mismatch,
            coalesce(
              r.payment_key,
-             (select min(o.payment_key) from supatoss.payment_events o
-              where o.order_id = r.order_id having count(distinct o.payment_key) = 1),
-             supatoss.attempt_of_paid_row(r.order_id, p.application_state),
+             -- Once for all of them, and only where an event names no payment.
+             (select supatoss.attempts_of_orders(p_order_ids)) ->> r.order_id,
              p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
     from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
     where r.order_id = any (p_order_ids)
+      and r.told_at > p_since and (r.occurred_at > p_since or p_since = '-infinity')
     union all
-    select null, p.order_id, '', a, a ->> 'status',
+    select null, p.order_id, a, a ->> 'status',
            case when supatoss.is_moved(a ->> 'status') then supatoss.time_of_paid_row(a) else '-infinity' end,
            null, null, true, null, a, false,
            coalesce(case when supatoss.is_moved(a ->> 'status') then supatoss.attempt_of_paid_row(p.order_id, a) end,
@@ -192,7 +227,7 @@ begin
     where p.order_id = any (p_order_ids) and a ->> 'status' is not null
   ) e
   window moment as (partition by e.order_id, e.attempt, e.occurred_at, e.rank)
-  order by e.order_id, e.attempt, e.occurred_at, e.rank, e.event_key collate "C";
+  order by e.order_id, e.attempt, e.occurred_at, e.rank, e.change;
 end;
 $$;
 
@@ -262,18 +297,18 @@ begin
   end if;
   a.occurred_at := greatest(e.told_at, a.occurred_at);
   a.requested_at := least(a.requested_at, (e.change ->> 'requested_at')::timestamptz);
-  a.said := a.said || supatoss.known_values(e.change);
+  a.said := a.said || supatoss.known_values(case when e.change ? 'cancels' then e.change - 'cancels' else e.change end);
   if e.balance is not null and e.status is not null then
     a.balances := a.balances || jsonb_build_object(e.status, e.balance);
   end if;
-  a.cancels := supatoss.add_cancels(a.cancels, e.change -> 'cancels');
   return a;
 end;
 $$;
 
--- The last of step 3: an attempt with what the application says of it. Where it says that money moved and Toss has
--- reported none, its word counts, until Toss says later that a deposit is waited for. Where Toss has, it fills gaps.
-create function supatoss.fold_own(a supatoss.attempt)
+-- The last of step 3: an attempt with its cancels (see gather_cancels), and with what the application says of it. Where
+-- it says that money moved and Toss has reported none, its word counts, until Toss says later that a deposit is waited
+-- for. Where Toss has, it fills gaps.
+create function supatoss.finish_attempt(a supatoss.attempt, p_cancels jsonb[])
 returns supatoss.attempt
 language plpgsql stable
 set search_path = ''
@@ -282,6 +317,9 @@ declare
   v_is_moved boolean := coalesce(supatoss.is_moved(a.own ->> 'status'), false);
   v_is_taken_back boolean := coalesce(a.waiting_at > a.own_at, false);
 begin
+  if p_cancels <> '{}' then
+    a.cancels := supatoss.gather_cancels(a.cancels, p_cancels);
+  end if;
   if a.own is null then
     return a;
   end if;
@@ -295,6 +333,90 @@ begin
     a.stated_canceled_at := coalesce(a.stated_canceled_at, a.canceled_at, (a.own ->> 'canceled_at')::timestamptz);
   end if;
   return a;
+end;
+$$;
+
+-- Steps 2 and 3 for these orders. p_folded: orders among them of which the oldest events are folded already. p_until:
+-- events after it, and the application's row, are left out; 'infinity' for none. long_orders: those with more than 200
+-- events, 32 cancels counted as one more. rest: about how many of the newest make 100 of these.
+create function supatoss.walk_events(
+  p_order_ids text[], p_folded supatoss.folded_orders[], p_until timestamptz,
+  out attempts supatoss.attempt[], out needs_judging boolean, out long_orders text[], out rest integer)
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_event supatoss.order_event;
+  v_attempt supatoss.attempt;
+  v_cancels jsonb[] := '{}';
+  v_told jsonb;
+  v_events integer := 0;
+  v_weight integer := 0;
+begin
+  attempts := '{}';
+  needs_judging := false;
+  long_orders := '{}';
+  rest := 100;
+  for v_event in
+    select * from supatoss.read_events(p_order_ids, '-infinity')
+    union all
+    select e.* from unnest(p_folded) f cross join lateral supatoss.read_events(array[f.order_id], f.until) e
+  loop
+    continue when p_until < 'infinity' and (v_event.id is null or v_event.occurred_at > p_until);
+    if (v_event.order_id, v_event.attempt) is distinct from (v_attempt.order_id, v_attempt.payment_key) then
+      if v_attempt.order_id is not null then
+        attempts := attempts || supatoss.finish_attempt(v_attempt, v_cancels);
+      end if;
+      if v_event.order_id is distinct from v_attempt.order_id then
+        v_events := 0;
+        v_weight := 0;
+      end if;
+      v_cancels := '{}';
+      v_attempt := null;
+      if p_folded <> '{}' then
+        select a.* into v_attempt from unnest(p_folded) f cross join lateral unnest(f.attempts) a
+        where a.order_id = v_event.order_id and a.payment_key = v_event.attempt;
+      end if;
+      if v_attempt.order_id is null then
+        v_attempt.order_id := v_event.order_id;
+        v_attempt.payment_key := v_event.attempt;
+        v_attempt.application := v_event.application;
+        v_attempt.is_reported := false;
+        v_attempt.said := '{}';
+        v_attempt.balances := '{}';
+      end if;
+    end if;
+    v_events := v_events + 1;
+    v_told := v_event.change -> 'cancels';
+    if jsonb_typeof(v_told) is distinct from 'array' then
+      v_told := '[]';
+    end if;
+    v_weight := v_weight + 1 + jsonb_array_length(v_told) / 32;
+    if v_weight > 200 then
+      if v_event.order_id <> all (long_orders) then
+        long_orders := long_orders || v_event.order_id;
+      end if;
+      rest := least(rest, 100 * v_events / v_weight);
+    end if;
+    if v_event.is_mismatch then
+      needs_judging := true;
+    else
+      needs_judging := needs_judging or not v_event.is_accepted;
+      v_attempt := supatoss.fold_event(v_attempt, v_event);
+      -- Toss tells all cancels of a payment with each event: most say the same as the one before.
+      if v_told <> '[]' and v_told is distinct from v_cancels[cardinality(v_cancels)] then
+        v_cancels := v_cancels || v_told;
+      end if;
+    end if;
+  end loop;
+  if v_attempt.order_id is not null then
+    attempts := attempts || supatoss.finish_attempt(v_attempt, v_cancels);
+  end if;
+  if p_folded <> '{}' then
+    attempts := attempts || array(
+      select a from unnest(p_folded) f cross join lateral unnest(f.attempts) a
+      where (a.order_id, a.payment_key) not in (select b.order_id, b.payment_key from unnest(walk_events.attempts) b));
+  end if;
 end;
 $$;
 
@@ -312,19 +434,26 @@ begin
 end;
 $$;
 
--- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays.
-create function supatoss.add_cancels(p_cancels jsonb, p_more jsonb)
+-- Cancels by their transaction key; of two that Toss tells of one transaction the later one stays. p_told: the arrays
+-- of an attempt's events, in the order of the walk. All at once: adding them one by one would copy them each time.
+create function supatoss.gather_cancels(p_cancels jsonb, p_told jsonb[])
 returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
+declare
+  v_told jsonb;
 begin
-  if jsonb_typeof(p_more) is distinct from 'array' or p_more = '[]' then
-    return p_cancels;
+  if cardinality(p_told) = 1 then
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_told
+    from jsonb_array_elements(p_told[1]) as c (item);
+  else
+    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item
+                            order by t.place, c.place) into v_told
+    from unnest(p_told) with ordinality as t (cancels, place)
+    cross join lateral jsonb_array_elements(t.cancels) with ordinality as c (item, place);
   end if;
-  return coalesce(p_cancels, '{}') || (
-    select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item)
-    from jsonb_array_elements(p_more) as c (item));
+  return coalesce(p_cancels || v_told, p_cancels, v_told);
 end;
 $$;
 
@@ -493,7 +622,9 @@ language plpgsql stable
 set search_path = ''
 as $$
 begin
-  return (select jsonb_agg(c.value order by c.value ->> 'canceledAt', c.key collate "C") from jsonb_each(p_cancels) c);
+  return (
+    select jsonb_agg(c.value order by c.value ->> 'canceledAt' collate "C", c.key collate "C")
+    from jsonb_each(p_cancels) c);
 end;
 $$;
 
@@ -536,7 +667,7 @@ begin
                 when d.order_id is not null then format(
                   'order %s is paid twice: this is payment %s, the first was %s', e.order_id, e.attempt, p.payment_key)
            end as error
-    from supatoss.read_events(p_order_ids) e
+    from supatoss.read_events(p_order_ids, '-infinity') e
     left join jsonb_to_recordset(p_doubles) as d (order_id text, payment_key text)
       on d.order_id = e.order_id and d.payment_key = e.attempt and supatoss.is_moved(e.status)
     left join public.payments p on p.order_id = d.order_id
@@ -547,7 +678,7 @@ begin
     and (v.reason is not null or w.reason is distinct from 'hook_failed');
   -- Money that must not count would look as if it did.
   if exists (
-    select 1 from supatoss.read_events(p_order_ids) e join public.webhook_events w on w.id = e.id
+    select 1 from supatoss.read_events(p_order_ids, '-infinity') e join public.webhook_events w on w.id = e.id
     where e.is_mismatch and w.status = 'processed'
   ) then
     raise exception 'a trigger on webhook_events keeps the event from being marked as failed' using errcode = 'SUPA2';
@@ -555,18 +686,18 @@ begin
 end;
 $$;
 
--- Folds every event of these orders into their payments rows, and says of each event whether it could count.
-create function supatoss.project_payments(p_order_ids text[])
+-- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
+-- events, and those that were read anew.
+create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
 returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_event supatoss.order_event;
-  v_attempt supatoss.attempt;
-  v_attempts supatoss.attempt[] := '{}';
+  v_whole text[] := p_order_ids;
+  v_folded supatoss.folded_orders[] := '{}';
+  v_walk record;
   v_doubles jsonb;
-  v_needs_judging boolean := false;
   v_has_rows boolean;
   v_has_hook boolean :=
     to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
@@ -580,32 +711,24 @@ begin
   if v_has_rows then
     perform supatoss.adopt_payments(p_order_ids);
   end if;
+  if exists (select from supatoss.folded_orders f where f.order_id = any (p_order_ids)) then
+    perform supatoss.forget_folded(p_ids);
+    v_folded := supatoss.find_folded(p_order_ids);
+    v_whole := array(select o.order_id from unnest(p_order_ids) as o (order_id)
+                     where o.order_id not in (select f.order_id from unnest(v_folded) f));
+  end if;
 
-  for v_event in select * from supatoss.read_events(p_order_ids) loop
-    if (v_event.order_id, v_event.attempt) is distinct from (v_attempt.order_id, v_attempt.payment_key) then
-      v_attempts := v_attempts || supatoss.fold_own(v_attempt);
-      v_attempt := null;
-      v_attempt.order_id := v_event.order_id;
-      v_attempt.payment_key := v_event.attempt;
-      v_attempt.application := v_event.application;
-      v_attempt.is_reported := false;
-      v_attempt.said := '{}';
-      v_attempt.balances := '{}';
-    end if;
-    if v_event.is_mismatch then
-      v_needs_judging := true;
-    else
-      v_needs_judging := v_needs_judging or not v_event.is_accepted;
-      v_attempt := supatoss.fold_event(v_attempt, v_event);
-    end if;
-  end loop;
-  v_doubles := supatoss.write_attempts(v_attempts || supatoss.fold_own(v_attempt));
+  v_walk := supatoss.walk_events(v_whole, v_folded, 'infinity');
+  v_doubles := supatoss.write_attempts(v_walk.attempts);
   if v_doubles is null then
-    perform supatoss.project_payments(p_order_ids);
+    perform supatoss.project_payments(p_order_ids, p_ids);
     return;
   end if;
-  if v_needs_judging or v_doubles <> '[]' then
+  if v_walk.needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
+  end if;
+  if v_walk.long_orders <> '{}' then
+    perform supatoss.fold_oldest(v_walk.long_orders, v_folded, v_walk.rest);
   end if;
   if v_has_hook then
     perform supatoss.announce_payments(p_order_ids);

@@ -16,6 +16,18 @@ begin
 end;
 $$;
 
+-- The message of an error without values of rows. PostgreSQL quotes them in errors about data (SQLSTATE class 22, such
+-- as 'invalid input syntax for type uuid: "…"'); in others it quotes names, and the project's code says what it likes.
+create function supatoss.without_values(p_message text, p_state text)
+returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+begin
+  return case when left(p_state, 2) = '22' then regexp_replace(p_message, '".*"', '"…"') else p_message end;
+end;
+$$;
+
 -- An error for webhook_events.last_error: the trigger and function that raised it, if one did, or else the table that
 -- was being written. p_context: PG_EXCEPTION_CONTEXT, the innermost call first.
 create function supatoss.describe_refusal(p_message text, p_state text, p_context text)
@@ -25,7 +37,8 @@ set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_lines text[] := string_to_array(p_context, E'\n');
-  v_error text := left(concat_ws(' ', p_message, format('(SQLSTATE %s)', p_state)), 1000);
+  v_message text := supatoss.without_values(p_message, p_state);
+  v_error text := left(concat_ws(' ', v_message, format('(SQLSTATE %s)', p_state)), 1000);
   v_line integer := 0;
   v_function text;
   v_innermost text;

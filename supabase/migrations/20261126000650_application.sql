@@ -190,7 +190,7 @@ begin
   end loop;
   if exists (select from supatoss.payment_events e where e.order_id = new.order_id) then
     begin
-      perform supatoss.project_payments(array[new.order_id::text]);
+      perform supatoss.project_payments(array[new.order_id::text], '{}');
     exception when others or assert_failure then
       get stacked diagnostics v_context = pg_exception_context;
       perform supatoss.defer_fold(new.order_id, null, supatoss.is_cured_by_retry(sqlstate, sqlerrm),

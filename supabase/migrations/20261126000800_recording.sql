@@ -65,9 +65,19 @@ language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_readings jsonb[] := supatoss.merge_readings(p_events);
+  v_readings jsonb[] := p_events;
   v_created uuid[];
+  v_distinct bigint;
+  v_has_unsigned boolean;
 begin
+  select count(distinct e.event ->> 'event_key'), bool_or(e.event ->> 'proof' = 'toss_api')
+  into v_distinct, v_has_unsigned from unnest(p_events) as e (event);
+  if v_distinct < cardinality(p_events) then
+    v_readings := supatoss.merge_readings(p_events);
+  end if;
+  if v_has_unsigned then
+    v_readings := supatoss.limit_unsigned(v_readings);
+  end if;
   with created as (
     insert into public.webhook_events as w (
       event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
@@ -103,9 +113,6 @@ language plpgsql immutable
 set search_path = ''
 as $$
 begin
-  if (select count(distinct e.event ->> 'event_key') from unnest(p_events) as e (event)) = cardinality(p_events) then
-    return p_events;
-  end if;
   return array(
     select m.event || jsonb_build_object('deliveries', m.deliveries, 'occurred_at', m.occurred_at)
     from (
@@ -119,6 +126,31 @@ begin
                case when e.event ->> 'status' in ('processed', 'ignored') then e.place else -e.place end
     ) m
     order by m.place);
+end;
+$$;
+
+-- Of deliveries without signature an order takes 500 events; an honest one has a handful. Further ones are stored, and
+-- need a person: they count when they are replayed. Our own, and those that are stored already, are no more of them.
+create function supatoss.limit_unsigned(p_events jsonb[])
+returns jsonb[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select case
+        when e.event ->> 'proof' = 'toss_api' and e.event ->> 'event_type' not like 'supatoss.%'
+          and (select count(*) from (
+                 select from public.webhook_events w
+                 where w.order_id = e.event ->> 'order_id' and w.proof = 'toss_api' limit 500) w) = 500
+          and not exists (
+            select from public.webhook_events w
+            where w.event_key = e.event ->> 'event_key' and w.reason is distinct from 'too_many_events')
+        then e.event || '{"status": "failed", "reason": "too_many_events",
+                          "last_error": "the order has 500 events of deliveries without signature already"}'
+        else e.event end
+    from unnest(p_events) with ordinality as e (event, place)
+    order by e.place);
 end;
 $$;
 
@@ -288,7 +320,7 @@ begin
   end if;
   if v_order_ids is not null then
     perform supatoss.wake_orphans(p_ids);
-    perform supatoss.project_payments(v_order_ids);
+    perform supatoss.project_payments(v_order_ids, p_ids);
   end if;
   if v_has_settlements then
     perform supatoss.project_settlements(p_ids);

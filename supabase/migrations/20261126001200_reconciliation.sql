@@ -611,7 +611,7 @@ begin
     v_recorded := public.record_webhook_events_v1(jsonb_build_array(v_event)::text) -> 0;
     -- What was observed before is a duplicate and folds nothing; the row may have been changed since all the same.
     set constraints all deferred;
-    perform supatoss.project_payments(array[v_order]);
+    perform supatoss.project_payments(array[v_order], '{}');
     set constraints all immediate;
   exception when others or assert_failure then
     if supatoss.is_cured_by_retry(sqlstate, sqlerrm) then

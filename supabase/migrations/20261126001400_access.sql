@@ -19,13 +19,24 @@ grant select, insert, update, delete on table supatoss.write_checks to service_r
 
 comment on table supatoss.write_checks is 'One row, which /readyz writes to see that it can.';
 
+-- So does one whose inbox has lost its unique key; a duplicate would then be an event of its own.
 create function public.supatoss_check_write_v1()
 returns void
-language sql
+language plpgsql
 set search_path = ''
 as $$
+begin
+  if not exists (
+    select from pg_catalog.pg_index i
+    join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+    where i.indrelid = 'public.webhook_events'::regclass and i.indisunique and i.indisvalid and i.indnkeyatts = 1
+      and a.attname = 'event_key'
+  ) then
+    raise exception 'the unique key of webhook_events is missing' using errcode = 'SUPA3';
+  end if;
   insert into supatoss.write_checks (is_only_row) values (true)
-  on conflict (is_only_row) do update set created_at = now()
+  on conflict (is_only_row) do update set created_at = now();
+end;
 $$;
 
 -- Where `supatoss migrations copy` has put the tables and views: its replacements reach the right-hand side alone.

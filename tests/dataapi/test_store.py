@@ -503,3 +503,9 @@ async def test_a_call_has_a_limit_as_a_whole(api: respx.MockRouter) -> None:
         await store.record_webhook_events(RECORDS)
     assert len(asked) == 2
     await store.close()
+
+
+async def test_a_missing_unique_key_is_told_by_name(store: Store, api: respx.MockRouter) -> None:
+    api.post(f"{URL}/rest/v1/rpc/supatoss_check_write_v1").mock(return_value=postgres_error(400, "SUPA3"))
+    with pytest.raises(StoreRefused, match=r"the unique key of webhook_events \(event_key\) is missing"):
+        await store.check_write()

@@ -18,6 +18,8 @@ from supatoss.toss.events import parse_event
 
 Row = dict[str, Any]
 
+EMPTIED = ("reconciliations", "operator_actions", "alerts", "processes", "refused_deliveries", "folded_orders")
+
 RECEIVED_AT = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 
@@ -130,5 +132,5 @@ class Database:
             return
         self.connection.execute("truncate payments, subscriptions, settlements, webhook_events")
         # Mostly empty, and a truncation makes new files of a table and its indexes. What hangs on a run goes too.
-        for table in ("reconciliations", "operator_actions", "alerts", "processes", "refused_deliveries"):
+        for table in EMPTIED:
             self.connection.execute(f"delete from supatoss.{table}")

@@ -454,6 +454,24 @@ def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(
     assert read_facts(database).unrefunded == ()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "drop index webhook_events_event_key_key",
+        """drop index webhook_events_event_key_key;
+           create index webhook_events_event_key_key on webhook_events (event_key)""",
+        """drop index webhook_events_event_key_key;
+           create unique index webhook_events_event_key_key on webhook_events (event_key, created_at)""",
+    ],
+)
+def test_a_write_check_fails_without_the_unique_key_of_the_inbox(database: Database, change: str) -> None:
+    database.call("select supatoss_check_write_v1()")
+    database.connection.execute(change)
+    with pytest.raises(psycopg.DatabaseError, match="the unique key of webhook_events is missing") as problem:
+        database.call("select supatoss_check_write_v1()")
+    assert problem.value.sqlstate == "SUPA3"
+
+
 def test_a_write_check_writes_one_row_and_fails_where_nothing_can_be_written(database: Database) -> None:
     for _ in range(3):
         asyncio.run(DatabaseStore(database).check_write())

@@ -204,7 +204,9 @@ def test_text_that_postgresql_cannot_hold_is_stored_all_the_same(stack: Stack) -
 
 def test_a_number_that_postgresql_cannot_hold_is_stored_all_the_same(stack: Stack) -> None:
     answer = stack.post(b'{"eventType":"SOMETHING_NEW","data":{"big":1e200000}}')
-    assert (answer.status_code, answer.json()["event_status"]) == (200, "failed")
+    assert (answer.status_code, answer.json()["event_status"]) == (200, "ignored")
+    event = stack.row(f"webhook_events?id=eq.{answer.json()['event']}")
+    assert event["payload"]["data"] == {"big": "1e200000"}
 
 
 def test_cents(stack: Stack) -> None:
@@ -221,10 +223,9 @@ def test_cents(stack: Stack) -> None:
         (b"\xff\xfe", 400, "not_utf8"),
         (b"[]", 400, "not_an_object"),
         (b"null", 400, "not_an_object"),
-        (b'{"a":' * 200 + b"1" + b"}" * 200, 400, "too_deep"),
         (b'{"a":"' + b"x" * 262_144 + b'"}', 413, "too_large"),
     ],
-    ids=["empty", "half", "not-utf8", "array", "null", "deep", "large"],
+    ids=["empty", "half", "not-utf8", "array", "null", "large"],
 )
 def test_what_is_not_a_json_object_is_refused_clearly(stack: Stack, body: bytes, status: int, error: str) -> None:
     answer = stack.post(body)

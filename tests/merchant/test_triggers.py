@@ -155,6 +155,43 @@ def test_the_function_that_raised_is_named_beside_the_trigger(database: Database
     )
 
 
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("perform v_hidden::uuid;", 'invalid input syntax for type uuid: "…" (SQLSTATE 22P02)'),
+        ("perform v_hidden::integer;", 'invalid input syntax for type integer: "…" (SQLSTATE 22P02)'),
+        ("perform v_digits::integer;", 'value "…" is out of range for type integer (SQLSTATE 22003)'),
+        (
+            "perform v_hidden::timestamptz;",
+            'invalid input syntax for type timestamp with time zone: "…" (SQLSTATE 22007)',
+        ),
+        ("perform v_hidden::jsonb;", "invalid input syntax for type json (SQLSTATE 22P02)"),
+        ("insert into kept values (v_hidden);", "value too long for type character varying(5) (SQLSTATE 22001)"),
+        (
+            "insert into kept values ('twice'), ('twice');",
+            'duplicate key value violates unique constraint "kept_value_key" (SQLSTATE 23505)',
+        ),
+        (
+            "insert into kept values ('odd');",
+            'new row for relation "kept" violates check constraint "kept_value_check" (SQLSTATE 23514)',
+        ),
+    ],
+)
+def test_no_value_of_the_body_is_kept_in_the_error(database: Database, statement: str, message: str) -> None:
+    database.connection.execute("create table kept (value varchar(5) unique check (value <> 'odd'))")
+    database.connection.execute("grant all on kept to service_role")
+    add_trigger(
+        database,
+        "payments",
+        f"""declare v_hidden text := new.metadata ->> 'hidden'; v_digits text := new.metadata ->> 'digits';
+            begin {statement} end;""",
+    )
+    event = payment("odd")
+    event["data"]["metadata"] = {"hidden": 'a "secret" of\nthe buyer', "digits": "99999999999999999999"}
+    database.record(event)
+    assert last_error(database) == f"trigger my_trigger on payments, function mind_rows(): {message}"
+
+
 def test_a_constraint_of_the_project_is_named_with_its_table(database: Database) -> None:
     database.connection.execute("alter table payments add column team text not null default 'a'")
     database.connection.execute("alter table payments alter column team drop default")

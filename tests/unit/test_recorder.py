@@ -17,8 +17,13 @@ from supatoss.inbox.recorder import (
     MAX_BATCH_EVENTS,
     MAX_HELD_SECONDS,
     MAX_IN_FLIGHT,
+    MAX_SLOW_BATCH_EVENTS,
+    MAX_SLOW_WAITING,
     MAX_WAITING,
     MIN_CONCURRENT_EVENTS,
+    REMEMBERED_ORDERS,
+    SLOW_CHARACTERS,
+    SLOW_ORDER_EVENTS,
     Recorder,
 )
 from supatoss.store.recording import RecordedEvent
@@ -219,3 +224,84 @@ async def test_one_event_twice_at_once_is_created_once() -> None:
     store.let_through()
     outcomes = [outcome.outcome for outcome in await asyncio.gather(*tasks)]
     assert sorted(outcomes) == ["created", *["duplicate"] * 5]
+
+
+def event_of(order: str, number: int = 0) -> NewEvent:
+    data = {"orderId": order, "paymentKey": f"key-{order}", "status": "DONE", "totalAmount": 1000}
+    body = read_body(json.dumps({"eventType": "PAYMENT_STATUS_CHANGED", "number": number, "data": data}).encode())
+    parsed = parse_event(body.fields)
+    return NewEvent(parsed, body, interpret(parsed), Proof.SIGNATURE, dt.datetime.now(dt.UTC))
+
+
+class Stuck(Gate):
+    """Holds only calls with slow events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow_keys: set[str] = set()
+
+    async def record_webhook_events(self, records: Sequence[Mapping[str, Any]]) -> list[RecordedEvent]:
+        if any(record["event_key"] in self.slow_keys for record in records):
+            return await super().record_webhook_events(records)
+        self.batches.append(len(records))
+        return await MemoryStore.record_webhook_events(self, records)
+
+
+async def start(recorder: Recorder, *events: NewEvent) -> list[asyncio.Task[RecordedEvent]]:
+    tasks = [asyncio.create_task(recorder.record(item)) for item in events]
+    await let_run()
+    return tasks
+
+
+async def test_a_large_body_is_no_hindrance_to_the_others() -> None:
+    store = Stuck()
+    recorder = Recorder(store)
+    large = event(1, SLOW_CHARACTERS)
+    store.slow_keys.add(large.body.key)
+    slow = await start(recorder, large)
+    others = await send(recorder, *range(2, 42))
+    assert store.batches == [1, 40]
+    assert all(task.done() for task in others)
+    assert not slow[0].done()
+    store.let_through()
+    assert (await slow[0]).outcome == "created"
+
+
+async def test_further_events_of_an_order_with_many_are_no_hindrance_to_the_others() -> None:
+    store = Stuck()
+    recorder = Recorder(store)
+    events = [event_of("order-1", number) for number in range(SLOW_ORDER_EVENTS + 30)]
+    store.slow_keys |= {item.body.key for item in events[SLOW_ORDER_EVENTS:]}
+    tasks = await start(recorder, *events)
+    assert [task.done() for task in tasks] == [True] * SLOW_ORDER_EVENTS + [False] * 30
+    others = await start(recorder, *(event_of(f"order-{number}") for number in range(2, 50)))
+    assert all(task.done() for task in others)
+    store.let_through()
+    await asyncio.gather(*tasks)
+    assert store.batches == [1, SLOW_ORDER_EVENTS, 48, *[MAX_SLOW_BATCH_EVENTS] * 2, 9]
+
+
+async def test_too_many_slow_events_are_refused_and_no_others() -> None:
+    store = Stuck()
+    recorder = Recorder(store)
+    large = [event(number, SLOW_CHARACTERS) for number in range(MAX_SLOW_WAITING + 1)]
+    store.slow_keys |= {item.body.key for item in large}
+    tasks = await start(recorder, *large)
+    with pytest.raises(StoreUnavailable, match="too many events are waiting"):
+        await recorder.record(event(-1, SLOW_CHARACTERS))
+    (other,) = await send(recorder, 5000)
+    assert other.done()
+    store.let_through()
+    await asyncio.gather(*tasks)
+
+
+async def test_orders_are_forgotten_in_time() -> None:
+    store = Gate()
+    store.let_through(10 * REMEMBERED_ORDERS)
+    recorder = Recorder(store)
+    for _ in range(SLOW_ORDER_EVENTS):
+        recorder._orders.count("order-1")
+    for number in range(2 * REMEMBERED_ORDERS):
+        recorder._orders.count(f"other-{number}")
+    assert recorder._orders.count("order-1") == 1
+    assert len(recorder._orders._newer) + len(recorder._orders._older) <= 2 * REMEMBERED_ORDERS

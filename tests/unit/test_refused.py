@@ -7,7 +7,7 @@ import json
 import pytest
 
 from supatoss.errors import StoreUnavailable
-from supatoss.inbox.refused import MAX_BODY_BYTES, MAX_PER_SECOND, MAX_WAITING, RefusedLog
+from supatoss.inbox.refused import HOUR_SECONDS, MAX_BODY_BYTES, MAX_PER_HOUR, MAX_PER_SECOND, MAX_WAITING, RefusedLog
 from tests.support import raw_body, signed_headers
 from tests.unit.fakes import MemoryStore, Service, SilentToss
 
@@ -37,6 +37,22 @@ async def test_so_many_a_second_are_written_and_the_rest_is_counted() -> None:
     assert await log.flush() == MAX_PER_SECOND + 1
     assert await log.flush() == 0
     assert len(store.noted) == MAX_PER_SECOND + 1
+
+
+async def test_a_flood_of_one_kind_leaves_room_for_the_others() -> None:
+    store, clock = MemoryStore(), Clock()
+    log = RefusedLog(store, clock)
+    for _ in range(2 * MAX_PER_HOUR):
+        clock.now += 1.0
+        note(log)
+        await log.flush()
+    assert len(store.noted) == MAX_PER_HOUR
+    log.note(AT, b"{}", reason="acknowledged", http_status=200, source_address="203.0.113.7")
+    await log.flush()
+    assert [delivery.reason for delivery in store.noted[MAX_PER_HOUR:]] == ["acknowledged"]
+    clock.now += HOUR_SECONDS
+    note(log)
+    assert await log.flush() == 1
 
 
 async def test_a_body_is_cut_and_made_storable() -> None:

@@ -2,10 +2,12 @@
 
 A lone event is written at once, and batches grow with the load. Each event is answered after its batch has committed,
 with its own outcome; when a write fails, it fails for every event in it.
+
+Slow events, which somebody may send on purpose, go in calls of their own, so that the others don't wait for them.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +42,22 @@ MAX_WAITING = 2000
 MAX_WAITING_CHARACTERS = 32 * 1024 * 1024
 """Payload text waiting for a call: 2,000 of the largest bodies would fill a 256 MB machine twice."""
 
+SLOW_CHARACTERS = 16 * 1024
+"""Payload text of a slow event: four times the longest in Toss's documents. 256 KiB of cancels take 60 ms to record."""
+
+SLOW_ORDER_EVENTS = 20
+"""Events of one order within minutes that make further ones slow: each is folded with those before it. An honest order
+has a handful."""
+
+REMEMBERED_ORDERS = 5000
+"""Orders whose events are counted: those of some minutes under load. At most twice as many are in memory."""
+
+MAX_SLOW_BATCH_EVENTS = 10
+MAX_SLOW_WAITING = 100
+"""Slow events waiting for a call, of which one is under way: 100 take 6 s at worst, which is within the deadline."""
+
+MAX_SLOW_WAITING_CHARACTERS = 8 * 1024 * 1024
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -54,26 +72,90 @@ class _Waiting:
         return len(self.record["payload"])
 
 
+@dataclass(slots=True)
+class _Lane:
+    """Events waiting for a call, oldest first, and the limits of a call and of all that wait."""
+
+    max_batch_events: int
+    max_waiting: int
+    max_waiting_characters: int
+    waiting: deque[_Waiting] = field(default_factory=deque)
+    characters: int = 0
+
+    def put(self, waiting: _Waiting) -> None:
+        """Queues one. Raises StoreUnavailable when too many wait."""
+        if len(self.waiting) >= self.max_waiting or self.characters >= self.max_waiting_characters:
+            raise StoreUnavailable("too many events are waiting to be written")
+        self.waiting.append(waiting)
+        self.characters += waiting.length
+
+    def take(self) -> list[_Waiting]:
+        """The next batch. Events that were answered 503 meanwhile are left out."""
+        batch: list[_Waiting] = []
+        characters = 0
+        while self.waiting and len(batch) < self.max_batch_events:
+            if batch and characters + self.waiting[0].length > MAX_BATCH_CHARACTERS:
+                break
+            waiting = self.waiting.popleft()
+            self.characters -= waiting.length
+            if not waiting.outcome.done():
+                batch.append(waiting)
+                characters += waiting.length
+        return batch
+
+
+class _OrderCounts:
+    """How many events of which order came lately. Bounded: the older half is forgotten at once."""
+
+    def __init__(self) -> None:
+        self._newer: Counter[str] = Counter()
+        self._older: Counter[str] = Counter()
+
+    def count(self, order_id: str) -> int:
+        """Counts one more event of an order, and says how many those are."""
+        if len(self._newer) >= REMEMBERED_ORDERS:
+            self._newer, self._older = Counter(), self._newer
+        self._newer[order_id] += 1
+        return self._newer[order_id] + self._older[order_id]
+
+
 class Recorder:
     """Records verified events. When `record` returns, the event is stored durably."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[_Waiting] = deque()
-        self._waiting_characters = 0
+        self._lane = _Lane(MAX_BATCH_EVENTS, MAX_WAITING, MAX_WAITING_CHARACTERS)
+        self._slow_lane = _Lane(MAX_SLOW_BATCH_EVENTS, MAX_SLOW_WAITING, MAX_SLOW_WAITING_CHARACTERS)
+        self._slow_write: asyncio.Task[None] | None = None
+        self._orders = _OrderCounts()
         self._writes: dict[asyncio.Task[None], int] = {}
         self._is_due = False
         self._held: asyncio.TimerHandle | None = None
 
     async def record(self, event: NewEvent) -> RecordedEvent:
         """Records one event. After a StoreError it may or may not be stored; recording it again is safe."""
-        if len(self._waiting) >= MAX_WAITING or self._waiting_characters >= MAX_WAITING_CHARACTERS:
-            raise StoreUnavailable("too many events are waiting to be written")
         waiting = _Waiting(event.to_record(), asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        self._waiting_characters += waiting.length
-        self._write_soon()
+        if self._is_slow(waiting):
+            self._slow_lane.put(waiting)
+            self._write_slow()
+        else:
+            self._lane.put(waiting)
+            self._write_soon()
         return await waiting.outcome
+
+    def _is_slow(self, waiting: _Waiting) -> bool:
+        order_id = waiting.record["order_id"]
+        is_long = order_id is not None and self._orders.count(order_id) > SLOW_ORDER_EVENTS
+        return is_long or waiting.length > SLOW_CHARACTERS
+
+    def _write_slow(self) -> None:
+        if self._slow_write is None and (batch := self._slow_lane.take()):
+            self._slow_write = asyncio.create_task(self._write(batch))
+            self._slow_write.add_done_callback(self._slow_written)
+
+    def _slow_written(self, _write: asyncio.Task[None]) -> None:
+        self._slow_write = None
+        self._write_slow()
 
     def _write_soon(self) -> None:
         """Writes after the event loop's ready callbacks, so that deliveries read together are written together."""
@@ -83,12 +165,12 @@ class Recorder:
 
     def _write_on(self, *, is_overdue: bool = False) -> None:
         self._is_due = False
-        while self._waiting and len(self._writes) < MAX_IN_FLIGHT:
-            if not is_overdue and len(self._waiting) < min(MIN_CONCURRENT_EVENTS, sum(self._writes.values()) / 2):
+        while self._lane.waiting and len(self._writes) < MAX_IN_FLIGHT:
+            if not is_overdue and len(self._lane.waiting) < min(MIN_CONCURRENT_EVENTS, sum(self._writes.values()) / 2):
                 if self._held is None:
                     self._held = asyncio.get_running_loop().call_later(MAX_HELD_SECONDS, self._write_held)
                 return
-            batch = self._take()
+            batch = self._lane.take()
             if not batch:
                 return
             if self._held is not None:
@@ -101,20 +183,6 @@ class Recorder:
     def _write_held(self) -> None:
         self._held = None
         self._write_on(is_overdue=True)
-
-    def _take(self) -> list[_Waiting]:
-        """The next batch, oldest first. Events that were answered 503 meanwhile are left out."""
-        batch: list[_Waiting] = []
-        characters = 0
-        while self._waiting and len(batch) < MAX_BATCH_EVENTS:
-            if batch and characters + self._waiting[0].length > MAX_BATCH_CHARACTERS:
-                break
-            waiting = self._waiting.popleft()
-            self._waiting_characters -= waiting.length
-            if not waiting.outcome.done():
-                batch.append(waiting)
-                characters += waiting.length
-        return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
         BATCH_EVENTS.observe(len(batch))

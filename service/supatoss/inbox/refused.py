@@ -1,14 +1,14 @@
 """The bounded log of deliveries that were not believed: refused, or acknowledged without proof.
 
 It is what an operator looks at first after a key was rotated. Whoever sends them decides how many there are, so few of
-them a second are written, the database keeps the newest thousand, and the rest is only counted.
+them a second and an hour are written, the database keeps the newest thousand, and the rest is only counted.
 """
 
 import asyncio
 import contextlib
 import datetime as dt
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,11 +23,15 @@ from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 
 MAX_PER_SECOND = 5
-"""18,000 an hour at most, whatever is sent; a person reads the newest few."""
+"""A person reads the newest few."""
+
+MAX_PER_HOUR = 250
+"""For each reason. The table keeps 1,000, so that a flood of one kind doesn't push the others out within the hour."""
 
 MAX_BODY_BYTES = 8 * 1024
 """Of a body: twice Toss's longest documented one."""
 
+HOUR_SECONDS = 3600.0
 FLUSH_SECONDS = 1.0
 MAX_WAITING = 50
 """Deliveries that wait to be written: ten seconds of a database that is away."""
@@ -43,6 +47,8 @@ class RefusedLog:
         self._clock = clock
         self._waiting: list[RefusedDelivery] = []
         self._taken_at: deque[float] = deque(maxlen=MAX_PER_SECOND)
+        self._in_hour: Counter[str] = Counter()
+        self._hour_began_at = float("-inf")
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -57,14 +63,21 @@ class RefusedLog:
     ) -> None:
         """Keeps one delivery in mind, unless there were too many just now."""
         now = self._clock()
-        is_full = len(self._taken_at) == MAX_PER_SECOND and now - self._taken_at[0] < 1.0
-        if is_full or len(self._waiting) >= MAX_WAITING:
+        if self._is_full(now, reason):
             REFUSED_UNLOGGED.inc()
             return
         self._taken_at.append(now)
+        self._in_hour[reason] += 1
         text = body[:MAX_BODY_BYTES].decode("utf-8", errors="replace").replace("\x00", "\ufffd")
         self._waiting.append(RefusedDelivery(received_at, _type_of(body), reason, http_status, source_address, text))
         self._woken.set()
+
+    def _is_full(self, now: float, reason: str) -> bool:
+        if now - self._hour_began_at >= HOUR_SECONDS:
+            self._hour_began_at = now
+            self._in_hour.clear()
+        is_second_full = len(self._taken_at) == MAX_PER_SECOND and now - self._taken_at[0] < 1.0
+        return is_second_full or self._in_hour[reason] >= MAX_PER_HOUR or len(self._waiting) >= MAX_WAITING
 
     async def flush(self) -> int:
         """Writes what waits: how many. Raises StoreError; then it waits on."""

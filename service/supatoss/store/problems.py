@@ -22,6 +22,9 @@ _NO_FUNCTION = "PGRST202"
 _NO_OBJECT = ("42883", "42P01", "42703")
 """No such function, table or column, inside a function of ours."""
 
+_OURS = {"SUPA3": ("the unique key of webhook_events (event_key) is missing", MIGRATE)}
+"""Of supatoss_check_write_v1."""
+
 _TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
 """PostgREST has no connection, no schema cache yet, or no free connection in its pool."""
 
@@ -61,7 +64,8 @@ def refusal(code: str, message: str, http_status: int) -> StoreError:
         if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
             state = _STATES.get(code, "the database is busy or away")
             return StoreUnavailable(f"{state}: SQLSTATE {code}", _REMEDIES.get(code, _STATUS_PAGE))
-        return StoreRefused(f"the database refuses the call: SQLSTATE {code}", _STATUS_PAGE)
+        problem, remedy = _OURS.get(code, (f"the database refuses the call: SQLSTATE {code}", _STATUS_PAGE))
+        return StoreRefused(problem, remedy)
     if code == _PAUSED:
         return StoreUnavailable(f"the Data API is away: {code} (the project is paused)", _RESUME)
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):

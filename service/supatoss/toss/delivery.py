@@ -19,16 +19,39 @@ TIME_HEADER = "tosspayments-webhook-transmission-time"
 ID_HEADER = "tosspayments-webhook-transmission-id"
 RETRIED_COUNT_HEADER = "tosspayments-webhook-transmission-retried-count"
 
-MAX_DEPTH = 100
-"""Levels of nesting in a body. Toss uses five; the limit must not be a parser's stack, ours or PostgreSQL's."""
+MAX_DEPTH = 32
+"""Levels of nesting that are kept of a body. Toss uses five; the limit must not be a parser's stack, ours or
+PostgreSQL's, and jsonb_pretty() indents each line by four spaces a level."""
+
+MAX_DIGITS = 40
+"""Digits of a number that stays one. Amounts have at most 15, and PostgreSQL casts and adds these without error."""
+
+MAX_DIGITS_OF_EXPONENT = 16
+"""The same for a number with an exponent, which jsonb writes out: the six characters 1e9999 become 10,000 digits."""
+
+CUT = "\u2026"
+"""What stands where something was nested too deeply."""
 
 _EXACT_INTEGERS = 2**53
-_MARK = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
+_MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
+_STRING_OR_LARGE_NUMBER = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"?|(?<![0-9.])-?[0-9.]{1,40}[eE][+-]?[0-9]+|-?[0-9.]{41,}(?:[eE][+-]?[0-9]+)?', re.DOTALL
+)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
+_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER = b"0" * (MAX_DIGITS // 2)
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
+
+def _plain_decimal(text: str) -> Decimal:
+    if "e" in text or "E" in text:
+        raise ValueError("whether it is kept is seen elsewhere")
+    return Decimal(text)
+
+
 # Compiled, exact in every number, and about six times as fast as the standard library on Toss's bodies.
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(float_hook=_plain_decimal).decode
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
 
@@ -48,7 +71,9 @@ class Body:
     """A body that is a JSON object.
 
     fields: the object; numbers with a fraction are Decimal. text: the JSON text to store, the sender's own if
-    PostgreSQL can store it. key: identity of the event, SHA-256 of the canonical JSON as 64 lower-case hex digits.
+    PostgreSQL can store and query it. Else, in both: a number that is too large is a string of the same characters,
+    what is nested too deeply is CUT, and U+FFFD stands for U+0000 and half surrogate pairs. key: identity of the event,
+    SHA-256 of the canonical JSON as 64 lower-case hex digits.
     """
 
     fields: Mapping[str, Any] = field(repr=False)
@@ -65,28 +90,77 @@ def read_body(raw: bytes) -> Body:
         raise NotReadable(
             Reason.NOT_UTF8, f"The body is not UTF-8: byte {error.start} does not belong there."
         ) from None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
-        raise NotReadable(Reason.TOO_DEEP, f"The body is nested deeper than {MAX_DEPTH} levels.")
-    fields = _read_json(raw, text)
+    taken: list[str] = []
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        text = _without_depth(text, taken)
+    fields, text = _read_json(text, taken, has_long_numbers=_LONG_NUMBER in raw.translate(_AS_ZEROS))
     if not isinstance(fields, dict):
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
-    key = hashlib.sha256(_canonical(fields)).hexdigest()
+    canonical = _canonical(fields) + "".join(sorted(taken)).encode()
     if _ESCAPE_OF_NOT_STORABLE.search(raw):
-        # U+0000 and half surrogate pairs are JSON, but PostgreSQL's jsonb rejects them.
         fields = _storable(fields)
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=plain_number)
-    return Body(fields, text, key)
+    return Body(fields, text, hashlib.sha256(canonical).hexdigest())
 
 
-def _read_json(raw: bytes, text: str) -> Any:
+def _read_json(text: str, taken: list[str], *, has_long_numbers: bool) -> tuple[Any, str]:
+    """The value of a JSON text, and the text to store."""
+    if not has_long_numbers:
+        try:
+            return _decode(text), text
+        except (ValueError, ArithmeticError, RecursionError):
+            pass  # Not JSON, an exponent, or JSON that only the standard library reads, such as half a character.
+    text = _without_large_numbers(text, taken)
     try:
-        return _decode(raw)
-    except (ValueError, ArithmeticError, RecursionError):
-        pass  # Not JSON, or JSON that only the standard library reads, such as half of a surrogate pair.
-    try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (ValueError, ArithmeticError, RecursionError) as error:
+        return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant), text
+    except (ValueError, ArithmeticError) as error:
         raise NotReadable(Reason.NOT_JSON, f"The body is not JSON: {_explain(error)}.") from None
+
+
+def _without_depth(text: str, taken: list[str]) -> str:
+    """A JSON text with CUT in the place of what is nested too deeply. In one pass and without recursion."""
+    kept: list[str] = []
+    depth = begin = 0
+    for mark in _MARK.finditer(text):
+        if mark[0] in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                kept.append(text[begin : mark.start()])
+                begin = mark.start()
+        elif mark[0] in "]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                taken.append(text[begin : mark.end()])
+                kept.append(f'"{CUT}"')
+                begin = mark.end()
+    kept.append(text[begin:] if depth <= MAX_DEPTH else f'"{CUT}"')  # It isn't JSON if it ends down there.
+    return "".join(kept)
+
+
+def _without_large_numbers(text: str, taken: list[str]) -> str:
+    """A JSON text with strings in the place of numbers that are too large."""
+
+    def replace(found: re.Match[str]) -> str:
+        if found[0][0] == '"' or not _is_large(found[0]):
+            return found[0]
+        taken.append(found[0])
+        return f'"{found[0]}"'
+
+    return _STRING_OR_LARGE_NUMBER.sub(replace, text)
+
+
+def _is_large(text: str) -> bool:
+    """Whether jsonb would make too many digits of a number; False if it is none."""
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return False
+    whole, fraction, exponent = number[1], number[2] or "", number[3]
+    if len(whole) + len(fraction) > MAX_DIGITS:
+        return True
+    if exponent is None:
+        return False
+    places = int(exponent) if len(exponent) < MAX_DIGITS_OF_EXPONENT else MAX_DIGITS_OF_EXPONENT
+    return max(len(whole) + places, 1) + max(len(fraction) - places, 0) > MAX_DIGITS_OF_EXPONENT
 
 
 def _canonical(fields: dict[str, Any]) -> bytes:
@@ -120,8 +194,6 @@ def _refuse_constant(name: str) -> NoReturn:
 def _explain(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at character {error.pos}"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
     return "a number in it is out of range"
 
 
@@ -137,23 +209,6 @@ def _name(value: object) -> str:
             return "array"
         case _:
             return "number"
-
-
-def _depth(text: str) -> int:
-    """Nesting of a JSON text, in one pass and without recursion; any number if the text is not JSON."""
-    depth = deepest = 0
-    is_in_string = False
-    for mark in _MARK.findall(text):
-        if mark == '"':
-            is_in_string = not is_in_string
-        elif is_in_string or mark[0] == "\\":
-            continue
-        elif mark in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    return deepest
 
 
 def _storable(value: Any) -> Any:

@@ -19,6 +19,7 @@ OTHER_REASONS = (
     *(
         "amount_mismatch",
         "double_charge",
+        "too_many_events",
         "ambiguous_subscription",
         "refused_by_database",
         "hook_failed",
