@@ -170,7 +170,7 @@ def open_alert_target(settings: Settings) -> Target | None:
     return open_target(
         settings.alert_webhook_url.get_secret_value(),
         settings.alert_language,
-        f"{settings.public_url}/ops" if settings.public_url and settings.ops_password else "",
+        f"{settings.public_url}/ops" if settings.public_url and settings.has_ops_page else "",
         secret.get_secret_value() if secret else None,
     )
 

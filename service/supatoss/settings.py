@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supatoss import key_shapes
 from supatoss.errors import ConfigurationError
+from supatoss.passwords import MIN_PASSWORD_CHARACTERS, User, fold_name
 from supatoss.urls import TOSS_API_URL, check_secret_url, check_url, is_loopback
 
 KIB = 1024
@@ -20,9 +21,6 @@ MIN_RETENTION_DAYS = 30
 
 MIN_METRICS_TOKEN_CHARACTERS = 16
 """Guesses are not throttled, so it has to be random."""
-
-MIN_OPS_PASSWORD_CHARACTERS = 12
-"""At the throttle's 720 guesses an hour, even a plain phrase of this length holds."""
 
 
 def _split(value: object) -> object:
@@ -128,7 +126,10 @@ class Settings(BaseSettings):
     """Hours without any delivery that raise an alert, if the project usually has them; 0: never."""
 
     ops_password: SecretStr | None = None
-    """Password of the operators' page /ops, at least 12 characters; without one, there is no such page."""
+    """Password of the operators' page /ops, at least 12 characters; without it or OPS_USERS, there is no such page."""
+
+    ops_users: KeyList = ()
+    """Operators by name, each with the hash of a password of their own: lines of `supatoss ops add-user`."""
 
     host: str = "0.0.0.0"  # noqa: S104 - in a container the proxy connects from outside it
     """Address to listen on."""
@@ -239,8 +240,19 @@ class Settings(BaseSettings):
     def _check_ops_password(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value():
             return None
-        if len(value.get_secret_value()) < MIN_OPS_PASSWORD_CHARACTERS:
-            raise ValueError(f"should have at least {MIN_OPS_PASSWORD_CHARACTERS} characters")
+        if len(value.get_secret_value()) < MIN_PASSWORD_CHARACTERS:
+            raise ValueError(f"should have at least {MIN_PASSWORD_CHARACTERS} characters")
+        return value
+
+    @field_validator("ops_users")
+    @classmethod
+    def _check_ops_users(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        lines = [line.get_secret_value() for line in value]
+        if not any(lines) and len(lines) <= 1:
+            return ()
+        users = [User.read(line) for line in lines]
+        if len({fold_name(user.name) for user in users}) < len(users):
+            raise ValueError("has a name twice")
         return value
 
     @model_validator(mode="after")
@@ -253,6 +265,11 @@ class Settings(BaseSettings):
                 "unless SUPABASE_URL and PUBLIC_URL are on this machine"
             )
         return self
+
+    @property
+    def has_ops_page(self) -> bool:
+        """Whether somebody may sign in to /ops."""
+        return bool(self.ops_users or self.ops_password)
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

@@ -6,6 +6,7 @@ create table supatoss.operator_actions (
   id uuid primary key default gen_random_uuid(),
   created_at timestamptz not null default now(),
   actor text not null check (length(actor) between 1 and 200),
+  address text check (length(address) <= 100),
   action text not null check (length(action) between 1 and 50),
   event_id uuid,
   reason text check (length(reason) <= 500),
@@ -21,7 +22,8 @@ grant select, insert on table supatoss.operator_actions to service_role;
 
 comment on table supatoss.operator_actions is 'Audit trail: who did what to which event, when and why.';
 comment on column supatoss.operator_actions.actor is
-  'Who: a name of the operators'' page, or user@machine of the command line.';
+  'Who: an operator''s name, or user@machine of the command line.';
+comment on column supatoss.operator_actions.address is 'Where the operator''s browser was; null for the command line.';
 comment on column supatoss.operator_actions.action is 'What: replay or ignore.';
 
 -- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
@@ -86,7 +88,8 @@ begin
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,
                'actions', (select coalesce(jsonb_agg(jsonb_build_object(
-                             'at', a.created_at, 'actor', a.actor, 'action', a.action, 'reason', a.reason,
+                             'at', a.created_at, 'actor', a.actor, 'address', a.address, 'action', a.action,
+                             'reason', a.reason,
                              'status_before', a.status_before, 'status_after', a.status_after)
                            order by a.created_at, a.id), '[]'::jsonb)
                            from supatoss.operator_actions a where a.event_id = f.id))
@@ -120,7 +123,7 @@ $$;
 
 -- Records one event anew as p_reading says: {event, seen_status, seen_reason, status, reason, last_error, change,
 -- payment_key, order_id, occurred_at}. Null in change, payment_key, order_id and occurred_at keeps what is stored.
-create function supatoss.replay_event(p_reading jsonb, p_actor text)
+create function supatoss.replay_event(p_reading jsonb, p_actor text, p_address text)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
@@ -190,8 +193,8 @@ begin
   end;
 
   select * into v_after from public.webhook_events w where w.id = v_before.id;
-  insert into supatoss.operator_actions (actor, action, event_id, status_before, status_after)
-  values (p_actor, 'replay', v_before.id, v_before.status, v_after.status);
+  insert into supatoss.operator_actions (actor, address, action, event_id, status_before, status_after)
+  values (p_actor, left(p_address, 100), 'replay', v_before.id, v_before.status, v_after.status);
   return jsonb_build_object('event', v_after.id, 'outcome', 'replayed',
                             'status', v_after.status, 'reason', v_after.reason);
 end;
@@ -201,7 +204,7 @@ $$;
 -- recording. One answer a reading, in order: {event, outcome, status, reason}. outcome: replayed; unchanged (its
 -- effect stands); in_hand (a worker has it); changed (not as the reading saw it); missing. dry_run does all of it,
 -- takes it back, and answers what would have come of it.
-create function public.replay_webhook_events_v1(readings text, actor text, dry_run boolean)
+create function public.replay_webhook_events_v1(readings text, actor text, dry_run boolean, address text default null)
 returns jsonb
 language plpgsql
 set search_path = ''
@@ -218,7 +221,7 @@ begin
     array(select (r.item ->> 'event')::uuid from unnest(v_readings) as r (item)), v_readings);
   begin
     foreach v_reading in array v_readings loop
-      v_outcomes := v_outcomes || jsonb_build_array(supatoss.replay_event(v_reading, actor));
+      v_outcomes := v_outcomes || jsonb_build_array(supatoss.replay_event(v_reading, actor, address));
     end loop;
     if dry_run then
       raise exception 'dry run' using errcode = 'SUPA1';
@@ -234,7 +237,8 @@ $$;
 -- counts are left alone, so no money is taken back. event_ids: a JSON array. One answer an id, in order: {event,
 -- outcome, status, reason}; outcome: ignored; unchanged (neither failed nor pending); in_hand (a worker has it);
 -- missing.
-create function public.ignore_webhook_events_v1(event_ids text, reason text, actor text, dry_run boolean)
+create function public.ignore_webhook_events_v1(
+  event_ids text, reason text, actor text, dry_run boolean, address text default null)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
@@ -261,8 +265,8 @@ begin
                         when v_event.lease_until > now() then 'in_hand'
                         else 'ignored' end;
       if v_outcome = 'ignored' then
-        insert into supatoss.operator_actions (actor, action, event_id, reason, status_before, status_after)
-        values ($3, 'ignore', v_id, v_reason, v_event.status, 'ignored');
+        insert into supatoss.operator_actions (actor, address, action, event_id, reason, status_before, status_after)
+        values ($3, left($5, 100), 'ignore', v_id, v_reason, v_event.status, 'ignored');
         update public.webhook_events w
         set status = 'ignored', processed = true, processed_at = now(), reason = 'operator',
             last_error = concat_ws(E'\n', w.last_error, format('ignored by %s: %s', $3, v_reason)),

@@ -61,6 +61,7 @@ def settings_of(supabase: LocalSupabase) -> dict[str, str]:
         "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
         "WORKER": "off",  # so that what waits keeps waiting
         "OPS_PASSWORD": PASSWORD,
+        "PUBLIC_URL": f"http://{LOOPBACK}",  # a browser gets its cookies over plain http
     }
 
 
@@ -94,6 +95,7 @@ def other_service(tmp_path: Path) -> Iterator[str]:
         "TOSS_SECRET_KEY": SECRET_KEY,
         "WORKER": "off",
         "OPS_PASSWORD": PASSWORD,
+        "PUBLIC_URL": f"http://{LOOPBACK}",  # a browser gets its cookies over plain http
     }
     with running_service(settings, tmp_path / "service.log", port, ready="/healthz") as url:
         yield url

@@ -18,7 +18,10 @@ from supatoss.toss.events import parse_event
 
 Row = dict[str, Any]
 
-EMPTIED = ("reconciliations", "operator_actions", "alerts", "processes", "refused_deliveries", "folded_orders")
+EMPTIED = (
+    *("reconciliations", "operator_actions", "operator_sessions", "alerts", "processes", "refused_deliveries"),
+    "folded_orders",
+)
 
 RECEIVED_AT = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 

@@ -15,6 +15,7 @@ TABLES = (
     "webhook_events",
     "settlements",
     "supatoss.operator_actions",
+    "supatoss.operator_sessions",
     "supatoss.reconciliations",
     "supatoss.reconciliation_transactions",
     "supatoss.reconciliation_findings",
@@ -52,6 +53,7 @@ def rows(database: Database) -> Database:
         "insert into supatoss.alerts (rule, subject, started_at, seen_at) values ('a', '', now(), now()) returning null"
     )
     database.call("insert into supatoss.processes (name) values ('a') returning null")
+    database.call("select supatoss_open_session_v1(gen_random_uuid(), 'anna', '203.0.113.7', 60)")
     database.call("select supatoss_check_write_v1()")
     return database
 

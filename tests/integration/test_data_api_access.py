@@ -120,7 +120,16 @@ def test_the_inner_functions_are_not_in_the_data_api(stack: Stack, function: str
 
 
 @pytest.mark.parametrize(
-    "table", ["operator_actions", "alerts", "reconciliations", "refused_deliveries", "processes", "write_checks"]
+    "table",
+    [
+        "operator_actions",
+        "operator_sessions",
+        "alerts",
+        "reconciliations",
+        "refused_deliveries",
+        "processes",
+        "write_checks",
+    ],
 )
 def test_our_own_tables_are_not_in_the_data_api(stack: Stack, table: str) -> None:
     assert stack.data_api("GET", table).status_code == 404

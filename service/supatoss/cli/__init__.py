@@ -15,6 +15,7 @@ from supatoss.cli.doctor import doctor
 from supatoss.cli.events import events
 from supatoss.cli.forward import forward
 from supatoss.cli.migrations import migrations
+from supatoss.cli.ops import ops
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
 from supatoss.cli.processes import serve, worker
 from supatoss.cli.reconcile import reconcile
@@ -70,6 +71,7 @@ app.command()(verify)
 app.command()(forward)
 app.command()(register)
 app.command()(doctor)
+app.add_typer(ops, name="ops")
 app.add_typer(migrations, name="migrations")
 app.command()(harden)
 app.command()(correct_times)

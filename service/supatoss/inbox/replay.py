@@ -143,7 +143,13 @@ async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) 
 
 
 async def replay(
-    store: Store, ids: Sequence[str], *, actor: str, dry_run: bool, progress: Progress | None = None
+    store: Store,
+    ids: Sequence[str],
+    *,
+    actor: str,
+    address: str | None = None,
+    dry_run: bool,
+    progress: Progress | None = None,
 ) -> list[EventOutcome]:
     """Interprets events again and records them, in the order given. `progress` gets the outcomes of each call.
 
@@ -160,7 +166,7 @@ async def replay(
         done = {
             outcome.event: outcome
             for outcome in await store.replay_events(
-                [record.to_record() for record in records], actor=actor, dry_run=dry_run
+                [record.to_record() for record in records], actor=actor, address=address, dry_run=dry_run
             )
         }
         for identity in chunk:
@@ -180,6 +186,7 @@ async def ignore(
     reason: str,
     *,
     actor: str,
+    address: str | None = None,
     dry_run: bool,
     progress: Progress | None = None,
 ) -> list[EventOutcome]:
@@ -191,7 +198,7 @@ async def ignore(
         raise NotAllowed("the reason contains a character that can't be stored")
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
-        done = await store.ignore_events(chunk, reason, actor=actor, dry_run=dry_run)
+        done = await store.ignore_events(chunk, reason, actor=actor, address=address, dry_run=dry_run)
         outcomes += done
         if progress:
             progress(done)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import structlog
 from starlette.responses import Response
@@ -120,8 +120,15 @@ async def replay_event(request: PageRequest) -> Response:
     fields = await request.form()
     identity = str(request.http.path_params["id"])
     dry_run = fields.get("mode") != "apply"
-    (outcome,) = await replay(request.store, [identity], actor=_actor(request), dry_run=dry_run)
-    _log.info("event replayed", event_id=identity, outcome=outcome.outcome, status=outcome.status, dry_run=dry_run)
+    (outcome,) = await replay(request.store, [identity], **_who(request), dry_run=dry_run)
+    _log.info(
+        "event replayed",
+        event_id=identity,
+        outcome=outcome.outcome,
+        status=outcome.status,
+        dry_run=dry_run,
+        operator=request.signed_in.operator,
+    )
     if not dry_run and (outcome.outcome, outcome.status) == ("replayed", EventStatus.PENDING):
         request.context.wake_worker()
     leave_notice(request, outcome, dry_run=dry_run)
@@ -136,11 +143,22 @@ async def ignore_event(request: PageRequest) -> Response:
     reason = fields.get("reason", "").replace("\r\n", "\n").replace("\x00", "").strip()
     if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
         return await render_event(request, 422, reason, reason_error=True)
-    (outcome,) = await ignore(request.store, [identity], reason, actor=_actor(request), dry_run=False)
-    _log.info("event ignored", event_id=identity, outcome=outcome.outcome, status=outcome.status)
+    (outcome,) = await ignore(request.store, [identity], reason, **_who(request), dry_run=False)
+    _log.info(
+        "event ignored",
+        event_id=identity,
+        outcome=outcome.outcome,
+        status=outcome.status,
+        operator=request.signed_in.operator,
+    )
     leave_notice(request, outcome, dry_run=False)
     return request.redirect(f"/ops/events/{identity}")
 
 
-def _actor(request: PageRequest) -> str:
-    return f"operators' page, {request.address or 'unknown address'}"
+class _Who(TypedDict):
+    actor: str
+    address: str | None
+
+
+def _who(request: PageRequest) -> _Who:
+    return {"actor": request.signed_in.operator, "address": request.address or None}

@@ -11,10 +11,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from supatoss.inbox.event import EventStatus
+from supatoss.ops.cookies import ANONYMOUS_SECONDS, DEVICE_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Cookies
 from supatoss.ops.i18n import Translator, choose_language
-from supatoss.ops.sessions import ANONYMOUS_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Sessions, Throttle
+from supatoss.ops.operators import Operators
+from supatoss.ops.sessions import Session, Sessions
+from supatoss.ops.throttle import Throttle
 from supatoss.store import Store
-from supatoss.urls import is_loopback
 
 MAX_FORM_BYTES = 16 * 1024
 """The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
@@ -23,6 +25,7 @@ MAX_FIELDS = 20
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 SESSION_COOKIE = "supatoss_ops"
+DEVICE_COOKIE = "supatoss_ops_device"
 ANONYMOUS_COOKIE = "supatoss_ops_anonymous"
 FLASH_COOKIE = "supatoss_ops_flash"
 LANGUAGE_COOKIE = "supatoss_ops_language"
@@ -30,6 +33,8 @@ LANGUAGE_SECONDS = 365 * 86_400
 
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
+ACTIONS = ("/replay", "/ignore", "/end")
+"""How the paths end that act; the others only show."""
 
 
 class InvalidForm(Exception):
@@ -42,40 +47,59 @@ class PageNotFound(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OpsContext:
-    """What every page needs, made once per process. environment: test or live, by the kind of secret key."""
+    """What every page needs, made once per process.
+
+    environment: test or live, by the kind of secret key. is_https: whether browsers reach the page that way.
+    """
 
     store: Store
     wake_worker: Callable[[], None]
+    operators: Operators
+    cookies: Cookies
     sessions: Sessions
     throttle: Throttle
     templates: Environment
     client_ip_header: str
+    is_https: bool
     environment: str
     started_at: dt.datetime
 
 
 @dataclass(slots=True)
 class PageRequest:
-    """One request. session_id is that of an anonymous session until the operator signs in."""
+    """One request. form_session is the session of its forms: an anonymous one until the operator signs in."""
 
     http: Request
     context: OpsContext
-    session_id: str
-    is_signed_in: bool
+    session: Session | None
+    form_session: str
     texts: Translator
     new_anonymous: str | None = None
     _cookies: list[tuple[str, str, int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, http: Request, context: OpsContext) -> "PageRequest":
-        """Reads the cookies of a request. Without a session it gets an anonymous one, so that forms have a token."""
-        cookies, sessions = http.cookies, context.sessions
+    async def of(cls, http: Request, context: OpsContext) -> "PageRequest":
+        """A request with its session, if there is one. Raises StoreError."""
+        request = cls.anonymous(http, context)
+        if session := await context.sessions.read(http.cookies.get(SESSION_COOKIE)):
+            request.session, request.form_session, request.new_anonymous = session, session.id, None
+        return request
+
+    @classmethod
+    def anonymous(cls, http: Request, context: OpsContext) -> "PageRequest":
+        """A request whose session is not looked at. It gets an anonymous one, so that forms have a token."""
+        cookies = http.cookies
         texts = Translator(choose_language(cookies.get(LANGUAGE_COOKIE), http.headers.get("accept-language", "")))
-        if session_id := sessions.read(cookies.get(SESSION_COOKIE)):
-            return cls(http, context, session_id, True, texts)
-        known = sessions.read_anonymous(cookies.get(ANONYMOUS_COOKIE))
-        opened = None if known else sessions.open_anonymous()
-        return cls(http, context, known or sessions.read_anonymous(opened) or "", False, texts, opened)
+        known = context.cookies.read_anonymous(cookies.get(ANONYMOUS_COOKIE))
+        opened = None if known else context.cookies.open_anonymous()
+        return cls(http, context, None, known or context.cookies.read_anonymous(opened) or "", texts, opened)
+
+    @property
+    def signed_in(self) -> Session:
+        """The session, on pages that need one."""
+        if self.session is None:
+            raise AssertionError("a page for operators is shown to nobody else")
+        return self.session
 
     @property
     def store(self) -> Store:
@@ -99,7 +123,8 @@ class PageRequest:
     async def form(self) -> dict[str, str]:
         """The fields of the submitted form. Raises InvalidForm."""
         fields = await _read_form(self.http)
-        if not self.session_id or not self.context.sessions.is_form_token(self.session_id, fields.get("csrf", "")):
+        token = fields.get("csrf", "")
+        if not self.form_session or not self.context.cookies.is_form_token(self.form_session, token):
             raise InvalidForm
         return fields
 
@@ -107,9 +132,9 @@ class PageRequest:
         """A page."""
         variables = {
             **self.texts.for_templates(),
-            "form_token": self.context.sessions.form_token(self.session_id),
-            "is_signed_in": self.is_signed_in,
-            "environment": self.context.environment if self.is_signed_in else "",
+            "form_token": self.context.cookies.form_token(self.form_session),
+            "session": self.session,
+            "environment": self.context.environment if self.session else "",
             "section": section,
             "here": self.here if self.http.method == "GET" else HOME,
             "notice": None,
@@ -138,19 +163,26 @@ class PageRequest:
         """Sets a cookie with the response; 0 seconds deletes it."""
         self._cookies.append((name, value, seconds))
 
-    def open_session(self) -> None:
-        """Signs in with a new session id, so that an id planted before signing in is worthless."""
-        self.new_anonymous = None
-        self.set_cookie(SESSION_COOKIE, self.context.sessions.open(), SESSION_SECONDS)
+    async def open_session(self, operator: str) -> None:
+        """Signs in with a new session id, so that an id planted before signing in is worthless. Raises StoreError."""
+        self.set_cookie(SESSION_COOKIE, await self.context.sessions.open(operator, self.address), SESSION_SECONDS)
+        self.set_cookie(DEVICE_COOKIE, self.context.cookies.sign_device(operator), DEVICE_SECONDS)
         self.set_cookie(ANONYMOUS_COOKIE, "", 0)
+        self.new_anonymous = None
+
+    def known_device(self, operator: str | None) -> str:
+        """The id of this browser, if this operator has signed in here before; else empty."""
+        device = self.context.cookies.read_device(self.http.cookies.get(DEVICE_COOKIE))
+        return device.id if device and device.operator == operator else ""
 
     def set_flash(self, code: str, **details: str) -> None:
         """Passes the result of an action to the next page."""
-        self.set_cookie(FLASH_COOKIE, self.context.sessions.sign_flash(self.session_id, code, **details), FLASH_SECONDS)
+        flash = self.context.cookies.sign_flash(self.form_session, code, **details)
+        self.set_cookie(FLASH_COOKIE, flash, FLASH_SECONDS)
 
     def take_flash(self) -> tuple[str, dict[str, str]] | None:
         """The result of the action before this page, once."""
-        flash = self.context.sessions.read_flash(self.session_id, self.http.cookies.get(FLASH_COOKIE))
+        flash = self.context.cookies.read_flash(self.form_session, self.http.cookies.get(FLASH_COOKIE))
         if flash:
             self.set_cookie(FLASH_COOKIE, "", 0)
         return flash
@@ -158,11 +190,9 @@ class PageRequest:
     def _with_cookies(self, response: Response) -> Response:
         if self.new_anonymous:
             self._cookies.append((ANONYMOUS_COOKIE, self.new_anonymous, ANONYMOUS_SECONDS))
-        # Decided by the host that the browser asked for: plain http is for this machine only.
-        is_secure = not is_loopback(self.http.url.hostname or "")
         for name, value, seconds in self._cookies:
             response.set_cookie(
-                name, value, max_age=seconds, path="/ops", secure=is_secure, httponly=True, samesite="lax"
+                name, value, max_age=seconds, path="/ops", secure=self.context.is_https, httponly=True, samesite="lax"
             )
         return response
 
@@ -175,7 +205,7 @@ def safe_path(text: str) -> str:
         return HOME
     is_ours = not url.scheme and not url.netloc and (url.path == "/ops" or url.path.startswith("/ops/"))
     is_plain = text.isascii() and text.isprintable() and "\\" not in text and "//" not in url.path
-    acts = url.path.startswith((SIGN_IN, "/ops/sign-out", "/ops/language")) or url.path.endswith(("/replay", "/ignore"))
+    acts = url.path.startswith((SIGN_IN, "/ops/sign-out", "/ops/language")) or url.path.endswith(ACTIONS)
     return text if is_ours and is_plain and not acts else HOME
 
 

@@ -13,14 +13,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supatoss.errors import StoreError
 from supatoss.ops.assets import Assets, make_templates, query
+from supatoss.ops.cookies import Cookies
 from supatoss.ops.event import ignore_event, replay_event, show_event
 from supatoss.ops.events import show_events
+from supatoss.ops.open_sessions import end_sessions, show_sessions
+from supatoss.ops.operators import Operators
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
 from supatoss.ops.reconciliations import show_reconciliations
 from supatoss.ops.refused import show_refused, show_refused_delivery
-from supatoss.ops.sessions import Sessions, Throttle
+from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
+from supatoss.ops.throttle import Throttle
 from supatoss.ops.timeline import show_payment
 from supatoss.settings import Settings
 from supatoss.store import Store
@@ -50,11 +54,16 @@ HEADERS = {
 }
 
 
+HSTS = {"strict-transport-security": "max-age=31536000"}
+"""A year of this host alone: its other names are the project's affair."""
+
+
 class SecurityHeaders:
     """Adds the headers, and `no-store` to responses without a cache-control."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self.app = app
+        self.headers = HEADERS | HSTS if is_https else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -65,7 +74,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(HEADERS)
+                headers.update(self.headers)
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 
@@ -78,24 +87,18 @@ _log = structlog.get_logger("supatoss.ops")
 
 
 def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> list[BaseRoute]:
-    """The routes of /ops; none without OPS_PASSWORD."""
-    if settings.ops_password is None:
+    """The routes of /ops; none without OPS_USERS or OPS_PASSWORD."""
+    if not settings.has_ops_page:
         return []
-    keys = [key.get_secret_value() for key in settings.toss_secret_key]
-    context = OpsContext(
-        store,
-        wake_worker,
-        Sessions(settings.ops_password.get_secret_value(), settings.supabase_secret_key.get_secret_value()),
-        Throttle(),
-        make_templates(),
-        settings.client_ip_header,
-        "live" if any(key.startswith("live_") for key in keys) else "test",
-        dt.datetime.now(dt.UTC),
-    )
+    context = _make_context(settings, store, wake_worker)
 
     def page(path: str, render: Page, method: str = "GET", *, is_open: bool = False) -> Route:
         async def endpoint(http: Request) -> Response:
-            return await _answer(PageRequest.of(http, context), render, is_open=is_open)
+            try:
+                request = await PageRequest.of(http, context)
+            except StoreError as error:
+                return _without_database(PageRequest.anonymous(http, context), error)
+            return await _answer(request, render, is_open=is_open)
 
         return Route(path, endpoint, methods=[method])
 
@@ -109,6 +112,8 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/reconciliations", show_reconciliations),
         page("/refused", show_refused),
         page("/refused/{id}", show_refused_delivery),
+        page("/sessions", show_sessions),
+        page("/sessions/end", end_sessions, "POST"),
         page("/sign-in", show_sign_in, is_open=True),
         page("/sign-in", sign_in, "POST", is_open=True),
         page("/sign-out", sign_out, "POST"),
@@ -118,12 +123,34 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
     ]
     return [
         Route("/ops", _home, methods=["GET"]),
-        Mount("/ops", routes=routes, middleware=[Middleware(SecurityHeaders)]),
+        Mount("/ops", routes=routes, middleware=[Middleware(SecurityHeaders, is_https=context.is_https)]),
     ]
 
 
+def _make_context(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> OpsContext:
+    operators = Operators.of(settings)
+    if operators.are_named and settings.ops_password:
+        _log.warning("OPS_PASSWORD opens nothing because OPS_USERS is set; remove it")
+    cookies = Cookies(operators, settings.supabase_secret_key.get_secret_value())
+    keys = [key.get_secret_value() for key in settings.toss_secret_key]
+    return OpsContext(
+        store,
+        wake_worker,
+        operators,
+        cookies,
+        Sessions(cookies, store),
+        Throttle(),
+        make_templates(),
+        settings.client_ip_header,
+        # Never by the Host header, which the sender of a request chooses. Plain http is for this machine only.
+        not settings.public_url.startswith("http://"),
+        "live" if any(key.startswith("live_") for key in keys) else "test",
+        dt.datetime.now(dt.UTC),
+    )
+
+
 async def _answer(request: PageRequest, render: Page, *, is_open: bool) -> Response:
-    if not request.is_signed_in and not is_open:
+    if not request.session and not is_open:
         return _sign_in_first(request)
     try:
         return await render(request)
@@ -132,13 +159,17 @@ async def _answer(request: PageRequest, render: Page, *, is_open: bool) -> Respo
     except InvalidForm:
         return request.problem(403, "form")
     except StoreError as error:
-        _log.warning("page without the database", path=request.http.url.path, error=str(error))
-        response = request.problem(503, "store", str(error), request.here if _is_read(request) else HOME, "again")
-        response.headers["retry-after"] = "10"
-        return response
+        return _without_database(request, error)
     except Exception as error:  # noqa: BLE001 - a defect in one page is an error page, without details
         _log.error("page failed", path=request.http.url.path, **describe(error))
         return request.problem(500, "internal")
+
+
+def _without_database(request: PageRequest, error: StoreError) -> Response:
+    _log.warning("page without the database", path=request.http.url.path, error=str(error))
+    response = request.problem(503, "store", str(error), request.here if _is_read(request) else HOME, "again")
+    response.headers["retry-after"] = "10"
+    return response
 
 
 def _is_read(request: PageRequest) -> bool:

@@ -1,158 +1,69 @@
-"""Sessions in signed cookies, and the limit for password guesses."""
+"""Sessions of signed-in operators. The database has the last word on each, so that ending one ends it everywhere."""
 
-import hashlib
-import hmac
-import ipaddress
-import math
-import secrets
-import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Any
+from collections import OrderedDict
+from dataclasses import dataclass
 
-from itsdangerous import BadData, URLSafeTimedSerializer
+from supatoss.ops.cookies import SESSION_SECONDS, Cookies
+from supatoss.store import Store
 
-SESSION_SECONDS = 12 * 3600
-"""A working day; then the password is needed again."""
+CONFIRMED_SECONDS = 600.0
+"""What concerns many rows or people at once needs a password that was given within ten minutes."""
 
-ANONYMOUS_SECONDS = 3600
-"""A sign-in form that was opened longer ago expires."""
+MAX_ENDED = 1000
+"""Remembered sessions that have ended, so that whoever sends an old cookie again and again costs no calls."""
 
-FLASH_SECONDS = 60
-"""The result of an action is shown by the next page, which follows at once."""
 
-WINDOW_SECONDS = 300.0
-"""An attempt counts for five minutes, the longest wait of a person who mistypes."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An operator who is signed in. is_confirmed: the password was given just now."""
 
-ATTEMPTS_PER_ADDRESS = 5
-"""60 guesses an hour: hopeless against 12 characters."""
-
-ATTEMPTS_IN_TOTAL = 60
-"""720 guesses an hour from any number of addresses. Operators who are signed in don't notice."""
-
-MAX_ADDRESSES = 1000
-"""Remembered addresses; the total limit keeps fewer than this in one window."""
-
-_SIGNER = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    id: str
+    operator: str
+    is_confirmed: bool
 
 
 class Sessions:
-    """Issues and checks the cookies (signed-in or anonymous session, flash message) and each session's form token."""
+    """Begins, reads and ends sessions. Every call but the reading of a foreign cookie raises StoreError."""
 
-    def __init__(self, password: str, supabase_key: str) -> None:
-        self._password = hashlib.sha256(password.encode()).digest()
-        key = hmac.digest(supabase_key.encode(), b"supatoss operators' page\0" + password.encode(), "sha256")
-        self._form_key = hmac.digest(key, b"form", "sha256")
-        self._signed_in = self._serializer(key, "session")
-        self._anonymous = self._serializer(key, "anonymous")
-        self._flashes = self._serializer(key, "flash")
+    def __init__(self, cookies: Cookies, store: Store) -> None:
+        self._cookies = cookies
+        self._store = store
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def is_password(self, text: str) -> bool:
-        """Whether this is the password, in constant time."""
-        return hmac.compare_digest(hashlib.sha256(text.encode()).digest(), self._password)
+    async def open(self, operator: str, address: str) -> str:
+        """The cookie of a new session."""
+        holder, cookie = self._cookies.sign_session(operator)
+        await self._store.open_session(holder.id, operator, address, SESSION_SECONDS)
+        return cookie
 
-    def open(self) -> str:
-        """The cookie of a new signed-in session."""
-        return str(self._signed_in.dumps(secrets.token_urlsafe(18)))
-
-    def read(self, cookie: str | None) -> str | None:
-        """The id of a signed-in session, or None if the cookie is not ours or too old."""
-        return _text(self._signed_in, cookie, SESSION_SECONDS)
-
-    def open_anonymous(self) -> str:
-        """The cookie of a session before signing in, so that the sign-in form has a token too."""
-        return str(self._anonymous.dumps(secrets.token_urlsafe(18)))
-
-    def read_anonymous(self, cookie: str | None) -> str | None:
-        """The id of an anonymous session, or None."""
-        return _text(self._anonymous, cookie, ANONYMOUS_SECONDS)
-
-    def form_token(self, session_id: str) -> str:
-        """The token that the forms of this session carry."""
-        return hmac.digest(self._form_key, session_id.encode(), "sha256").hex()
-
-    def is_form_token(self, session_id: str, token: str) -> bool:
-        """Whether the token belongs to this session."""
-        return hmac.compare_digest(self.form_token(session_id).encode(), token.encode())
-
-    def sign_flash(self, session_id: str, code: str, **details: str) -> str:
-        """The cookie that passes the result of an action to the next page of the same session."""
-        return str(self._flashes.dumps({"session": session_id, "code": code, "details": details}))
-
-    def read_flash(self, session_id: str, cookie: str | None) -> tuple[str, dict[str, str]] | None:
-        """Code and details of a flash message for this session, or None."""
-        flash = _load(self._flashes, cookie, FLASH_SECONDS)
-        if not isinstance(flash, dict) or flash.get("session") != session_id:
+    async def read(self, cookie: str | None) -> Session | None:
+        """The session of a cookie, asked of the database each time: what it cannot confirm is closed."""
+        holder = self._cookies.read_session(cookie)
+        if holder is None or holder.id in self._ended:
             return None
-        return flash["code"], flash["details"]
+        found = await self._store.read_session(holder.id)
+        if found is None or found.operator != holder.operator:
+            self._forget(holder.id)
+            return None
+        return Session(holder.id, holder.operator, found.confirmed_seconds < CONFIRMED_SECONDS)
 
-    @staticmethod
-    def _serializer(key: bytes, salt: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(key, salt=f"supatoss.ops.{salt}", signer_kwargs=_SIGNER)
+    async def confirm(self, session: Session) -> None:
+        """The password was given again."""
+        await self._store.confirm_session(session.id)
 
+    async def end(self, session: Session) -> None:
+        """Ends one session."""
+        await self._store.end_sessions(session_id=session.id)
 
-def _load(serializer: URLSafeTimedSerializer, cookie: str | None, seconds: int) -> Any:
-    if not cookie:
-        return None
-    try:
-        return serializer.loads(cookie, max_age=seconds)
-    except (BadData, ValueError, OverflowError):
-        return None
+    async def end_own(self, session: Session) -> int:
+        """Ends all sessions of its operator. How many there were."""
+        return await self._store.end_sessions(operator=session.operator, ended_by=session.operator)
 
+    async def end_all(self, session: Session) -> int:
+        """Ends the sessions of all operators. How many there were."""
+        return await self._store.end_sessions(ended_by=session.operator)
 
-def _text(serializer: URLSafeTimedSerializer, cookie: str | None, seconds: int) -> str | None:
-    value = _load(serializer, cookie, seconds)
-    return value if isinstance(value, str) else None
-
-
-class Throttle:
-    """Counts sign-in attempts in the memory of one process. Times in seconds."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._all: deque[float] = deque(maxlen=ATTEMPTS_IN_TOTAL)
-        self._addresses: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def take(self, address: str) -> int:
-        """Counts one attempt. Returns 0 if it is allowed, else the seconds to wait.
-
-        Counted before the password is checked, so that simultaneous attempts don't slip through.
-        """
-        now = self._clock()
-        name = _network(address)
-        own = self._addresses.get(name) or deque(maxlen=ATTEMPTS_PER_ADDRESS)
-        wait = max(self._wait(own, now), self._wait(self._all, now))
-        if wait > 0:
-            return math.ceil(wait)
-        own.append(now)
-        self._all.append(now)
-        self._addresses[name] = own
-        self._addresses.move_to_end(name)
-        if len(self._addresses) > MAX_ADDRESSES:
-            self._addresses.popitem(last=False)
-        return 0
-
-    def forgive(self, address: str) -> None:
-        """The password was right: this address starts over."""
-        own = self._addresses.pop(_network(address), None)
-        if own and self._all:
-            self._all.pop()
-
-    @staticmethod
-    def _wait(attempts: deque[float], now: float) -> float:
-        """Seconds until the oldest attempt expires; 0 if there is room."""
-        while attempts and attempts[0] <= now - WINDOW_SECONDS:
-            attempts.popleft()
-        return attempts[0] + WINDOW_SECONDS - now if len(attempts) == attempts.maxlen else 0.0
-
-
-def _network(address: str) -> str:
-    """One IPv6 customer has a whole /64, so those addresses count as one."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    def _forget(self, session_id: str) -> None:
+        self._ended[session_id] = None
+        if len(self._ended) > MAX_ENDED:
+            self._ended.popitem(last=False)

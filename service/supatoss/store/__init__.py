@@ -7,7 +7,17 @@ from supatoss.store.reconciliation import ReconciliationCalls
 from supatoss.store.recording import RecordingCalls
 from supatoss.store.refused import RefusedCalls
 from supatoss.store.reviews import ReviewCalls
+from supatoss.store.sessions import SessionCalls
 
 
-class Store(RecordingCalls, EventCalls, RefusedCalls, AlertCalls, ReconciliationCalls, ReviewCalls, AdoptionCalls):
+class Store(
+    RecordingCalls,
+    EventCalls,
+    RefusedCalls,
+    AlertCalls,
+    ReconciliationCalls,
+    ReviewCalls,
+    SessionCalls,
+    AdoptionCalls,
+):
     """The calls about every subject, over one connection."""

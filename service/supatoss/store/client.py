@@ -61,6 +61,11 @@ class Function(StrEnum):
     OPS_ROWS = "supatoss_ops_rows_v1"
     OPS_PAYMENT = "supatoss_ops_payment_v1"
     OPS_RECONCILIATIONS = "supatoss_ops_reconciliations_v1"
+    OPEN_SESSION = "supatoss_open_session_v1"
+    READ_SESSION = "supatoss_read_session_v1"
+    CONFIRM_SESSION = "supatoss_confirm_session_v1"
+    END_SESSIONS = "supatoss_end_sessions_v1"
+    LIST_SESSIONS = "supatoss_list_sessions_v1"
 
     OLDEST_WAITING_SECONDS = "supatoss_oldest_waiting_seconds_v1"
     READ_ALERT_FACTS = "supatoss_read_alert_facts_v1"

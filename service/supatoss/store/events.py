@@ -64,6 +64,7 @@ class Action:
     reason: str | None
     status_before: str | None
     status_after: str | None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,19 +160,23 @@ class EventCalls(Connection):
         return await self.call(Function.FIND_EVENTS, {"query": json.dumps(query)}, EventPage.from_answer)
 
     async def replay_events(
-        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
         """Records stored events anew, one outcome a reading.
 
         Replaying twice is harmless: an event that is not as the reading saw it is left alone.
         """
-        arguments = {"readings": json.dumps(list(readings)), "actor": actor, "dry_run": dry_run}
+        who = {"actor": actor, "address": address}
+        arguments = {"readings": json.dumps(list(readings)), **who, "dry_run": dry_run}
         # One try: were its answer lost, a second one would take what the first one did for somebody else's work.
         return await self.call(Function.REPLAY_EVENTS, arguments, _outcomes, tries=1)
 
-    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
+    async def ignore_events(
+        self, ids: Sequence[str], reason: str, *, actor: str, address: str | None = None, dry_run: bool
+    ) -> list[EventOutcome]:
         """Sets failed and pending events aside, one outcome an id."""
-        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, "actor": actor, "dry_run": dry_run}
+        who = {"actor": actor, "address": address}
+        arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, **who, "dry_run": dry_run}
         return await self.call(Function.IGNORE_EVENTS, arguments, _outcomes, tries=1)
 
     async def read_overview(self, hours: int) -> dict[str, Any]:

@@ -2,21 +2,28 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from supatoss.app import create_app
 from supatoss.inbox.lookups import Lookups
+from supatoss.ops.throttle import Throttle
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.client import Function
 from supatoss.store.events import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+from supatoss.store.sessions import OpenSession, SignIn
 from tests.support import SECRET_KEY
 from tests.unit.fakes import SilentToss, SleepingWorker
 
 PASSWORD = "a phrase for tests"
+ADDRESS = "203.0.113.7"
 ORIGIN = "https://shop.example"
 AT = dt.datetime(2026, 11, 25, 3, 30, tzinfo=dt.UTC)
 EVENT_ID = "5e9f2d5a-0000-4000-8000-000000000001"
@@ -50,6 +57,19 @@ def stored_event(**changes: Any) -> StoredEvent:
     return StoredEvent(**fields)
 
 
+class KeptSessions:
+    """What the database holds of sessions. Two offices with one of these are two machines of one project."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, OpenSession] = {}
+        self.reads = 0
+        self.trouble: Exception | None = None
+
+    def age(self, seconds: float) -> None:
+        """All of them were confirmed so long ago."""
+        self.open = {identity: replace(held, confirmed_seconds=seconds) for identity, held in self.open.items()}
+
+
 class PaperStore(Store):
     """Answers what it was given. `trouble` is raised instead."""
 
@@ -59,6 +79,8 @@ class PaperStore(Store):
         self.trouble: Exception | None = None
         self.searched: list[tuple[EventFilter, Cursor | None]] = []
         self.did: list[tuple[str, Any]] = []
+        self.who: list[tuple[str, str | None]] = []
+        self.sessions = KeptSessions()
         self.asked: list[tuple[Function, Mapping[str, Any]]] = []
         self.outcome = EventOutcome(EVENT_ID, "replayed", "processed", None)
         self.answers: dict[Function, Any] = {
@@ -110,35 +132,68 @@ class PaperStore(Store):
         return EventPage(self.events, self.next)
 
     async def replay_events(
-        self, readings: Sequence[Mapping[str, Any]], *, actor: str, dry_run: bool
+        self, readings: Sequence[Mapping[str, Any]], *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
         self.did.append(("dry_run" if dry_run else "replay", actor))
+        self.who.append((actor, address))
         return [self.outcome]
 
-    async def ignore_events(self, ids: Sequence[str], reason: str, *, actor: str, dry_run: bool) -> list[EventOutcome]:
+    async def ignore_events(
+        self, ids: Sequence[str], reason: str, *, actor: str, address: str | None = None, dry_run: bool
+    ) -> list[EventOutcome]:
+        self.who.append((actor, address))
         self.did.append(("ignore", reason))
         return [EventOutcome(EVENT_ID, "ignored", "ignored", "operator")]
+
+    async def open_session(self, session_id: str, operator: str, address: str, seconds: int) -> None:
+        if self.sessions.trouble:
+            raise self.sessions.trouble
+        self.sessions.open[session_id] = OpenSession(operator, 0.0)
+
+    async def read_session(self, session_id: str) -> OpenSession | None:
+        if self.sessions.trouble:
+            raise self.sessions.trouble
+        self.sessions.reads += 1
+        return self.sessions.open.get(session_id)
+
+    async def confirm_session(self, session_id: str) -> None:
+        self.sessions.open[session_id] = replace(self.sessions.open[session_id], confirmed_seconds=0.0)
+
+    async def end_sessions(
+        self, *, session_id: str | None = None, operator: str | None = None, ended_by: str | None = None
+    ) -> int:
+        ended = [
+            identity
+            for identity, session in self.sessions.open.items()
+            if session_id in (None, identity) and operator in (None, session.operator)
+        ]
+        for identity in ended:
+            del self.sessions.open[identity]
+        return len(ended)
+
+    async def list_sessions(self) -> list[SignIn]:
+        return [SignIn(identity, session.operator, ADDRESS, AT) for identity, session in self.sessions.open.items()]
 
 
 class Office:
     """The application with the page, and one browser in front of it."""
 
     def __init__(self, **settings: Any) -> None:
+        self.settings = settings
         self.store = PaperStore()
+        self.throttle = Throttle()
         self.worker = SleepingWorker(self.store, SilentToss(), Lookups(SilentToss()))
-        self.app = create_app(
-            Settings.load(
-                **{
-                    "supabase_url": "http://127.0.0.1:1",
-                    "SUPABASE_SECRET_KEY": "sb_secret_hidden_for_tests",
-                    "toss_secret_key": SECRET_KEY,
-                    "ops_password": PASSWORD,
-                    **settings,
-                }
-            ),
-            store=self.store,
-            worker=self.worker,
+        loaded = Settings.load(
+            **{
+                "supabase_url": "http://127.0.0.1:1",
+                "SUPABASE_SECRET_KEY": "sb_secret_hidden_for_tests",
+                "toss_secret_key": SECRET_KEY,
+                "ops_password": PASSWORD,
+                **settings,
+            }
         )
+        with patch("supatoss.ops.routes.Throttle", lambda: self.throttle):
+            self.app = create_app(loaded, store=self.store, worker=self.worker)
         self.cookies = httpx.Cookies()
 
     @property
@@ -146,9 +201,11 @@ class Office:
         """How often the worker was told that something became due."""
         return self.worker.woken
 
-    async def ask(self, method: str, path: str, origin: str = ORIGIN, **options: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, path: str, origin: str = ORIGIN, *, address: str = ADDRESS, **options: Any
+    ) -> httpx.Response:
         """One request with the cookies of the browser."""
-        transport = httpx.ASGITransport(self.app, client=("203.0.113.7", 1))
+        transport = httpx.ASGITransport(self.app, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url=origin, cookies=self.cookies) as client:
             response = await client.request(method, path, **options)
             self.cookies = client.cookies
@@ -162,6 +219,27 @@ class Office:
         if "csrf" not in fields:
             fields["csrf"] = token_of(await self.get("/ops/sign-in" if not self.is_signed_in else "/ops/events"))
         return await self.ask("POST", path, data=fields)
+
+    def copied(self, *, on_another_machine: bool = False) -> "Office":
+        """Another browser with the cookies of this one, before the same database."""
+        other = Office(**self.settings) if on_another_machine else copy(self)
+        other.store.sessions = self.store.sessions
+        other.cookies = httpx.Cookies(self.cookies)
+        return other
+
+    @contextmanager
+    def full_queue(self) -> Iterator[None]:
+        """So many strangers queue that none of them gets a turn."""
+
+        async def wait_for_turn(_address: str) -> bool:
+            return False
+
+        with patch.object(self.throttle, "_wait_for_turn", wait_for_turn):
+            yield
+
+    def guessed(self, address: str) -> int:
+        """Wrong passwords from an address."""
+        return self.throttle._addresses.count(address)
 
     @property
     def is_signed_in(self) -> bool:

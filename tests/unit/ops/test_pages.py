@@ -14,7 +14,7 @@ from supatoss.ops.routes import HEADERS
 from supatoss.store.client import Function
 from supatoss.store.events import Action, Cursor, EventOutcome
 from tests.unit.fakes import LogLines
-from tests.unit.ops.office import AT, EVENT_ID, SECRET, Office, stored_event
+from tests.unit.ops.office import ADDRESS, AT, EVENT_ID, SECRET, Office, stored_event
 
 pytestmark = pytest.mark.anyio
 
@@ -157,10 +157,10 @@ async def test_an_emptied_payload_is_said(office: Office) -> None:
 
 
 async def test_an_event_says_who_did_what_to_it(office: Office) -> None:
-    action = Action(AT, "kim@desk", "ignore", "테스트 주문이라 무시함", "failed", "ignored")
+    action = Action(AT, "kim@desk", "ignore", "테스트 주문이라 무시함", "failed", "ignored", "198.51.100.9")
     office.store.events = (stored_event(status="ignored", reason="operator", actions=(action,)),)
     text = (await office.get(EVENT)).text
-    assert "kim@desk" in text
+    assert "kim@desk · 198.51.100.9" in text
     assert "테스트 주문이라 무시함" in text
     assert "/replay" not in text
 
@@ -227,13 +227,14 @@ async def test_a_replay_shows_its_outcome_once(
 
 async def test_a_dry_run_changes_nothing(office: Office) -> None:
     await office.post(f"{EVENT}/replay", mode="dry_run")
-    assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
+    assert office.store.did == [("dry_run", "operator")]
+    assert office.store.who == [("operator", ADDRESS)]
     assert "Dry run: nothing was changed" in _notice(await office.get(EVENT))
 
 
 async def test_a_replay_without_a_mode_is_a_dry_run(office: Office) -> None:
     await office.post(f"{EVENT}/replay")
-    assert office.store.did == [("dry_run", "operators' page, 203.0.113.7")]
+    assert office.store.did == [("dry_run", "operator")]
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\r\n", "가" * 501])
