@@ -35,7 +35,7 @@ def test_a_replay_repairs_what_was_corrected(operator: Operator, shop: Shop) -> 
     expect(page.locator("h1 + .status")).to_have_text("Processed")
     assert shop.row("payments?order_id=eq.order-repair-0001")["payment_status"] == "DONE"
     expect(page.get_by_text("This event is finished")).to_be_visible()
-    expect(page.locator("aside .timeline")).to_contain_text("operators' page, 127.0.0.1")
+    expect(page.locator("aside .timeline")).to_contain_text("operator · 127.0.0.1")
 
 
 def test_ignoring_needs_a_reason_and_keeps_it(operator: Operator, shop: Shop) -> None:
