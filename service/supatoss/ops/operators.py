@@ -26,7 +26,7 @@ class Operators:
     def __init__(self, users: Mapping[str, PasswordHash], shared_password: str = "") -> None:
         self._users = dict(users)
         self._names = {fold_name(name): name for name in users}
-        self._shared_password = "" if users else shared_password
+        self._shared_password = shared_password
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
