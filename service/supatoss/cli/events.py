@@ -91,10 +91,10 @@ def show(event: Annotated[str, typer.Argument(help="Id of the event.")], *, json
     if found.actions:
         typer.echo()
         rows = [
-            (show_moment(act.at), act.actor, act.action, act.reason, act.status_before, act.status_after)
+            (show_moment(act.at), act.actor, act.address, act.action, act.reason, act.status_before, act.status_after)
             for act in found.actions
         ]
-        print_table(("at (KST)", "who", "what", "reason", "from", "to"), rows, "Operators' actions")
+        print_table(("at (KST)", "who", "address", "what", "reason", "from", "to"), rows, "Operators' actions")
 
 
 @takes_filter(has_period=False)
