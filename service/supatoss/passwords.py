@@ -6,6 +6,7 @@ import hmac
 import re
 import secrets
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -72,6 +73,14 @@ class User:
 
     def __str__(self) -> str:
         return f"{self.name}:{self.password}"
+
+
+def read_users(lines: Iterable[str]) -> list[User]:
+    """The operators of OPS_USERS. Raises ValueError with what was expected."""
+    users = [User.read(line) for line in lines]
+    if len({fold_name(user.name) for user in users}) < len(users):
+        raise ValueError("has a name twice")
+    return users
 
 
 def check_name(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Every setting of the service, with its unit. A half-configured service refuses to start and names what is missing."""
+"""Every setting of the service, with its unit. A half-configured service refuses to start and names what is missing.
+
+One subject, so one long file.
+"""
 
 import datetime as dt
 import ipaddress
@@ -11,7 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supatoss import key_shapes
 from supatoss.errors import ConfigurationError
-from supatoss.passwords import MIN_PASSWORD_CHARACTERS, User, fold_name
+from supatoss.passwords import MIN_PASSWORD_CHARACTERS, read_users
 from supatoss.urls import TOSS_API_URL, check_secret_url, check_url, is_loopback
 
 KIB = 1024
@@ -248,12 +251,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_ops_users(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         lines = [line.get_secret_value() for line in value]
-        if not any(lines) and len(lines) <= 1:
-            return ()
-        users = [User.read(line) for line in lines]
-        if len({fold_name(user.name) for user in users}) < len(users):
-            raise ValueError("has a name twice")
-        return value
+        return value if lines != [""] and read_users(lines) else ()
 
     @model_validator(mode="after")
     def _check_documentation_keys(self) -> Self:

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from supatoss.cli import app
 from supatoss.passwords import User
 from supatoss.store import Store
+from tests.support import SECRET_KEY
 
 PASSWORD = "a phrase for tests"
 
@@ -16,8 +17,8 @@ runner = CliRunner()
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("SUPABASE_URL", "http://127.0.0.1:1"),
-        ("SUPABASE_SECRET_KEY", "sb_secret_hidden"),
-        ("TOSS_SECRET_KEY", "test_sk_hidden"),
+        ("SUPABASE_SECRET_KEY", "sb_secret_hidden_for_tests"),
+        ("TOSS_SECRET_KEY", SECRET_KEY),
     ):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("OPS_USERS", raising=False)

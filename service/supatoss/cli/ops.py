@@ -26,11 +26,12 @@ def add_user(
     Reads the password from the terminal, or one line of standard input. What OPS_USERS holds in this environment is
     kept. Nothing is sent or stored.
     """
-    from supatoss.passwords import PasswordHash, User, check_name, fold_name
+    from supatoss.passwords import PasswordHash, User, check_name, fold_name, read_users
 
     try:
         name = check_name(name)
-        users = [User.read(line.strip()) for line in os.environ.get("OPS_USERS", "").split(",") if line.strip()]
+        known = os.environ.get("OPS_USERS", "").strip()
+        users = read_users(line.strip() for line in known.split(",")) if known else []
     except ValueError as error:
         raise NotAllowed(f"NAME or OPS_USERS: {error}") from None
     new = User(name, PasswordHash.of(_read_password()))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from supatoss.passwords import PasswordHash, User, fold_name
+from supatoss.passwords import PasswordHash, fold_name, read_users
 from supatoss.settings import Settings
 
 SHARED_NAME = "operator"
@@ -31,7 +31,7 @@ class Operators:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Those of the settings."""
-        users = [User.read(line.get_secret_value()) for line in settings.ops_users]
+        users = read_users(line.get_secret_value() for line in settings.ops_users)
         password = settings.ops_password.get_secret_value() if settings.ops_password else ""
         return cls({user.name: user.password for user in users}, password)
 

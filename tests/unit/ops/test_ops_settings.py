@@ -9,7 +9,7 @@ from tests.support import SECRET_KEY
 
 
 def load(**environment: str) -> Settings:
-    complete = {"supabase_url": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "sb_secret_hidden"}
+    complete = {"supabase_url": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "sb_secret_hidden_for_tests"}
     complete["toss_secret_key"] = SECRET_KEY
     return Settings.load(**complete, **environment)
 
