@@ -44,7 +44,7 @@ def serve() -> None:
         port=settings.port,
         loop="uvloop",  # named: with "auto", one that is missing would only make the service slower
         http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, connections=Connections(limits))),
-        ws="none",
+        ws="none",  # there are none, and a library for them would log the cookies of a handshake
         lifespan="on",
         log_config=None,
         access_log=False,
