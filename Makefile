@@ -1,11 +1,12 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test check slow faults drill bench lint lock clean
+.PHONY: help run test check slow faults drill fuzz audit sbom bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
 BENCH = quick
+MINUTES = 10
 UNIT = tests/unit tests/tossapi tests/dataapi tests/emulator
 UV_VERSION = 0.13.9
 LOCKED = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
@@ -41,6 +42,9 @@ faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 mi
 drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real processes (up to 20 minutes)
 	$(PY) -m tests.drill
 
+fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promise, for MINUTES=10 in all; what it finds is kept in tests/fuzz/corpus
+	PYTHONPATH=.local/fuzz/packages $(PY) -m tests.fuzz --minutes $(MINUTES)
+
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)
 
@@ -53,12 +57,15 @@ lint: $(VENV)/.built  ## style, SQL, types and arrows between modules
 
 lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade takes newer versions
 	@$(FIND_PYTHON); $$python -m venv .local/lock && .local/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt"; do \
-	  .local/lock/bin/uv pip compile $(LOCKED) pyproject.toml --output-file $$target || exit 1; \
+	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt" \
+	  "requirements-fuzz.txt --group fuzz --constraint requirements-dev.txt" \
+	  "requirements-audit.txt --group audit --constraint requirements-dev.txt"; do \
+	  case "$$target" in *--group*) source="";; *) source=pyproject.toml;; esac; \
+	  .local/lock/bin/uv pip compile $(LOCKED) $$source --output-file $$target || exit 1; \
 	done
 	@$(FIND_PYTHON); $$python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' | \
 	  .local/lock/bin/uv pip compile $(LOCKED) - --constraint requirements-dev.txt --output-file requirements-build.txt
-	@if grep -nE '(https?|file):/' requirements.txt requirements-dev.txt requirements-build.txt; then echo "a requirement names an address" >&2; exit 1; fi
+	@if grep -nE '(https?|file):/' requirements*.txt; then echo "a requirement names an address" >&2; exit 1; fi
 	@if command -v npm >/dev/null; then for folder in scripts/local benchmarks/peers tests/browser tests/push; do \
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
 	done; fi
@@ -69,4 +76,9 @@ clean:  ## delete what was built, and the local data
 
 $(VENV)/.built: requirements-dev.txt
 	@$(FIND_PYTHON); $$python scripts/build_venv.py $(VENV) requirements-dev.txt
+	@touch $@
+
+.local/%/.built: requirements-%.txt $(VENV)/.built
+	@rm -rf .local/$*
+	@$(PY) -m pip install --quiet --disable-pip-version-check --target .local/$*/packages --no-deps --require-hashes -r requirements-$*.txt
 	@touch $@

@@ -27,6 +27,22 @@ it, and a client that is still sending would see no answer."""
 
 _BODY = json.dumps({"error": "unavailable", "message": "The event is not stored. Send it again."}).encode()
 
+_CLOSED = "the handler is closed"
+"""How uvloop puts it."""
+
+
+def _while_open(send: Send) -> Send:
+    """Sends nothing to a client that has gone, as uvicorn does; it may learn of that later than uvloop."""
+
+    async def send_while_open(message: Message) -> None:
+        try:
+            await send(message)
+        except RuntimeError as error:
+            if _CLOSED not in str(error):
+                raise
+
+    return send_while_open
+
 
 class Admission:
     """The outermost layer: counts requests in flight, and answers 503 with Retry-After when there are too many.
@@ -66,6 +82,7 @@ class Admission:
         if scope["type"] != "http" or task is None:
             await self._app(scope, receive, send)
             return
+        send = _while_open(send)
         if self._is_closed or len(self._in_flight) >= self._max_requests:
             await self._refuse(scope, receive, send)
             return

@@ -1,6 +1,7 @@
 """Admission before the application: bounded, closed, aborted."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,3 +105,25 @@ async def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:
     admission.abort()
     await task
     assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+@pytest.mark.parametrize(
+    ("words", "is_quiet"),
+    [
+        ("unable to perform operation on <TCPTransport closed=True reading=False 0x55>; the handler is closed", True),
+        ("Unexpected ASGI message 'http.response.body' sent, without response being started.", False),
+    ],
+)
+async def test_a_client_that_has_gone_is_no_error(words: str, *, is_quiet: bool) -> None:
+    app = Waiting()
+    app.let_go.set()
+
+    async def send(_message: object) -> None:
+        raise RuntimeError(words)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    answered = Admission(app)({"type": "http", "method": "POST", "path": "/"}, receive, send)
+    with contextlib.nullcontext() if is_quiet else pytest.raises(RuntimeError, match="Unexpected"):
+        await answered

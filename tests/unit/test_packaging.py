@@ -55,6 +55,11 @@ def imported(*folders: str) -> set[str]:
 
 DEPENDENCIES = names(PROJECT["dependencies"])
 DEV = names(PROJECT["optional-dependencies"]["dev"])
+GROUPS = {name: names(group) for name, group in PYPROJECT["dependency-groups"].items()}
+"""Tools with a folder of their own below .local: fuzz and audit."""
+STARTED_APART = {"cyclonedx-bom", "pip-audit"}
+"""Those that scripts/audit.py starts."""
+BROUGHT_APART = {"requests": "schemathesis"}
 ADOPT = names(PROJECT["optional-dependencies"]["adopt"])
 """What one command imports when it runs, and the service never."""
 
@@ -75,8 +80,9 @@ def test_what_is_imported_for_us_really_is(name: str, package: str) -> None:
 
 
 def test_the_tools_are_exactly_what_tests_scripts_and_make_use() -> None:
-    used = imported("tests", "scripts", "benchmarks", "examples") - DEPENDENCIES - set(BROUGHT_BY)
-    assert used | set(STARTED_BY) == DEV
+    used = imported("tests", "scripts", "benchmarks", "examples") - DEPENDENCIES - set(BROUGHT_BY) - set(BROUGHT_APART)
+    assert (used | set(STARTED_BY)) - GROUPS["fuzz"] == DEV
+    assert (used & GROUPS["fuzz"]) | STARTED_APART == GROUPS["fuzz"] | GROUPS["audit"]
     for name, (file, words) in STARTED_BY.items():
         assert words in (ROOT / file).read_text(encoding="utf-8"), name
 
