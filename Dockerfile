@@ -1,6 +1,9 @@
 # syntax=docker/dockerfile:1
+# By tag: the newest patches of Python and Debian. To pin one, name it by its digest (docs/deployment.md).
+ARG PYTHON_IMAGE=python:3.13-slim
+
 # Build stage: the locked packages, each checked against its hash, and the wheel of this one, in an environment of their own.
-FROM python:3.13-slim AS build
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 COPY requirements.txt requirements-build.txt /tmp/
 RUN python -m venv --without-pip /opt/venv
@@ -13,7 +16,7 @@ RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheels 
 RUN pip --python /opt/venv/bin/python install --no-deps --no-index --find-links /tmp/wheels supatoss
 
 # The image: Python and that environment; no package manager's cache, no compiler, no source, nobody's secrets.
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin supatoss
 COPY --from=build /opt/venv /opt/venv

@@ -48,6 +48,12 @@ fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promis
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)
 
+audit: $(VENV)/.built .local/audit/.built  ## known vulnerabilities of every locked package; says so, and fails, where nobody can be asked
+	PYTHONPATH=.local/audit/packages $(PY) -m scripts.audit
+
+sbom: $(VENV)/.built .local/audit/.built  ## the bill of materials of what is shipped, as CycloneDX: build/sbom.cdx.json
+	PYTHONPATH=.local/audit/packages $(PY) -m scripts.sbom build/sbom.cdx.json
+
 lint: $(VENV)/.built  ## style, SQL, types and arrows between modules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

@@ -40,7 +40,7 @@ def stages() -> list[list[Step]]:
         instruction, _, rest = line.partition(" ")
         if instruction == "FROM":
             found.append([])
-        else:
+        elif found:  # what stands before the first stage says which image both start from
             found[-1].append(Step(instruction, rest))
     return found
 

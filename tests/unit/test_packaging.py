@@ -58,7 +58,7 @@ DEV = names(PROJECT["optional-dependencies"]["dev"])
 GROUPS = {name: names(group) for name, group in PYPROJECT["dependency-groups"].items()}
 """Tools with a folder of their own below .local: fuzz and audit."""
 STARTED_APART = {"cyclonedx-bom", "pip-audit"}
-"""Those that scripts/audit.py starts."""
+"""Those that scripts/audit.py and scripts/sbom.py start."""
 BROUGHT_APART = {"requests": "schemathesis"}
 ADOPT = names(PROJECT["optional-dependencies"]["adopt"])
 """What one command imports when it runs, and the service never."""
@@ -87,7 +87,7 @@ def test_the_tools_are_exactly_what_tests_scripts_and_make_use() -> None:
         assert words in (ROOT / file).read_text(encoding="utf-8"), name
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-build.txt"])
+@pytest.mark.parametrize("file", sorted(file.name for file in ROOT.glob("requirements*.txt")))
 def test_a_lock_has_hashes_and_no_addresses(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     pins = re.findall(r"^[a-z0-9][^\n]*==[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", text, re.MULTILINE)
