@@ -99,6 +99,13 @@ class TestAnswers:
         assert request.headers["apikey"] == KEY
         assert request.extensions["timeout"] == {"connect": 2.0, "read": 3.0, "write": 3.0, "pool": 3.0}
 
+    async def test_that_lead_elsewhere_are_not_followed_with_the_key(self, store: Store, api: respx.MockRouter) -> None:
+        elsewhere = api.route(host="elsewhere.example").mock(return_value=answer(200, ROWS))
+        api.post(RECORD).mock(return_value=httpx.Response(307, headers={"location": "https://elsewhere.example/"}))
+        with pytest.raises(StoreError):
+            await store.record_webhook_events(RECORDS)
+        assert not elsewhere.called
+
     async def test_of_nothing_are_nothing(self, store: Store, api: respx.MockRouter) -> None:
         api.post(RECORD).mock(return_value=answer(200, []))
         assert await store.record_webhook_events([]) == []

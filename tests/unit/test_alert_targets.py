@@ -9,10 +9,11 @@ import re
 from typing import Any
 
 import pytest
+import respx
 
 from supatoss.alerts.messages import Language, describe_alert
 from supatoss.alerts.rules import Rule
-from supatoss.alerts.targets import DiscordTarget, JsonTarget, SlackTarget, Target, open_target
+from supatoss.alerts.targets import AlertNotSent, DiscordTarget, JsonTarget, SlackTarget, Target, open_target
 from supatoss.store.alerts import UnsentAlert
 
 OPS = "https://app.fly.dev/ops"
@@ -160,3 +161,15 @@ def test_the_host_says_what_is_sent() -> None:
         "http://127.0.0.1:1/x": JsonTarget,
     }
     assert {url: type(open_target(url)) for url in kinds} == kinds
+
+
+@pytest.mark.anyio
+@respx.mock(assert_all_called=False)
+async def test_a_target_that_leads_elsewhere_is_not_followed(respx_mock: respx.MockRouter) -> None:
+    elsewhere = respx_mock.route(host="elsewhere.example")
+    respx_mock.post("https://hooks.example/x").respond(307, headers={"location": "https://elsewhere.example/"})
+    target = open_target("https://hooks.example/x", "en", "")
+    (post,) = target.compose([unsent(Rule.DOUBLE_CHARGE)])
+    with pytest.raises(AlertNotSent, match="HTTP 307"):
+        await target.send(post)
+    assert not elsewhere.called
