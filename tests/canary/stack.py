@@ -79,6 +79,7 @@ class Stack:
     http: httpx.Client
     folder: Path
     dsn: str
+    postgres_log: Path
     settings: Mapping[str, str]
     written: dict[str, str] = field(default_factory=dict)
 
@@ -138,9 +139,9 @@ class Stack:
                 yield f"{prefix}{table}.{column}", "\n".join(value for (value,) in values if value is not None)
 
     def logs(self) -> dict[str, str]:
-        """What our processes have written. The local Data API prints its own keys when it starts."""
-        names = ("service.log", "worker.log")
-        return {name: (self.folder / name).read_text(encoding="utf-8", errors="replace") for name in names}
+        """What our processes and PostgreSQL have written. The local Data API prints its own keys when it starts."""
+        files = (self.folder / "service.log", self.folder / "worker.log", self.postgres_log)
+        return {file.name: file.read_text(encoding="utf-8", errors="replace") for file in files}
 
 
 @contextmanager
@@ -183,7 +184,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         )
         stack.callback(worker.stop)
         http = stack.enter_context(httpx.Client(trust_env=False, timeout=20.0))
-        yield Stack(url, settings["TOSS_API_URL"], lite, receiver, http, folder, server.dsn(), settings)
+        yield Stack(url, settings["TOSS_API_URL"], lite, receiver, http, folder, server.dsn(), server.log, settings)
 
 
 def _emulator(port: int, webhook_url: str, folder: Path) -> Child:
