@@ -68,15 +68,29 @@ def take_money(stack: Stack, canaries: Canaries) -> None:
     stack.until_quiet()
 
 
+RAISING = """
+create function own_rule() returns trigger language plpgsql as $$ begin raise exception 'refused: %', new; end $$;
+create trigger own_rule before update on subscriptions for each row when (new.customer_key = 'canary-refused')
+execute function own_rule()
+"""
+"""A trigger of the project whose message holds the whole row."""
+
+
 def subscribe(stack: Stack, canaries: Canaries) -> None:
-    """A billing key that is issued and deleted."""
-    customer = "canary-customer"
-    key = str(stack.play("billing-keys", customerKey=customer)["billingKey"])
-    canaries.add("billing key", key)
-    data = {"billingKey": key, "customerKey": customer, "issuedAt": "2026-01-01T00:00:00+09:00"}
-    raw = raw_json({"eventType": "BILLING_KEY_ISSUED", "data": data})
-    assert stack.deliver(raw, signed(raw)).status_code == 200
-    stack.play(f"billing-keys/{key}/delete")
+    """A billing key that is issued and deleted, and one that a trigger of the project refuses."""
+    stack.execute(RAISING)
+    stack.execute(
+        "insert into subscriptions (billing_key, customer_key, status, tier, started_at, current_period_start,"
+        " current_period_end, amount) values ('none', 'canary-refused', 'ACTIVE', 'PRO', now(), now(), now(), 1)"
+    )
+    for customer in ("canary-refused", "canary-customer"):
+        key = str(stack.play("billing-keys", customerKey=customer)["billingKey"])
+        canaries.add(f"billing key of {customer}", key)
+        data = {"billingKey": key, "customerKey": customer, "issuedAt": "2026-01-01T00:00:00+09:00"}
+        raw = raw_json({"eventType": "BILLING_KEY_ISSUED", "data": data})
+        assert stack.deliver(raw, signed(raw)).status_code == 200
+        if customer == "canary-customer":
+            stack.play(f"billing-keys/{key}/delete")
 
 
 def forge(stack: Stack) -> None:

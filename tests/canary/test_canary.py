@@ -80,6 +80,8 @@ def test_every_path_was_taken(played: Stack) -> None:
     assert {"info", "warning", "error"} <= {line["level"] for line in lines}
     reasons = {reason for (reason,) in played.query("select distinct reason from webhook_events")}
     assert reasons >= {"amount_mismatch", "refused_by_database", "operator", None}
+    errors = [error for (error,) in played.query("select last_error from webhook_events where last_error is not null")]
+    assert any("trigger own_rule on subscriptions" in error for error in errors), errors
     assert "worker started" in played.logs()["worker.log"]
 
 
@@ -97,7 +99,7 @@ def test_tables_hold_secrets_only_where_they_must(played: Stack, canaries: Canar
     assert held.keys() == MUST_HOLD
     everywhere = set().union(*held.values())
     assert everywhere.isdisjoint(KEYS)
-    assert {"a forged secret", "secret of canary-account", "billing key"} <= everywhere
+    assert {"a forged secret", "secret of canary-account", "billing key of canary-refused"} <= everywhere
 
 
 @pytest.mark.parametrize(
