@@ -180,7 +180,7 @@ def run_commands(stack: Stack) -> None:
         ["correct-times"],
     ]
     for command in commands:
-        shown = CliRunner().invoke(app, command, env={**stack.settings, "PUBLIC_URL": stack.service_url})
+        shown = CliRunner().invoke(app, command, env=dict(stack.settings))
         assert shown.exception is None or isinstance(shown.exception, SystemExit), (command, shown.exception)
         stack.keep(f"supatoss {' '.join(command[:2])}", shown.output)
     wrong = {"TOSS_SECURITY_KEY": f"{FORGED_SECRET} x", "TOSS_SECRET_KEY": "", "ALERT_WEBHOOK_SECRET": FORGED_SECRET}
@@ -222,8 +222,8 @@ def look_at_pages(stack: Stack, canaries: Canaries) -> None:
     """Signs in, with a typing error first, and opens everything."""
     operator = Operator(stack)
     try:
-        operator.post("/ops/sign-in", "/ops/sign-in", password=MISTYPED_PASSWORD)
-        operator.post("/ops/sign-in", "/ops/sign-in", password=OPS_PASSWORD)
+        operator.post("/ops/sign-in", "/ops/sign-in", username="operator", password=MISTYPED_PASSWORD)
+        operator.post("/ops/sign-in", "/ops/sign-in", username="operator", password=OPS_PASSWORD)
         for name, value in operator.cookies().items():
             if len(value) > 16:
                 canaries.add(f"cookie {name}", value)

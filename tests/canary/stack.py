@@ -168,6 +168,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_TIMEOUT_SECONDS": "1",
             "OPS_PASSWORD": OPS_PASSWORD,
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",  # the session's cookie goes over plain http
             "METRICS_TOKEN": METRICS_TOKEN,
             "ALERT_WEBHOOK_URL": receiver.url,
             "ALERT_WEBHOOK_SECRET": ALERT_SECRET,
