@@ -286,7 +286,7 @@ DATABASE = (
         "another project's key",
         _wrong_supabase_key,
         AWAY,
-        {"SUPABASE_SECRET_KEY": "sb_secret_of_others"},
+        {"SUPABASE_SECRET_KEY": "sb_secret_of_another_project"},
     ),
     Scenario("not_stored", "only the inbox cannot be written", _write_fails, ["not_stored"]),
     Scenario("not_ready", "the schema is older than the service", _older_schema),

@@ -147,8 +147,9 @@ class Stage(Person):
     def post(self, body: Mapping[str, Any], secret_key: str) -> int:
         """A delivery that is signed with a secret key, past Toss. The status of its answer."""
         raw = raw_body(body)
+        headers = signed_headers(raw, secret_key, dt.datetime.now(dt.UTC).isoformat())
         return httpx.post(
-            f"{self.service.url}/webhooks/toss", content=raw, headers=signed_headers(raw, secret_key), trust_env=False
+            f"{self.service.url}/webhooks/toss", content=raw, headers=headers, trust_env=False
         ).status_code
 
     def execute(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -244,7 +245,7 @@ class Stage(Person):
         return ""
 
     def _push(self, command: str) -> str:
-        """`supabase db push` needs a project in the cloud; tests/push tries it. Here a scenario does what it would."""
+        """Pushing migrations with the CLI needs a project in the cloud; tests/push tries it. Here a scenario does what it would."""
         assert command.startswith("npx supabase@")
         return ""
 
