@@ -94,6 +94,10 @@ class Function(StrEnum):
     CORRECT_TIMES = "supatoss_correct_times_v1"
 
 
+OWNER_FUNCTIONS = frozenset({Function.HARDEN, Function.CORRECT_TIMES})
+"""Steps of the project's owner, once after an adoption: the role supatoss_service may not call them."""
+
+
 _last: ContextVar[tuple[int, str]] = ContextVar("last_answer", default=(0, ""))
 """HTTP status and content type of the last answer in this task: the client hides them where a gateway answers."""
 
