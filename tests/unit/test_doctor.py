@@ -15,10 +15,11 @@ import pytest
 from pydantic import SecretStr
 
 from supatoss.cli.doctor import Level, Verdict
-from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access, role_of
+from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access
 from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
 from supatoss.settings import Settings
 from supatoss.store.client import Function
+from supatoss.store.keys import role_of
 from supatoss.webhook import PROBE_HEADER
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))

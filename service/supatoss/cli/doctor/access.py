@@ -1,8 +1,5 @@
 """What the project's public key can read. Every browser has that key, so it should be nothing."""
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +8,8 @@ import httpx
 
 from supatoss.cli.doctor import Verdict, failed, ok, warning
 from supatoss.settings import Settings
-from supatoss.store.client import Function, key_headers
+from supatoss.store.client import Function
+from supatoss.store.keys import key_headers, role_of
 from supatoss.store.problems import no_answer
 from supatoss.store.schema import MIGRATE
 
@@ -112,17 +110,6 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
         return [*tables, await _check_functions(http, rest, key)]
     except httpx.HTTPError as error:
         return [failed(NAME, str(no_answer(error)), "see the Data API's verdict")]
-
-
-def role_of(key: str) -> str | None:
-    """The role in a legacy key (a JWT); None for the newer keys."""
-    try:
-        _, payload, _ = key.split(".")
-        fields = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, binascii.Error):
-        return None
-    role = fields.get("role") if isinstance(fields, dict) else None
-    return role if isinstance(role, str) else None
 
 
 async def _find_names(http: httpx.AsyncClient, rest: str, settings: Settings) -> dict[str, str]:
