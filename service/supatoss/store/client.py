@@ -93,6 +93,7 @@ class Function(StrEnum):
     HARDEN = "supatoss_harden_v1"
     OLD_TIMES = "supatoss_old_times_v1"
     CORRECT_TIMES = "supatoss_correct_times_v1"
+    READ_EXPOSURE = "supatoss_read_exposure_v1"
 
 
 OWNER_FUNCTIONS = frozenset({Function.HARDEN, Function.CORRECT_TIMES})
