@@ -131,29 +131,33 @@ as $$
   where u.roles is not null
 $$;
 
--- Functions of the project's own that run with their owner's rights, name our tables, and can be called by users.
+-- Functions of the project's own that users can call: those that run with their owner's rights and name our tables, and
+-- those that we call for a change, whom anybody could tell of a payment that nobody made (is_hook).
 create function supatoss.open_functions()
 returns jsonb
 language sql stable
 set search_path = ''
 as $$
   select coalesce(jsonb_agg(jsonb_build_object(
-           'function', p.oid::regprocedure, 'roles', u.roles, 'asks', supatoss.asks_who(b.body))
+           'function', p.oid::regprocedure, 'roles', u.roles, 'asks', supatoss.asks_who(b.body), 'is_hook', k.is_hook)
          order by p.oid::regprocedure::text), '[]'::jsonb)
   from pg_catalog.pg_proc p
   cross join lateral (select coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as body) b
+  cross join lateral (
+    select p.pronamespace = 'public'::regnamespace
+           and p.proname in ('on_payment_changed', 'on_subscription_changed') as is_hook) k
   cross join lateral (
     select jsonb_agg(r.role order by r.role) as roles
     from unnest(array['anon', 'authenticated']) as r (role)
     where has_schema_privilege(r.role, p.pronamespace, 'usage') and has_function_privilege(r.role, p.oid, 'execute')
   ) u
-  where p.prosecdef and p.prokind in ('f', 'p') and u.roles is not null
+  where p.prokind in ('f', 'p') and u.roles is not null
     and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
     and not exists (select from pg_catalog.pg_depend d
                     where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-    and b.body ~* (
+    and (k.is_hook or p.prosecdef and b.body ~* (
       select '\m(' || string_agg(c.relname, '|') || ')\M' from pg_catalog.pg_class c
-      where c.oid = any (supatoss.exposed_tables()))
+      where c.oid = any (supatoss.exposed_tables())))
 $$;
 
 -- {strangers, unprotected, policies, views, functions, triggers}. unprotected: tables without row level security that

@@ -227,6 +227,17 @@ def test_functions_with_their_owner_s_rights(adopted: Database) -> None:
     assert {verdict.level for verdict in found.values()} == {Level.WARNING}
 
 
+def test_a_hook_that_anybody_can_call(adopted: Database) -> None:
+    hook = "public.on_payment_changed(change text, before public.payments, after public.payments)"
+    adopted.connection.execute(f"create function {hook} returns void language sql set search_path = '' as ''")
+    (verdict,) = bad(adopted).values()
+    assert verdict.level is Level.FAILED
+    assert verdict.check == "open tables: function public.on_payment_changed(text,public.payments,public.payments)"
+    assert "anon, authenticated can call it with a payment that nobody made" in verdict.message
+    adopted.connection.execute((verdict.fix or "").removeprefix("in the SQL Editor: "))
+    assert bad(adopted) == {}
+
+
 def test_triggers_that_ask_for_the_token_s_role_are_named_with_the_service_s_own_key(adopted: Database) -> None:
     adopted.connection.execute(
         "create function guard() returns trigger language plpgsql as $$ begin"

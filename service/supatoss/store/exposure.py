@@ -51,11 +51,12 @@ class OpenView:
 
 @dataclass(frozen=True, slots=True)
 class OpenFunction:
-    """A security definer function that names our tables and that users can call."""
+    """A function that users can call: security definer, and it names our tables; or a hook, which only we should."""
 
     function: str
     roles: tuple[str, ...]
     asks: bool
+    is_hook: bool
 
 
 @dataclass(frozen=True, slots=True)

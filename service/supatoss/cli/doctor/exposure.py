@@ -75,12 +75,15 @@ def _view(view: OpenView) -> Verdict:
 
 
 def _function(function: OpenFunction) -> Verdict:
+    check, names = f"{NAME}: function {function.function}", _names(function.roles)
+    revoke = f"{_EDITOR}revoke execute on function {function.function} from public, anon, authenticated;"
+    if function.is_hook:
+        return failed(check, f"{names} can call it with a payment that nobody made (docs/reacting.md)", revoke)
     asks = "it looks at who calls" if function.asks else "it never looks at who calls"
     return warning(
-        f"{NAME}: function {function.function}",
-        f"runs with its owner's rights, names our tables, and {_names(function.roles)} can call it; {asks}",
-        "check what it lets a caller read and write, or\n"
-        f"{_EDITOR}revoke execute on function {function.function} from public, anon, authenticated;",
+        check,
+        f"runs with its owner's rights, names our tables, and {names} can call it; {asks}",
+        f"check what it lets a caller read and write, or\n{revoke}",
     )
 
 
