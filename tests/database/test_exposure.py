@@ -23,7 +23,9 @@ from tests.database.test_rights import is_refused
 GUIDE = Path(__file__).parents[1] / "merchant" / "guide.sql"
 CLOSED_VIEW = "alter view sales_of_today set (security_invoker = true);"
 SETTINGS = Settings.load(
-    supabase_url="http://127.0.0.1:1", supabase_secret_key="sb_secret_x", toss_secret_key=("test_sk_x",)
+    supabase_url="http://127.0.0.1:1",
+    supabase_secret_key="sb_secret_for_exposure",
+    toss_secret_key=("test_sk_for_exposure_tests",),
 )
 OF_THE_SERVICE = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic3VwYXRvc3Nfc2VydmljZSJ9.x"
 

@@ -1,9 +1,6 @@
-"""Keys of a Supabase project: what they say about themselves, and in which headers they are sent."""
+"""Keys of a Supabase project: of which kind they are, and in which headers they are sent."""
 
-import base64
-import binascii
-import json
-from typing import Any
+from supatoss.key_shapes import role_of
 
 SERVICE_ROLE = "supatoss_service"
 """The role of the migrations that may do what the service does, and nothing else."""
@@ -12,22 +9,6 @@ SERVICE_ROLE = "supatoss_service"
 def is_token(key: str) -> bool:
     """Whether a key is a JWT: a legacy key, or a token of a role of the project's own."""
     return key.startswith("eyJ") and key.count(".") == 2
-
-
-def role_of(key: str) -> str | None:
-    """The role in a JWT; None for the newer keys."""
-    role = token_claims(key).get("role")
-    return role if isinstance(role, str) else None
-
-
-def token_claims(key: str) -> dict[str, Any]:
-    """What a JWT says, unverified; nothing for other keys."""
-    try:
-        _, payload, _ = key.split(".")
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, binascii.Error):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def is_legacy_key(key: str) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 
 from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.key_shapes import role_of
 from supatoss.settings import Settings
 from supatoss.store.client import Function
-from supatoss.store.keys import key_headers, role_of
+from supatoss.store.keys import key_headers
 from supatoss.store.problems import no_answer
 from supatoss.store.schema import MIGRATE
 

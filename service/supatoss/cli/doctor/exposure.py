@@ -2,10 +2,11 @@
 
 from supatoss.cli.doctor import Verdict, failed, ok, warning
 from supatoss.errors import StoreError
+from supatoss.key_shapes import role_of
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.exposure import Exposure, Look, OpenFunction, OpenView, Policy, Sight
-from supatoss.store.keys import SERVICE_ROLE, role_of
+from supatoss.store.keys import SERVICE_ROLE
 
 NAME = "open tables"
 

@@ -3,8 +3,9 @@
 import datetime as dt
 
 from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.key_shapes import claims_of, role_of
 from supatoss.settings import Settings
-from supatoss.store.keys import SERVICE_ROLE, is_legacy_key, is_token, role_of, token_claims
+from supatoss.store.keys import SERVICE_ROLE, is_legacy_key, is_token
 
 NAME = "token"
 
@@ -31,7 +32,7 @@ def judge_token(settings: Settings, now: dt.datetime) -> list[Verdict]:
     role = role_of(key)
     if settings.supabase_publishable_key is None:
         return [failed(NAME, f"the service signs in as {role}, without a key for the gateway", _NO_GATEWAY_KEY)]
-    expires = token_claims(key).get("exp")
+    expires = claims_of(key).get("exp")
     if not isinstance(expires, int | float):
         return [ok(NAME, f"the service signs in as {role}; the token never expires")]
     days = (expires - now.timestamp()) / dt.timedelta(days=1).total_seconds()
