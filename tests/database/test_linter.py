@@ -9,25 +9,12 @@ import pytest
 from tests.database.conftest import migrate
 from tests.database.linter import RULES, findings
 from tests.database.support import Database
+from tests.database.test_rights import RELATIONS
 
 GUIDE = Path(__file__).parents[1] / "merchant" / "guide.sql"
 
-CLOSED = {
-    "settlements",
-    "webhook_events",
-    "supatoss.adopted_tables",
-    "supatoss.alerts",
-    "supatoss.announced_payments",
-    "supatoss.announced_subscriptions",
-    "supatoss.column_zones",
-    "supatoss.operator_actions",
-    "supatoss.processes",
-    "supatoss.reconciliation_findings",
-    "supatoss.reconciliation_transactions",
-    "supatoss.reconciliations",
-    "supatoss.refused_deliveries",
-    "supatoss.write_checks",
-}
+VIEWS = {"webhook_health", "webhook_failures", "payment_timeline", "supatoss.billing_events", "supatoss.payment_events"}
+CLOSED = {name.removeprefix("public.") for name in RELATIONS} - VIEWS - {"payments", "subscriptions"}
 CLOSED_TABLES = {("rls_enabled_no_policy", table) for table in CLOSED}
 """No policy is the point: only the service reads them, and its role is not stopped by row level security."""
 

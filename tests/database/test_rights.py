@@ -34,6 +34,7 @@ RELATIONS: dict[str, Rights] = {
     "supatoss.announced_subscriptions": {SERVICE: "rawd"},
     "supatoss.billing_events": {SERVICE: "r"},
     "supatoss.column_zones": {SERVICE: "r"},
+    "supatoss.folded_orders": {SERVICE: "rawd"},
     "supatoss.operator_actions": {SERVICE: "ra"},
     "supatoss.payment_events": {SERVICE: "r"},
     "supatoss.processes": {SERVICE: "rawd"},
