@@ -27,6 +27,8 @@ TABLES = (
 )
 """Every table and view of ours. A test compares the list with the migrations."""
 
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+
 ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
     {
         Function.RECORD_EVENTS: {"events": "-"},
@@ -84,18 +86,18 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.OLD_TIMES: {},
         Function.READ_EXPOSURE: {},
         Function.CORRECT_TIMES: {"table_name": "-", "after_id": None, "max_rows": 0},
-        Function.OPEN_SESSION: {"session_id": "-", "operator": "doctor", "address": "-", "seconds": 0},
-        Function.READ_SESSION: {"session_id": "-"},
-        Function.CONFIRM_SESSION: {"session_id": "-"},
-        Function.END_SESSIONS: {"session_id": "-", "operator": "-", "ended_by": "doctor"},
+        Function.OPEN_SESSION: {"session_id": None, "operator": "doctor", "address": "-", "seconds": 0},
+        Function.READ_SESSION: {"session_id": _NO_ID},
+        Function.CONFIRM_SESSION: {"session_id": _NO_ID},
+        Function.END_SESSIONS: {"session_id": _NO_ID, "operator": None, "ended_by": "doctor"},
         Function.LIST_SESSIONS: {},
         Function.OPS_OVERVIEW: {"p_hours": 1},
         Function.OPS_PAYMENT: {"p_order_id": "-"},
         Function.OPS_RECONCILIATIONS: {"p_day": "-"},
-        Function.OPS_ROWS: {"p_event_id": "00000000-0000-0000-0000-000000000000"},
+        Function.OPS_ROWS: {"p_event_id": _NO_ID},
     }
 )
-"""Arguments that change nothing if a call is let through: "-" is no JSON and no UUID, and fails where one is read."""
+"""Arguments that change nothing if a call is let through: "-" is not JSON, and fails in a function that reads JSON."""
 
 _REFUSED = (401, 403)
 _CLOSE = "in the SQL Editor: revoke all on table {0} from public, anon; alter table {0} enable row level security;"
