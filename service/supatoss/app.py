@@ -127,8 +127,12 @@ def create_app(
 
 def open_store(settings: Settings) -> Store:
     """The Supabase project of the settings. Nothing is sent."""
+    publishable_key = settings.supabase_publishable_key
     return Store.open(
-        settings.supabase_url, settings.supabase_secret_key.get_secret_value(), settings.supabase_timeout_seconds
+        settings.supabase_url,
+        settings.supabase_secret_key.get_secret_value(),
+        settings.supabase_timeout_seconds,
+        publishable_key.get_secret_value() if publishable_key else None,
     )
 
 

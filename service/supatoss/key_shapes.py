@@ -6,6 +6,7 @@ Messages continue a sentence that begins with the setting's name, and never show
 import base64
 import json
 import re
+from typing import Any
 
 MIN_KEY_CHARACTERS = 16
 """After the prefix. Toss's have 28; whoever knows or guesses one can sign deliveries."""
@@ -88,15 +89,20 @@ def supabase_publishable_key(key: str) -> str:
 
 def role_of(key: str) -> str | None:
     """The role of a key that is a JWT; None where it is none. Its signature is not looked at."""
+    role = claims_of(key).get("role")
+    return role if isinstance(role, str) and role else None
+
+
+def claims_of(key: str) -> dict[str, Any]:
+    """What a key that is a JWT says; nothing where it is none. Its signature is not looked at."""
     parts = key.split(".")
     if len(parts) != 3:
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
-        return None
-    role = claims.get("role") if isinstance(claims, dict) else None
-    return role if isinstance(role, str) and role else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def webhook_secret(value: str) -> str:

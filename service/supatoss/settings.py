@@ -69,10 +69,11 @@ class Settings(BaseSettings):
     supabase_secret_key: SecretStr = Field(
         validation_alias=AliasChoices("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
     )
-    """Secret key of the project (sb_secret_…, or the older service_role key)."""
+    """Secret key of the project (sb_secret_…, or the older service_role key), or a token of supatoss_service."""
 
     supabase_publishable_key: SecretStr | None = None
-    """Publishable key of the project (sb_publishable_…, or the older anon key): only `supatoss doctor` uses it."""
+    """Publishable key of the project (sb_publishable_…, or the older anon key): for `supatoss doctor`, and for the
+    gateway beside a token of supatoss_service."""
 
     toss_secret_key: KeyList
     """Secret keys of Toss (live_sk_…, test_sk_…), newest first, separated by commas: for the hex signature."""

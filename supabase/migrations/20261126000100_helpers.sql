@@ -3,6 +3,25 @@ create schema if not exists supatoss;
 revoke all on schema supatoss from public, anon, authenticated;
 grant usage on schema supatoss to service_role;
 
+-- A role for the service alone: it calls the functions that the service calls, and can read and write nothing else
+-- (close_functions grants them). The Data API takes it from a JWT with `"role": "supatoss_service"`. Roles belong to
+-- the server, so another database may have made it. Whoever may make none goes on with service_role.
+do $$
+begin
+  begin
+    create role supatoss_service nologin noinherit;
+  exception when duplicate_object or unique_violation then
+    null;
+  end;
+  if to_regrole('authenticator') is not null and not pg_has_role('authenticator', 'supatoss_service', 'member') then
+    grant supatoss_service to authenticator;
+  end if;
+  grant usage on schema public to supatoss_service;
+exception when insufficient_privilege then
+  raise notice 'the role supatoss_service could not be set up (%): the service needs a key of service_role', sqlerrm;
+end;
+$$;
+
 -- Makes new ids begin with the time, like UUIDs of version 7 (RFC 9562, section 5.7), so that they come one after the
 -- other in the primary key. A random id touches another page of the index each time, and PostgreSQL writes each page
 -- whole into its log when it is touched first after a checkpoint. Built-in functions only: whoever may insert a row
@@ -59,32 +78,47 @@ begin
 end;
 $$;
 
--- Revokes every function of ours from everybody but the service. Migrations that define functions call it last.
+-- Revokes every function of ours from everybody but the service, and lets supatoss_service call those that the service
+-- calls. They switch to service_role, for which a project's triggers, policies and grants are made: with security
+-- definer its triggers would run as the owner of the migrations. Each session of the Data API may switch, for it is
+-- authenticator's. `supatoss harden` and `correct-times` stay with service_role.
+-- Migrations that define functions call it last.
 create function supatoss.close_functions()
 returns void
 language plpgsql
 set search_path = ''
 as $$
 declare
-  v_function regprocedure;
-  v_is_for_migrations boolean;
+  v_function record;
 begin
-  for v_function, v_is_for_migrations in
-    select p.oid::regprocedure,
+  revoke all on all tables in schema supatoss from public, anon, authenticated;
+  revoke all on all sequences in schema supatoss from public, anon, authenticated;
+  for v_function in
+    select p.oid::regprocedure as name,
            p.proname in ('lock_adopted', 'take_views', 'return_views', 'adopt_columns', 'now_pattern', 'widen_check',
                          'validate_checks', 'is_unique', 'has_index', 'add_clock', 'restrict_new',
                          'order_ids_by_time', 'drop_policies', 'close_functions', 'find_zones', 'keep_old_times')
+             as is_for_migrations,
+           n.nspname <> 'supatoss' and p.proname not in ('supatoss_harden_v1', 'supatoss_correct_times_v1')
+             and to_regrole('supatoss_service') is not null as is_for_the_service,
+           'role=service_role' = any (p.proconfig) as switches
     from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     where n.nspname = 'supatoss'
        or (n.nspname = 'public'
            and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'read\_known\_keys\_v_'
                 or p.proname like 'supatoss\_%'))
   loop
-    execute format('revoke all on function %s from public, anon, authenticated', v_function);
-    if v_is_for_migrations then
-      execute format('revoke all on function %s from service_role', v_function);
+    execute format('revoke all on function %s from public, anon, authenticated', v_function.name);
+    if v_function.is_for_migrations then
+      execute format('revoke all on function %s from service_role', v_function.name);
     else
-      execute format('grant execute on function %s to service_role', v_function);
+      execute format('grant execute on function %s to service_role', v_function.name);
+    end if;
+    if v_function.is_for_the_service then
+      execute format('grant execute on function %s to supatoss_service', v_function.name);
+      if v_function.switches is not true then
+        execute format('alter function %s set role to service_role', v_function.name);
+      end if;
     end if;
   end loop;
 end;

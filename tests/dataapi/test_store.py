@@ -1,6 +1,7 @@
 """The store against a Data API that fails in every way: PostgreSQL's errors, PostgREST's, a gateway's, no answer."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,7 @@ from prometheus_client import REGISTRY
 from supatoss.errors import Reason, SchemaMismatch, StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.store import Store
 from supatoss.store import client as store_module
-from supatoss.store.client import key_headers
+from supatoss.store.keys import key_headers
 from supatoss.store.recording import RecordedEvent
 from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
 
@@ -459,6 +460,34 @@ async def test_only_a_legacy_key_is_a_bearer_token(api: respx.MockRouter, key: s
     sent = [(call.request.headers["apikey"], call.request.headers.get("authorization")) for call in api.calls]
     assert sent == [(key, authorization)] * 3
     assert key_headers(key) == {"apikey": key, **({"authorization": authorization} if authorization else {})}
+    await store.close()
+
+
+def token(claims: str) -> str:
+    return f"eyJhbGciOiJIUzI1NiJ9.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.made-up"
+
+
+SERVICE_TOKEN = token('{"role": "supatoss_service"}')
+
+
+@pytest.mark.parametrize(
+    ("key", "publishable_key", "apikey"),
+    [
+        (SERVICE_TOKEN, "sb_publishable_x", "sb_publishable_x"),
+        (SERVICE_TOKEN, None, SERVICE_TOKEN),
+        (LEGACY_KEY, "sb_publishable_x", LEGACY_KEY),
+        (token("[]"), "sb_publishable_x", token("[]")),
+    ],
+)
+async def test_the_gateway_gets_the_publishable_key_beside_a_token_of_our_role(
+    api: respx.MockRouter, key: str, publishable_key: str | None, apikey: str
+) -> None:
+    store = Store.open(URL, key, 3.0, publishable_key)
+    api.post(VERSION).mock(return_value=answer(200, 7))
+    await store.schema_version()
+    (sent,) = (call.request.headers for call in api.calls)
+    assert (sent["apikey"], sent["authorization"]) == (apikey, f"Bearer {key}")
+    assert sent.get_list("apikey") == [apikey]
     await store.close()
 
 

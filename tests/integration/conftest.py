@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import httpx
+import jwt
 import pytest
 
 from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
@@ -55,11 +56,18 @@ def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase
         yield lite
 
 
+def service_token() -> str:
+    """A key of the role that may do what the service does and nothing else."""
+    return jwt.encode({"role": "supatoss_service", "iss": "tests"}, JWT_SECRET)
+
+
 @pytest.fixture(scope="session")
 def stack(supabase: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = {
         "SUPABASE_URL": supabase.url,
-        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        # The other folders run it with a secret key, which is service_role's.
+        "SUPABASE_SECRET_KEY": service_token(),
+        "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
         "TOSS_SECRET_KEY": f"test_sk_newest_of_two_keys,{SECRET_KEY}",
         "TOSS_SECURITY_KEY": f"{SECURITY_KEY},{OLDER_SECURITY_KEY}",
         "TOSS_UNSIGNED": "reject",

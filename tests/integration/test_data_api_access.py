@@ -12,7 +12,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack
+from tests.integration.conftest import JWT_SECRET, PUBLISHABLE_KEY, Stack, service_token
 from tests.integration.test_main_job import payment
 
 TABLES = ("payments", "subscriptions", "webhook_events", "settlements", "peek_operator_actions", "peek_alerts")
@@ -133,3 +133,21 @@ def test_the_inner_functions_are_not_in_the_data_api(stack: Stack, function: str
 )
 def test_our_own_tables_are_not_in_the_data_api(stack: Stack, table: str) -> None:
     assert stack.data_api("GET", table).status_code == 404
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("table", [*TABLES, "webhook_health", "webhook_failures", "payment_timeline"])
+def test_the_service_s_own_key_opens_no_table(stack: Stack, table: str) -> None:
+    answer = stack.data_api("GET", table, PUBLISHABLE_KEY, service_token())
+    assert (answer.status_code, answer.json()["code"]) == (403, "42501")
+    refused = stack.data_api("DELETE", f"{table}?created_at=gt.2000-01-01", PUBLISHABLE_KEY, service_token())
+    assert refused.status_code >= 400
+
+
+@pytest.mark.parametrize(
+    ("function", "status"), [("supatoss_check_write_v1", 204), ("supatoss_harden_v1", 403), ("local_sql_editor", 404)]
+)
+def test_the_service_s_own_key_calls_what_the_service_calls(stack: Stack, function: str, status: int) -> None:
+    arguments = {"dry_run": True} if function == "supatoss_harden_v1" else {}
+    answer = stack.data_api("POST", f"rpc/{function}", PUBLISHABLE_KEY, service_token(), json=arguments)
+    assert answer.status_code == status

@@ -13,7 +13,7 @@ import structlog
 from typer.testing import CliRunner
 
 from supatoss.cli import app
-from tests.integration.conftest import SUPABASE_KEY, Stack
+from tests.integration.conftest import PUBLISHABLE_KEY, Stack, service_token
 from tests.integration.test_main_job import payment
 from tests.support import SECRET_KEY
 
@@ -24,7 +24,8 @@ def environment(stack: Stack) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "SUPABASE_URL": stack.supabase_url,
-        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
+        "SUPABASE_SECRET_KEY": service_token(),
+        "SUPABASE_PUBLISHABLE_KEY": PUBLISHABLE_KEY,
         "TOSS_SECRET_KEY": SECRET_KEY,
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "error",

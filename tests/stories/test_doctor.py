@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jwt
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -56,6 +57,15 @@ def test_a_stack_that_works_has_no_failure(world: World) -> None:
     assert found["clock, Data API"]["message"] == found["clock, Toss"]["message"] == "within 5 s"
     assert found["public webhook"]["message"].endswith("refuses unsigned and wrongly signed deliveries")
     assert all(verdict["fix"] for verdict in found.values() if verdict["level"] != "ok")
+
+
+def test_the_service_s_own_key_is_enough(world: World) -> None:
+    token = jwt.encode({"role": "supatoss_service"}, world.supabase.jwt_secret)
+    result = doctor(world, "--json", SUPABASE_SECRET_KEY=token)
+    assert result.exit_code == 0, result.output
+    found = verdicts(result)
+    assert found["token"]["message"] == "the service signs in as supatoss_service; the token never expires"
+    assert {found[check]["level"] for check in ("Data API", "schema", "open tables", "anon reads payments")} == {"ok"}
 
 
 def test_it_stores_nothing(world: World) -> None:

@@ -15,8 +15,10 @@ import pytest
 from pydantic import SecretStr
 
 from supatoss.cli.doctor import Level, Verdict
-from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access, role_of
+from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access
 from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
+from supatoss.cli.doctor.token import check_token, judge_token
+from supatoss.key_shapes import role_of
 from supatoss.settings import Settings
 from supatoss.store.client import Function
 from supatoss.webhook import PROBE_HEADER
@@ -127,6 +129,49 @@ def test_the_older_service_key_is_recognised() -> None:
     payload = base64.urlsafe_b64encode(json.dumps({"role": "service_role"}).encode()).decode().rstrip("=")
     assert role_of(f"eyJhbGciOiJIUzI1NiJ9.{payload}.x") == "service_role"
     assert role_of("sb_publishable_x") is role_of("a.b.c") is role_of("a.bnVsbA.c") is None
+
+
+def token(**claims: object) -> SecretStr:
+    payload = base64.urlsafe_b64encode(json.dumps({"role": "supatoss_service", **claims}).encode()).decode().rstrip("=")
+    return SecretStr(f"eyJhbGciOiJIUzI1NiJ9.{payload}.x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "words"),
+    [
+        ({"supabase_secret_key": token()}, Level.OK, "signs in as supatoss_service; the token never expires"),
+        ({"supabase_secret_key": token(exp=NOW.timestamp() + 86400 * 31)}, Level.OK, "expires in 31 days"),
+        ({"supabase_secret_key": token(exp=int(NOW.timestamp()) + 86400 * 29)}, Level.WARNING, "expires in 29 days"),
+        ({"supabase_secret_key": token(exp=NOW.timestamp() - 86400)}, Level.FAILED, "expired 1 days ago"),
+        (
+            {"supabase_secret_key": token(), "supabase_publishable_key": None},
+            Level.FAILED,
+            "without a key for the gate",
+        ),
+    ],
+)
+def test_a_token_of_our_role(changes: dict[str, Any], level: Level, words: str) -> None:
+    (verdict,) = judge_token(SETTINGS.model_copy(update=changes), NOW)
+    assert verdict.level is level
+    assert words in verdict.message
+
+
+@pytest.mark.parametrize("key", ["sb_secret_x", "eyJh.eyJy.x", token(role="service_role").get_secret_value()])
+def test_other_keys_are_no_tokens(key: str) -> None:
+    assert asyncio.run(check_token(SETTINGS.model_copy(update={"supabase_secret_key": SecretStr(key)}))) == []
+
+
+def test_a_table_is_hidden_from_the_service_s_own_key_too() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_ours = request.headers.get("authorization") == f"Bearer {token().get_secret_value()}"
+        assert request.headers["apikey"] == "sb_publishable_x"
+        return httpx.Response(403, json={"code": "42501"}) if is_ours else httpx.Response(200, json=[])
+
+    settings = SETTINGS.model_copy(update={"supabase_secret_key": token()})
+    verdict = by_name(run(check_access, answer, settings))["anon reads payments"]
+    assert verdict == Verdict(
+        "anon reads payments", Level.OK, "no row is visible; the service's own key can't tell whether there are any"
+    )
 
 
 @pytest.mark.parametrize("setting", ["supabase_secret_key", "supabase_publishable_key"])

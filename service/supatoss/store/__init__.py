@@ -3,6 +3,7 @@
 from supatoss.store.adoption import AdoptionCalls
 from supatoss.store.alerts import AlertCalls
 from supatoss.store.events import EventCalls
+from supatoss.store.exposure import ExposureCalls
 from supatoss.store.reconciliation import ReconciliationCalls
 from supatoss.store.recording import RecordingCalls
 from supatoss.store.refused import RefusedCalls
@@ -19,5 +20,6 @@ class Store(
     ReviewCalls,
     SessionCalls,
     AdoptionCalls,
+    ExposureCalls,
 ):
     """The calls about every subject, over one connection."""

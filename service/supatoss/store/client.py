@@ -6,7 +6,7 @@ The only module that imports Supabase's client. Its errors become ours here.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import StrEnum
 from types import TracebackType
@@ -19,6 +19,7 @@ from supabase import AsyncClient, AsyncClientOptions
 
 from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.store import schema
+from supatoss.store.keys import key_headers
 from supatoss.store.problems import no_answer, not_readable, refusal
 from supatoss.telemetry import STORE_CALLS
 from supatoss.tls import tls_context
@@ -92,6 +93,11 @@ class Function(StrEnum):
     HARDEN = "supatoss_harden_v1"
     OLD_TIMES = "supatoss_old_times_v1"
     CORRECT_TIMES = "supatoss_correct_times_v1"
+    READ_EXPOSURE = "supatoss_read_exposure_v1"
+
+
+OWNER_FUNCTIONS = frozenset({Function.HARDEN, Function.CORRECT_TIMES})
+"""Steps of the project's owner, once after an adoption: the role supatoss_service may not call them."""
 
 
 _last: ContextVar[tuple[int, str]] = ContextVar("last_answer", default=(0, ""))
@@ -102,22 +108,18 @@ async def _remember_answer(response: httpx.Response) -> None:
     _last.set((response.status_code, response.headers.get("content-type", "")))
 
 
-async def _drop_authorization(request: httpx.Request) -> None:
-    request.headers.pop("authorization", None)
+def _use_key(headers: Mapping[str, str]) -> Callable[[httpx.Request], Awaitable[None]]:
+    """The client sends every key as a bearer token too, and writes that header anew in several places."""
 
+    async def use(request: httpx.Request) -> None:
+        request.headers.pop("authorization", None)
+        request.headers.update(headers)
 
-def is_legacy_key(key: str) -> bool:
-    """Whether a key is an anon or service_role key, a JWT. Supabase deprecates them by the end of 2026."""
-    return key.startswith("eyJ") and key.count(".") == 2
-
-
-def key_headers(key: str) -> dict[str, str]:
-    """Headers that carry a key: a newer one in apikey only. As a bearer token it can fail, for it is no JWT."""
-    return {"apikey": key, **({"authorization": f"Bearer {key}"} if is_legacy_key(key) else {})}
+    return use
 
 
 class Connection:
-    """A connection to one Supabase project, with its secret key. Safe to share between tasks of one event loop."""
+    """A connection to one Supabase project. Safe to share between tasks of one event loop."""
 
     def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
         self._client = client
@@ -128,8 +130,8 @@ class Connection:
         self._mismatch: tuple[str, str] | None = None
 
     @classmethod
-    def open(cls, url: str, secret_key: str, timeout_seconds: float) -> Self:
-        """Makes a connection. Nothing is sent."""
+    def open(cls, url: str, secret_key: str, timeout_seconds: float, publishable_key: str | None = None) -> Self:
+        """Makes a connection. Nothing is sent. publishable_key is needed beside a token of a role of its own."""
         http = httpx.AsyncClient(
             verify=tls_context(),
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
@@ -137,9 +139,7 @@ class Connection:
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             trust_env=False,
             event_hooks={
-                # The client sends every key as a bearer token too (see key_headers), and writes that header anew in
-                # several places. Every request passes here.
-                "request": [] if is_legacy_key(secret_key) else [_drop_authorization],
+                "request": [_use_key(key_headers(secret_key, publishable_key))],
                 "response": [_remember_answer],
             },
         )

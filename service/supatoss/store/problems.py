@@ -42,6 +42,11 @@ _KEY = (
     "check that SUPABASE_SECRET_KEY is a secret key of the project at SUPABASE_URL, and was not revoked"
     " (Project Settings > API Keys)"
 )
+_NO_RIGHT = "42501"
+_RIGHTS = (
+    "use a secret key (sb_secret_…): the role of this key may not call it. A token of supatoss_service may call what"
+    " the service calls, once the migrations are there"
+)
 _NOT_THERE = "what answers at SUPABASE_URL is not a Supabase project"
 
 
@@ -64,8 +69,8 @@ def refusal(code: str, message: str, http_status: int) -> StoreError:
         if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
             state = _STATES.get(code, "the database is busy or away")
             return StoreUnavailable(f"{state}: SQLSTATE {code}", _REMEDIES.get(code, _STATUS_PAGE))
-        problem, remedy = _OURS.get(code, (f"the database refuses the call: SQLSTATE {code}", _STATUS_PAGE))
-        return StoreRefused(problem, remedy)
+        remedy = _RIGHTS if code == _NO_RIGHT else _STATUS_PAGE
+        return StoreRefused(*_OURS.get(code, (f"the database refuses the call: SQLSTATE {code}", remedy)))
     if code == _PAUSED:
         return StoreUnavailable(f"the Data API is away: {code} (the project is paused)", _RESUME)
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):

@@ -135,6 +135,8 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         check_endpoint,
         check_settings,
     )
+    from supatoss.cli.doctor.exposure import check_exposure
+    from supatoss.cli.doctor.token import check_token
     from supatoss.cli.doctor.toss import check_toss
     from supatoss.tls import tls_context
 
@@ -146,8 +148,10 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
     ):
         checks: Sequence[Awaitable[list[Verdict]]] = (
             check_settings(settings),
+            check_token(settings),
             check_database(settings, store),
             check_access(settings, http),
+            check_exposure(settings, store),
             check_adoption(store),
             check_clock(settings, http),
             check_toss(settings),

@@ -16,7 +16,7 @@ from supatoss.cli.sending import WEBHOOK_PATH
 from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.settings import Settings
 from supatoss.store import Store
-from supatoss.store.client import is_legacy_key
+from supatoss.store.keys import is_legacy_key
 from supatoss.store.schema import SCHEMA_VERSION, mismatch
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 from supatoss.webhook import PROBE_HEADER
