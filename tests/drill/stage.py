@@ -245,7 +245,7 @@ class Stage(Person):
         return ""
 
     def _push(self, command: str) -> str:
-        """Pushing migrations with the CLI needs a project in the cloud; tests/push tries it. Here a scenario does what it would."""
+        """Pushing needs a project in the cloud; tests/push tries it. Here a scenario does what it would."""
         assert command.startswith("npx supabase@")
         return ""
 

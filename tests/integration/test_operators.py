@@ -141,7 +141,8 @@ def test_a_process_that_is_told_to_stop_says_goodbye(stack: Stack, tmp_path: Pat
         while not (running := {row["name"] for row in stack.rows("peek_processes")} - before):
             assert time.monotonic() < deadline
     assert len(running) == 1
-    assert {row["name"] for row in stack.rows("peek_processes")} == before
+    # One that it may have replaced comes back with its next check.
+    assert not running & {row["name"] for row in stack.rows("peek_processes")}
 
 
 def test_the_backlog_is_answered_for(stack: Stack) -> None:
