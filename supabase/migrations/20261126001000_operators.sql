@@ -1,7 +1,8 @@
 -- What operators see and do: pages of events, replay and ignore, and what their page shows. (One subject, so one long
 -- file.)
 
--- What people did to events, and why: written in the transaction that does it, changed and deleted by nobody.
+-- What people did to events and differences, and why: written in the transaction that does it, changed and deleted by
+-- nobody.
 create table supatoss.operator_actions (
   id uuid primary key default gen_random_uuid(),
   created_at timestamptz not null default now(),
@@ -9,6 +10,7 @@ create table supatoss.operator_actions (
   address text check (length(address) <= 100),
   action text not null check (length(action) between 1 and 50),
   event_id uuid,
+  finding_id uuid,
   reason text check (length(reason) <= 500),
   status_before text,
   status_after text
@@ -20,11 +22,13 @@ alter table supatoss.operator_actions enable row level security;
 revoke all on table supatoss.operator_actions from public, anon, authenticated, service_role;
 grant select, insert on table supatoss.operator_actions to service_role;
 
-comment on table supatoss.operator_actions is 'Audit trail: who did what to which event, when and why.';
+comment on table supatoss.operator_actions is 'Audit trail: who did what to which event or difference, when and why.';
 comment on column supatoss.operator_actions.actor is
   'Who: an operator''s name, or user@machine of the command line.';
 comment on column supatoss.operator_actions.address is 'Where the operator''s browser was; null for the command line.';
 comment on column supatoss.operator_actions.action is 'What: replay or ignore.';
+comment on column supatoss.operator_actions.finding_id is
+  'The difference of a reconciliation, if it was about one and not about an event.';
 
 -- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
 -- created_until (exclusive), after: {created_at, id} of the last event of the page before, is_ascending, limit (at

@@ -66,20 +66,32 @@ as $$
                             'ended_at', p_ended_at)
 $$;
 
--- Who set aside the events in the details of an alert: {set_aside_by}, or nothing. An ignored event is not solved.
-create function supatoss.set_aside(p_details jsonb)
+-- Who set aside what an alert is about, its events or its day's differences: {set_aside_by}, or nothing. What is
+-- ignored is not solved. One of its tables is made later, so it is read when it is called.
+create function supatoss.set_aside(p_alert supatoss.alerts)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select coalesce((
-    select jsonb_build_object('set_aside_by', o.actor)
-    from jsonb_array_elements_text(
-      case when jsonb_typeof(p_details -> 'ids') = 'array' then p_details -> 'ids' end) as i (id)
-    join public.webhook_events w on w.id = i.id::uuid
-    join supatoss.operator_actions o on o.event_id = w.id
-    where o.action = 'ignore' and w.status = 'ignored' and w.reason = 'operator'
-    order by o.created_at desc limit 1), '{}'::jsonb)
+begin
+  return coalesce((
+    select jsonb_build_object('set_aside_by', a.actor)
+    from (
+      select o.actor, o.created_at
+      from jsonb_array_elements_text(
+        case when jsonb_typeof(p_alert.details -> 'ids') = 'array' then p_alert.details -> 'ids' end) as i (id)
+      join public.webhook_events w on w.id = i.id::uuid
+      join supatoss.operator_actions o on o.event_id = w.id
+      where o.action = 'ignore' and w.status = 'ignored' and w.reason = 'operator'
+      union all
+      select o.actor, o.created_at
+      from supatoss.reconciliation_findings f
+      join supatoss.operator_actions o on o.id = f.action_id
+      where p_alert.rule = 'reconciliation_difference' and f.day::text = p_alert.subject and f.outcome = 'set_aside'
+        and o.created_at >= p_alert.started_at
+    ) a
+    order by a.created_at desc limit 1), '{}'::jsonb);
+end;
 $$;
 
 -- Takes one look of a process: {read_at, observer, interval_seconds, findings, judged, past}.
@@ -169,7 +181,7 @@ begin
 
   with over as (
     update supatoss.alerts a
-    set ended_at = now(), details = a.details || supatoss.set_aside(a.details)
+    set ended_at = now(), details = a.details || supatoss.set_aside(a)
     where a.ended_at is null and a.seen_at < v_read_at
       and exists (
         select 1 from jsonb_to_recordset(v_look -> 'judged')

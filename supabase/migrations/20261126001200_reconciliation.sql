@@ -88,9 +88,11 @@ create table if not exists supatoss.reconciliation_findings (
   transaction_key text,
   ours jsonb not null,
   theirs jsonb not null,
-  outcome text not null default 'found' check (outcome in ('found', 'repaired', 'needs_person', 'resolved')),
+  outcome text not null default 'found' check (
+    outcome in ('found', 'repaired', 'needs_person', 'resolved', 'set_aside')),
   reason text,
   event_id uuid,
+  action_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint reconciliation_findings_subject_key unique (reconciliation_id, subject)
@@ -100,14 +102,16 @@ revoke all on table supatoss.reconciliation_findings from public, anon, authenti
 grant select, insert, update, delete on table supatoss.reconciliation_findings to service_role;
 
 create index if not exists reconciliation_findings_open_idx on supatoss.reconciliation_findings (subject)
-  where outcome in ('found', 'needs_person');
+  where outcome in ('found', 'needs_person', 'set_aside');
 
 comment on table supatoss.reconciliation_findings is
   'Differences between Toss''s records and ours, one a payment or settlement.';
 comment on column supatoss.reconciliation_findings.outcome is
-  'found and needs_person are open; resolved: it was found again by a later run, or no longer differs.';
+  'found and needs_person are open; resolved: it was found again by a later run, or no longer differs; set_aside: an '
+  'operator said that nothing is to be done about it.';
 comment on column supatoss.reconciliation_findings.updated_at is 'When it was last looked at.';
 comment on column supatoss.reconciliation_findings.event_id is 'The event that the repair recorded.';
+comment on column supatoss.reconciliation_findings.action_id is 'The operator''s action that set it aside.';
 
 -- The last day of a run's range that it has compared for good: payments, with every key, after the day had ended. Null
 -- if there is none.
@@ -248,7 +252,7 @@ $$;
 -- One step of a run in one transaction: what Toss listed, what was found, and where the run goes on. step: {id,
 -- lease, lease_seconds, day, phase, position, compared, orders_asked, orders_left_out, incomplete, ends_day,
 -- is_finished}. False when the lease is somebody else's by now. What an earlier run found is open there no longer when
--- it is found again.
+-- it is found again. The very difference that an operator has set aside stays so; another one of its subject is open.
 create function public.supatoss_advance_reconciliation_v1(step text, transactions jsonb[], findings jsonb[])
 returns boolean
 language plpgsql
@@ -276,25 +280,43 @@ begin
   on conflict (reconciliation_id, transaction_key) do nothing;
   get diagnostics v_listed = row_count;
 
+  if cardinality(findings) > 0 then
+    -- Somebody may be setting aside what is found again here.
+    perform pg_advisory_xact_lock(hashtextextended('findings', 20261125));
+  end if;
   insert into supatoss.reconciliation_findings as f (
     reconciliation_id, subject, kind, day, payment_key, order_id, transaction_key, ours, theirs, outcome, reason,
-    event_id)
+    event_id, action_id)
   select v_id, t.item ->> 'subject', t.item ->> 'kind', (t.item ->> 'day')::date, t.item ->> 'payment_key',
          t.item ->> 'order_id', t.item ->> 'transaction_key', t.item -> 'ours', t.item -> 'theirs',
-         t.item ->> 'outcome', t.item ->> 'reason', (t.item ->> 'event_id')::uuid
+         case when a.action_id is null then t.item ->> 'outcome' else 'set_aside' end, t.item ->> 'reason',
+         (t.item ->> 'event_id')::uuid, a.action_id
   -- Two odd rows of Toss's may look alike; the later finding about a subject counts.
   from (
     select distinct on (u.item ->> 'subject') u.item from unnest(findings) with ordinality as u (item, place)
     order by u.item ->> 'subject', u.place desc
   ) t
+  left join lateral (
+    select g.action_id
+    from supatoss.reconciliation_findings g
+    join supatoss.reconciliations q on q.id = g.reconciliation_id
+    where t.item ->> 'outcome' in ('found', 'needs_person') and g.subject = t.item ->> 'subject'
+      and g.outcome = 'set_aside' and g.kind = t.item ->> 'kind' and g.ours = t.item -> 'ours'
+      and g.theirs = t.item -> 'theirs' and q.kind = v_kind
+    limit 1
+  ) a on true
   on conflict (reconciliation_id, subject) do update set
     kind = excluded.kind, day = excluded.day, payment_key = excluded.payment_key, order_id = excluded.order_id,
     transaction_key = excluded.transaction_key, ours = excluded.ours, theirs = excluded.theirs,
-    outcome = excluded.outcome, reason = excluded.reason, event_id = excluded.event_id, updated_at = now();
+    outcome = excluded.outcome, reason = excluded.reason, event_id = excluded.event_id,
+    action_id = excluded.action_id, updated_at = now();
   update supatoss.reconciliation_findings f set outcome = 'resolved', updated_at = now()
   from supatoss.reconciliations r
   where f.subject in (select t.item ->> 'subject' from unnest(findings) as t (item))
-    and f.outcome in ('found', 'needs_person')
+    and (f.outcome in ('found', 'needs_person')
+         or (f.outcome = 'set_aside' and exists (
+               select 1 from supatoss.reconciliation_findings n
+               where n.reconciliation_id = v_id and n.subject = f.subject and n.action_id = f.action_id)))
     -- One that is running repairs what it found itself.
     and r.id = f.reconciliation_id and r.id <> v_id and r.kind = v_kind and r.status <> 'running';
 
@@ -334,7 +356,7 @@ returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(to_jsonb(f) - array['id', 'reconciliation_id', 'created_at', 'updated_at']
+  select coalesce(jsonb_agg(to_jsonb(f) - array['id', 'reconciliation_id', 'action_id', 'created_at', 'updated_at']
                             order by f.subject), '[]'::jsonb)
   from (
     select * from supatoss.reconciliation_findings g
@@ -496,7 +518,7 @@ returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select coalesce(jsonb_agg(to_jsonb(o) - array['reconciliation_id', 'created_at', 'updated_at']
+  select coalesce(jsonb_agg(to_jsonb(o) - array['reconciliation_id', 'action_id', 'created_at', 'updated_at']
                             order by o.updated_at, o.id), '[]'::jsonb)
   from (
     select f.*, r.kind as scope
@@ -526,9 +548,65 @@ as $$
   select count(*)::integer from noted n where n.is_resolved
 $$;
 
--- For the operators' page: {runs, findings, open, uncompared}. runs: the newest 20, each with the number of its
--- findings, of those repaired and of those open. findings: the newest 100 open ones, of one day unless that is null.
--- open: how many there are of every day. uncompared: as supatoss_uncompared_days_v1, up to yesterday.
+-- Sets open findings aside: a person says that nothing is to be done about them. No row changes, and a run with repairs
+-- leaves them alone. wanted: {ids, day, order_id, payment_key}; what is absent does not narrow. Answers {findings,
+-- has_more}, findings being the oldest max_findings with id and scope. dry_run only says which.
+create function public.supatoss_ignore_findings_v1(
+  wanted text, reason text, actor text, dry_run boolean, max_findings integer, address text default null)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+#variable_conflict use_column
+declare
+  v_wanted jsonb := wanted::jsonb;
+  v_reason text := btrim(coalesce($2, ''), E' \t\r\n');
+  v_ids uuid[];
+begin
+  if length(v_reason) not between 1 and 500 then
+    raise exception 'a reason of 1 to 500 characters is needed' using errcode = 'check_violation';
+  end if;
+  -- A run that finds the same at this moment has to see that it is set aside, or to be seen here.
+  perform pg_advisory_xact_lock(hashtextextended('findings', 20261125));
+  v_ids := array(
+    select f.id from supatoss.reconciliation_findings f
+    where f.outcome in ('found', 'needs_person')
+      and (v_wanted -> 'ids' is null
+           or f.id in (select e.item::uuid from jsonb_array_elements_text(v_wanted -> 'ids') as e (item)))
+      and (v_wanted ->> 'day' is null or f.day = (v_wanted ->> 'day')::date)
+      and (v_wanted ->> 'order_id' is null or f.order_id = v_wanted ->> 'order_id')
+      and (v_wanted ->> 'payment_key' is null or f.payment_key = v_wanted ->> 'payment_key')
+    order by f.day, f.subject, f.id
+    limit $5 + 1
+    for update);
+  if not $4 then
+    with acted as (
+      insert into supatoss.operator_actions (actor, address, action, finding_id, reason, status_before, status_after)
+      select $3, left($6, 100), 'ignore', f.id, v_reason, f.outcome, 'set_aside'
+      from supatoss.reconciliation_findings f where f.id = any (v_ids[:$5])
+      returning id, finding_id
+    )
+    update supatoss.reconciliation_findings f set outcome = 'set_aside', action_id = a.id, updated_at = now()
+    from acted a where f.id = a.finding_id;
+  end if;
+  return jsonb_build_object(
+    'findings', (
+      select coalesce(jsonb_agg(to_jsonb(o) - array['reconciliation_id', 'action_id', 'created_at', 'updated_at']
+                                order by o.day, o.subject, o.id), '[]'::jsonb)
+      from (
+        select f.*, r.kind as scope
+        from supatoss.reconciliation_findings f
+        join supatoss.reconciliations r on r.id = f.reconciliation_id
+        where f.id = any (v_ids[:$5])
+      ) o),
+    'has_more', cardinality(v_ids) > $5);
+end;
+$$;
+
+-- For the operators' page: {runs, findings, open, set_aside, uncompared}. runs: the newest 20, each with the number of
+-- its findings, of those repaired and of those open. findings: the newest 100 open ones, of one day unless it is null.
+-- open: how many there are of every day. set_aside: the 20 that were set aside last, with actor, why and since.
+-- uncompared: as supatoss_uncompared_days_v1, up to yesterday.
 create function public.supatoss_ops_reconciliations_v1(p_day text)
 returns jsonb
 language sql stable
@@ -548,7 +626,7 @@ as $$
                count(*) filter (where g.outcome in ('found', 'needs_person')) as open
         from supatoss.reconciliation_findings g where g.reconciliation_id = r.id) f),
     'findings', (
-      select coalesce(jsonb_agg(to_jsonb(o) - array['id', 'reconciliation_id', 'created_at']
+      select coalesce(jsonb_agg(to_jsonb(o) - array['reconciliation_id', 'action_id', 'created_at']
                                 order by o.day desc, o.subject), '[]'::jsonb)
       from (
         select f.*, r.kind as scope
@@ -559,6 +637,18 @@ as $$
         limit 100
       ) o),
     'open', (select count(*) from supatoss.reconciliation_findings f where f.outcome in ('found', 'needs_person')),
+    'set_aside', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'subject', s.subject, 'kind', s.kind, 'day', s.day, 'order_id', s.order_id, 'actor', s.actor,
+               'why', s.why, 'since', s.since) order by s.since desc, s.subject), '[]'::jsonb)
+      from (
+        select f.*, o.actor, o.reason as why, o.created_at as since
+        from supatoss.reconciliation_findings f
+        join supatoss.operator_actions o on o.id = f.action_id
+        where f.outcome = 'set_aside'
+        order by o.created_at desc, f.subject
+        limit 20
+      ) s),
     'uncompared', public.supatoss_uncompared_days_v1(
       (timezone('Asia/Seoul', now())::date - 1)::text, 10))
 $$;

@@ -52,4 +52,5 @@ def _unanswered(stage: Stage) -> list[tuple[str, str]]:
 
 def _differences(stage: Stage) -> list[Any]:
     with psycopg.connect(stage.world.dsn, autocommit=True) as connection:
-        return compare(connection, [stage.toss.payment(key) for key in stage.payment_keys], stage.toss.deliveries())
+        payments = [stage.toss.payment(key) for key in stage.payment_keys]
+        return compare(connection, payments, stage.toss.deliveries(), stage.elsewhere)

@@ -108,6 +108,19 @@ def _webhook_was_lost(stage: Stage) -> None:
     stage.until_ended("reconciliation_difference")
 
 
+def _paid_without_toss(stage: Stage) -> None:
+    stage.pay_elsewhere("order-transfer")
+    stage.follow("supatoss reconcile --day YYYY-MM-DD", days=[stage.today()], status=1)
+    alert = stage.until_started("reconciliation_difference")
+    says(stage.type("supatoss reconcile ignore --order order-transfer --reason x"), "Nothing was changed")
+    shown = stage.follow(
+        'supatoss reconcile ignore --order ORDER --reason "paid by bank transfer" --apply', order="order-transfer"
+    )
+    says(shown, "1 set aside")
+    stage.until_ended("reconciliation_difference", phase="set_aside")
+    says(stage.follow("supatoss reconcile --day YYYY-MM-DD --apply", days=[alert.subject]), "1 set aside by operators")
+
+
 def _edited_by_hand(stage: Stage) -> None:
     stage.pay("order-handmade")
     stage.until_event("order-handmade", "processed")
@@ -163,5 +176,6 @@ ROWS = (
     Scenario("cancels_above_total", "cancels were edited", _cancels_were_edited, ["cancels_above_total", DIFFERENCE]),
     Scenario("refund_failed", "the buyer's account is wrong", _refund_failed, ["refund_failed", DIFFERENCE]),
     Scenario("reconciliation_difference", "a webhook was lost", _webhook_was_lost, [DIFFERENCE]),
+    Scenario("reconciliation_difference", "an order was paid by bank transfer", _paid_without_toss, [DIFFERENCE]),
     Scenario("Rows were changed by hand", "a payment is marked as failed", _edited_by_hand, [DIFFERENCE]),
 )

@@ -38,7 +38,10 @@ T = TypeVar("T")
 
 
 class Stage(Person):
-    """What a scenario can do. payment_keys: of the payments that the tables have to show at the end."""
+    """What a scenario can do. payment_keys: of the payments that the tables have to show at the end.
+
+    elsewhere: orders that were paid without Toss.
+    """
 
     def __init__(self, world: World, toss: Toss, toss_line: Proxy, receiver: Receiver) -> None:
         super().__init__(world.folder)
@@ -50,6 +53,7 @@ class Stage(Person):
         self.worker: Program
         self._amends = contextlib.ExitStack()
         self.payment_keys: list[str] = []
+        self.elsewhere: set[str] = set()
         self._waiting = threading.Event()
 
     # -- before and after ------------------------------------------------------------------------------------------
@@ -57,7 +61,7 @@ class Stage(Person):
     @contextlib.contextmanager
     def performance(self, section: Section, settings: Mapping[str, str]) -> Iterator[None]:
         """One scenario from an empty project on; nothing of it is left behind."""
-        self.section, self.tried, self.payment_keys = section, set(), []
+        self.section, self.tried, self.payment_keys, self.elsewhere = section, set(), [], set()
         self._empty()
         with self._amends:
             self._start(settings)
@@ -123,6 +127,17 @@ class Stage(Person):
         self.payment_keys.append(key)
         self.toss.play(f"payments/{key}/approve", force=True)
         return key
+
+    def pay_elsewhere(self, order: str, amount: int = 10_000) -> None:
+        """A buyer pays by bank transfer, and the shop marks the order as paid itself."""
+        self.elsewhere.add(order)
+        self.execute(
+            """insert into payments (payment_key, order_id, order_name, amount, payment_status, approved_at)
+               values (%s, %s, '주문', %s, 'DONE', now())""",
+            f"transfer-{order}",
+            order,
+            amount,
+        )
 
     def lose_webhooks(self, about: Callable[[], T]) -> T:
         """What Toss tells meanwhile gets lost, with all its repeats."""

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from supatoss.reconcile.ignore import ignore_findings
 from supatoss.reconcile.records import Days, TossRecords
 from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Schedule
 from supatoss.store.findings import FindingOutcome
 from supatoss.store.reconciliation import Scope
+from supatoss.store.reviews import FindingFilter
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Play, Project, measure, metric, no_sleep, reconcile
 
@@ -60,6 +62,29 @@ async def test_differences_are_an_alert_a_day_until_they_are_repaired(project: P
     await project.update("payments?order_id=eq.order-x", payment_status="PENDING")
     assert await review(project, book) == (1, 1)
     assert await alerts(project) == []
+
+
+async def test_what_is_set_aside_stays_so_until_it_differs_otherwise(project: Project) -> None:
+    book = Book()
+    await project.order(
+        "order-transfer", payment_key="transfer", payment_status="DONE", approved_at="2026-11-16T10:00:00+09:00"
+    )
+    assert await compare(project, book) == 1
+    assert await alerts(project) == [("2026-11-16", "extra 1")]
+    wanted = FindingFilter(order_id="order-transfer")
+    ignored = await ignore_findings(project.store, wanted, "paid by bank transfer", actor="kim", dry_run=False)
+    assert [item.finding.outcome for item in ignored.findings] == [FindingOutcome.SET_ASIDE]
+    assert await alerts(project) == []
+    (ended,) = await project.rows("peek_alerts?rule=eq.reconciliation_difference")
+    assert ended["details"]["set_aside_by"] == "kim"
+    for applies in (False, True, False):
+        assert await compare(project, book, applies=applies) == 0
+    assert await review(project, book) == (0, 0)
+    assert (await project.payment("order-transfer"))["payment_status"] == "DONE"
+    assert await alerts(project) == []
+    await project.update("payments?order_id=eq.order-transfer", amount=9_000)
+    assert await compare(project, book) == 1
+    assert await alerts(project) == [("2026-11-16", "extra 1")]
 
 
 async def test_what_a_webhook_mends_is_resolved_by_the_next_review(project: Project) -> None:

@@ -61,7 +61,7 @@ def supatoss(
     """A Toss Payments webhook inbox for Supabase."""
 
 
-app.command()(reconcile)
+app.add_typer(reconcile, name="reconcile")
 app.command()(serve)
 app.command()(worker)
 app.add_typer(events, name="events")

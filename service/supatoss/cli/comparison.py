@@ -45,6 +45,7 @@ def print_report(
         "differences_by_merchant_id": by_merchant,
         "repaired": report.repaired,
         "left": report.left,
+        "set_aside": report.set_aside,
         "orders_asked": report.run.orders_asked,
         "orders_left_out": report.run.orders_left_out,
         "incomplete": report.run.incomplete,
@@ -77,7 +78,9 @@ def print_report(
     if report.run.orders_asked:
         typer.echo(_orders(report))
     span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
-    typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {_sentence(report, applies=applies)}")
+    aside = f"; {report.set_aside} set aside by operators" if report.set_aside else ""
+    sentence = f"{_sentence(report, applies=applies)}{aside}"
+    typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {sentence}")
 
 
 def _listed_by(source: "Source") -> str:
@@ -101,15 +104,22 @@ def print_uncompared(uncompared: "UncomparedDays") -> None:
         typer.echo(f"{days} since the first event never compared ({names}{more}); --since-last compares them")
 
 
-def _row(finding: "Finding") -> list[object]:
+def shown_values(finding: "Finding") -> tuple[str, str]:
+    """What differs, ours and Toss's."""
     values = finding.differing()
+    return (
+        _shown((name, ours) for name, ours, _ in values),
+        _shown((name, theirs) for name, _, theirs in values),
+    )
+
+
+def _row(finding: "Finding") -> list[object]:
     return [
         finding.day,
         finding.kind,
         finding.order_id,
         finding.payment_key or finding.transaction_key or finding.subject,
-        _shown((name, ours) for name, ours, _ in values),
-        _shown((name, theirs) for name, _, theirs in values),
+        *shown_values(finding),
         finding.outcome,
         finding.reason,
     ]
@@ -120,10 +130,11 @@ def _shown(values: Iterable[tuple[str, Any]]) -> str:
 
 
 def _sentence(report: "Report", *, applies: bool) -> str:
-    if not report.run.compared and not report.left:
+    if not report.run.compared and not report.left and not report.set_aside:
         return "so nothing is known: Toss lists nothing for these days, and we have nothing for them"
     if not report.left and not report.repaired:
-        return "no differences in what was compared" if report.incomplete else "no differences"
+        other = "other " if report.set_aside else ""
+        return f"no {other}differences in what was compared" if report.incomplete else f"no {other}differences"
     if not applies:
         differences = "1 difference" if report.left == 1 else f"{report.left} differences"
         return f"{differences}; --apply looks up each one at Toss and records the answer"

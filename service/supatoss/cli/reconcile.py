@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supatoss.cli.comparison import print_report, print_uncompared
+from supatoss.cli.differences import ignore
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_problem
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ DayOption = dt.datetime | None
 _FORMATS = ["%Y-%m-%d"]
 
 
-def reconcile(
+def compare(
+    context: typer.Context,
     *,
     day: Annotated[
         DayOption, typer.Option("--day", formats=_FORMATS, help="One day in Korea; yesterday by default.")
@@ -47,6 +49,10 @@ def reconcile(
     json: JsonOption = False,
 ) -> None:
     """Compare Toss's records with ours. Changes nothing without --apply; an interrupted run resumes."""
+    if context.invoked_subcommand:
+        if day or first or last or settlements or since_last or apply or json:
+            raise typer.BadParameter(f"options of `{context.invoked_subcommand}` go after it")
+        return
     now = dt.datetime.now(dt.UTC)
     if since_last and (day or first or last or settlements):
         raise typer.BadParameter("--since-last goes with --apply and --json only")
@@ -183,3 +189,8 @@ class _Progress:
     def __call__(self, run: "Run") -> None:
         """Shows one step of the run."""
         self._show(run)
+
+
+reconcile = typer.Typer()
+reconcile.callback(invoke_without_command=True)(compare)
+reconcile.command()(ignore)

@@ -155,7 +155,7 @@ async def replay(
 
     Raises NotAllowed or StoreError; what was done before stays done, and repeating it is harmless.
     """
-    actor = _checked_actor(actor)
+    actor = checked_actor(actor)
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
         begin = len(outcomes)
@@ -191,11 +191,7 @@ async def ignore(
     progress: Progress | None = None,
 ) -> list[EventOutcome]:
     """Marks failed and pending events as ignored, with a reason. Raises NotAllowed or StoreError."""
-    actor, reason = _checked_actor(actor), reason.strip()
-    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
-        raise NotAllowed(f"a reason of 1 to {MAX_REASON_CHARACTERS} characters is needed")
-    if "\x00" in reason:
-        raise NotAllowed("the reason contains a character that can't be stored")
+    actor, reason = checked_actor(actor), checked_reason(reason)
     outcomes: list[EventOutcome] = []
     for chunk in _chunks(ids):
         done = await store.ignore_events(chunk, reason, actor=actor, address=address, dry_run=dry_run)
@@ -235,7 +231,18 @@ def _checked_id(identity: str) -> str:
         raise NotAllowed(f"{identity[:50]!r} is not an event's id (a UUID)") from None
 
 
-def _checked_actor(actor: str) -> str:
+def checked_reason(reason: str) -> str:
+    """Why something is ignored, as it is stored. Raises NotAllowed."""
+    reason = reason.strip()
+    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+        raise NotAllowed(f"a reason of 1 to {MAX_REASON_CHARACTERS} characters is needed")
+    if "\x00" in reason:
+        raise NotAllowed("the reason contains a character that can't be stored")
+    return reason
+
+
+def checked_actor(actor: str) -> str:
+    """Who acts, as it is stored. Raises NotAllowed."""
     name = "".join(character for character in actor if character.isprintable()).strip()
     if not name:
         raise NotAllowed("an actor is needed")

@@ -66,7 +66,15 @@ class Report:
     @property
     def repaired(self) -> int:
         """Differences that the run repaired."""
-        return sum(item.count for item in self.counts if item.outcome is FindingOutcome.REPAIRED)
+        return self._count(FindingOutcome.REPAIRED)
+
+    @property
+    def set_aside(self) -> int:
+        """Differences that an operator has set aside."""
+        return self._count(FindingOutcome.SET_ASIDE)
+
+    def _count(self, outcome: FindingOutcome) -> int:
+        return sum(item.count for item in self.counts if item.outcome is outcome)
 
 
 class Reconciliation:

@@ -85,6 +85,7 @@ class Function(StrEnum):
     READ_OPEN_ORDERS = "supatoss_read_open_orders_v1"
     READ_OPEN_FINDINGS = "supatoss_read_open_findings_v1"
     NOTE_FINDINGS = "supatoss_note_findings_v1"
+    IGNORE_FINDINGS = "supatoss_ignore_findings_v1"
     READ_PAYMENT_STANDING = "supatoss_read_payment_standing_v1"
     READ_SETTLEMENTS = "supatoss_read_settlements_v1"
     REPAIR_PAYMENT = "supatoss_repair_payment_v1"

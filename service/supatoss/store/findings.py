@@ -40,6 +40,8 @@ class FindingOutcome(StrEnum):
     NEEDS_PERSON = "needs_person"
     RESOLVED = "resolved"
     """A later run found it again, or it no longer differs."""
+    SET_ASIDE = "set_aside"
+    """An operator said that nothing is to be done about it."""
 
 
 class FindingReason(StrEnum):

@@ -28,6 +28,34 @@ class OpenFinding:
     finding: Finding
 
 
+@dataclass(frozen=True, slots=True)
+class FindingFilter:
+    """Which open findings; what is empty does not narrow."""
+
+    ids: tuple[str, ...] = ()
+    day: dt.date | None = None
+    order_id: str | None = None
+    payment_key: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As supatoss_ignore_findings_v1 takes it."""
+        wanted = {
+            "ids": list(self.ids),
+            "day": self.day.isoformat() if self.day else None,
+            "order_id": self.order_id,
+            "payment_key": self.payment_key,
+        }
+        return {name: value for name, value in wanted.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredFindings:
+    """Findings that were set aside, or would be, oldest first; whether the limit left some out."""
+
+    findings: Sequence[OpenFinding]
+    has_more: bool
+
+
 class ReviewCalls(Connection):
     """Each call raises StoreUnavailable or StoreRefused."""
 
@@ -58,7 +86,7 @@ class ReviewCalls(Connection):
         return await self.call(
             Function.READ_OPEN_FINDINGS,
             arguments,
-            lambda rows: [OpenFinding(row["id"], Scope(row["scope"]), Finding.of(row)) for row in rows],
+            lambda rows: [_open_finding(row) for row in rows],
         )
 
     async def note_findings(self, reviewed: Mapping[str, bool]) -> int:
@@ -66,7 +94,38 @@ class ReviewCalls(Connection):
         items = [{"id": name, "is_resolved": is_resolved} for name, is_resolved in reviewed.items()]
         return await self.call(Function.NOTE_FINDINGS, {"reviewed": json.dumps(items)}, int)
 
+    async def ignore_findings(
+        self,
+        wanted: FindingFilter,
+        reason: str,
+        *,
+        actor: str,
+        address: str | None = None,
+        dry_run: bool,
+        max_findings: int,
+    ) -> IgnoredFindings:
+        """Sets open findings aside."""
+        arguments = {
+            "wanted": json.dumps(wanted.to_json()),
+            "reason": reason,
+            "actor": actor,
+            "dry_run": dry_run,
+            "max_findings": max_findings,
+            "address": address,
+        }
+        # One try: a second one would find nothing open any more.
+        return await self.call(
+            Function.IGNORE_FINDINGS,
+            arguments,
+            lambda answer: IgnoredFindings([_open_finding(row) for row in answer["findings"]], answer["has_more"]),
+            tries=1,
+        )
+
     async def read_reconciliations(self, day: dt.date | None) -> dict[str, Any]:
         """The last runs and the open findings, of one day or all, for the operators' page."""
         arguments = {"p_day": day.isoformat() if day else None}
         return await self.call(Function.OPS_RECONCILIATIONS, arguments, read_object)
+
+
+def _open_finding(row: Mapping[str, Any]) -> OpenFinding:
+    return OpenFinding(row["id"], Scope(row["scope"]), Finding.of(row))

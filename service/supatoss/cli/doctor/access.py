@@ -78,6 +78,13 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
             "max_orders": 0,
         },
         Function.NOTE_FINDINGS: {"reviewed": "-"},
+        Function.IGNORE_FINDINGS: {
+            "wanted": "-",
+            "reason": "doctor",
+            "actor": "doctor",
+            "dry_run": True,
+            "max_findings": 0,
+        },
         Function.UNCOMPARED_DAYS: {"last_day": "-", "max_days": 0},
         Function.RELEASE_RECONCILIATION: {"reconciliation": "-", "lease": "-", "problem": None},
         Function.REPAIR_PAYMENT: {"repair": "-"},
