@@ -56,6 +56,22 @@ def test_ignoring_needs_a_reason_and_keeps_it(operator: Operator, shop: Shop) ->
     assert shop.row(f"peek_operator_actions?event_id=eq.{event}")["reason"] == reason
 
 
+def test_a_difference_is_set_aside_with_a_reason(operator: Operator, shop: Shop) -> None:
+    finding = shop.row("peek_reconciliation_findings?order_id=eq.order-differs-0002")
+    page = operator.go("/ops/reconciliations")
+    row = page.get_by_role("row").filter(has_text="order-differs-0002")
+    row.locator("summary").click()
+    row.get_by_label("Reason for ignoring").fill("   ")
+    row.get_by_role("button", name="Ignore").click()
+    expect(page.get_by_role("alert")).to_have_text("Enter a reason of 1 to 500 characters.")
+    row.get_by_label("Reason for ignoring").fill("계좌이체로 결제함")
+    row.get_by_role("button", name="Ignore").click()
+    expect(page.locator("[data-focus]")).to_contain_text("Ignored")
+    expect(page.get_by_role("table", name="Ignored differences")).to_contain_text("계좌이체로 결제함")
+    operator.shot("difference-ignored")
+    assert shop.row(f"peek_operator_actions?finding_id=eq.{finding['id']}")["reason"] == "계좌이체로 결제함"
+
+
 def test_both_work_without_javascript(operator_with: MakeOperator, shop: Shop) -> None:
     event = _mismatch(shop, "order-plain-0001")
     operator = operator_with(java_script_enabled=False)

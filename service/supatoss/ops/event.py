@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -15,7 +16,7 @@ from supatoss.ops.formats import korean_time, links_to_toss, money, parse_moment
 from supatoss.ops.page import PageNotFound, PageRequest
 from supatoss.store.events import EventFilter, EventOutcome, StoredEvent
 
-_TONES = {"replayed": "good", "ignored": "good", "dry_run": "wait", "unchanged": "wait"}
+_TONES = {"replayed": "good", "ignored": "good", "dry_run": "wait", "unchanged": "wait", "not_open": "wait"}
 _AMOUNTS = ("amount", "balance", "pay_out_amount", "fee")
 
 _log = structlog.get_logger("supatoss.ops")
@@ -120,7 +121,7 @@ async def replay_event(request: PageRequest) -> Response:
     fields = await request.form()
     identity = str(request.http.path_params["id"])
     dry_run = fields.get("mode") != "apply"
-    (outcome,) = await replay(request.store, [identity], **_who(request), dry_run=dry_run)
+    (outcome,) = await replay(request.store, [identity], **who(request), dry_run=dry_run)
     _log.info(
         "event replayed",
         event_id=identity,
@@ -139,11 +140,10 @@ async def ignore_event(request: PageRequest) -> Response:
     """POST /ops/events/{id}/ignore with a reason."""
     fields = await request.form()
     identity = str(request.http.path_params["id"])
-    # Browsers send a line break as two characters but count it as one against maxlength.
-    reason = fields.get("reason", "").replace("\r\n", "\n").replace("\x00", "").strip()
-    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+    reason, is_valid = read_reason(fields)
+    if not is_valid:
         return await render_event(request, 422, reason, reason_error=True)
-    (outcome,) = await ignore(request.store, [identity], reason, **_who(request), dry_run=False)
+    (outcome,) = await ignore(request.store, [identity], reason, **who(request), dry_run=False)
     _log.info(
         "event ignored",
         event_id=identity,
@@ -155,10 +155,20 @@ async def ignore_event(request: PageRequest) -> Response:
     return request.redirect(f"/ops/events/{identity}")
 
 
-class _Who(TypedDict):
+def read_reason(fields: Mapping[str, str]) -> tuple[str, bool]:
+    """Why something is ignored, and whether that can be stored."""
+    # Browsers send a line break as two characters but count it as one against maxlength.
+    reason = fields.get("reason", "").replace("\r\n", "\n").replace("\x00", "").strip()
+    return reason, 1 <= len(reason) <= MAX_REASON_CHARACTERS
+
+
+class Who(TypedDict):
+    """Who acts, for the audit trail."""
+
     actor: str
     address: str | None
 
 
-def _who(request: PageRequest) -> _Who:
+def who(request: PageRequest) -> Who:
+    """The operator and where their browser is."""
     return {"actor": request.signed_in.operator, "address": request.address or None}

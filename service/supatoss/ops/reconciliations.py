@@ -4,25 +4,58 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from starlette.responses import Response
 
+from supatoss.ops.event import read_notice, read_reason, who
 from supatoss.ops.formats import korean_time, money, parse_moment
 from supatoss.ops.page import PageNotFound, PageRequest
+from supatoss.reconcile.ignore import ignore_findings
 from supatoss.store.findings import Finding
+from supatoss.store.reviews import FindingFilter
+
+_log = structlog.get_logger("supatoss.ops")
 
 
 async def show_reconciliations(request: PageRequest) -> Response:
     """GET /ops/reconciliations?day=."""
-    day = _read_day(request.http.query_params.get("day", ""))
+    return await _render(request, _read_day(request.http.query_params.get("day", "")))
+
+
+async def ignore_finding(request: PageRequest) -> Response:
+    """POST /ops/reconciliations/{id}/ignore with a reason, and the day that is shown."""
+    fields = await request.form()
+    identity = str(request.http.path_params["id"])
+    day = _read_day(fields.get("day", ""))
+    reason, is_valid = read_reason(fields)
+    if not is_valid:
+        return await _render(request, day, 422, refused={"id": identity, "reason": reason})
+    ignored = await ignore_findings(
+        request.store, FindingFilter(ids=(identity,)), reason, **who(request), dry_run=False
+    )
+    outcome = "ignored" if ignored.findings else "not_open"
+    _log.info("difference ignored", finding_id=identity, outcome=outcome, operator=request.signed_in.operator)
+    request.set_flash(outcome)
+    return request.redirect(f"/ops/reconciliations?day={day}" if day else "/ops/reconciliations")
+
+
+async def _render(
+    request: PageRequest, day: dt.date | None, status: int = 200, refused: Mapping[str, str] | None = None
+) -> Response:
+    """The page. refused: the form that lacked its reason."""
     answer = await request.store.read_reconciliations(day)
     return request.render(
         "reconciliations.html",
+        status,
         section="reconciliations",
         day=day,
         runs=answer["runs"],
         findings=[_shown(row) for row in answer["findings"]],
         open_findings=answer["open"],
+        set_aside=answer["set_aside"],
         uncompared=answer["uncompared"],
+        refused=refused or {},
+        notice=read_notice(request),
     )
 
 
@@ -31,6 +64,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     finding = Finding.of(row)
     option = " --settlements" if row["scope"] == "settlements" else ""
     return {
+        "id": row["id"],
         "finding": finding,
         "values": [
             (name, _value(name, ours, finding.ours), _value(name, theirs, finding.theirs))

@@ -20,7 +20,7 @@ from supatoss.ops.open_sessions import end_sessions, show_sessions
 from supatoss.ops.operators import Operators
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
-from supatoss.ops.reconciliations import show_reconciliations
+from supatoss.ops.reconciliations import ignore_finding, show_reconciliations
 from supatoss.ops.refused import show_refused, show_refused_delivery
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
@@ -110,6 +110,7 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/{id:uuid}/ignore", ignore_event, "POST"),
         page("/payment", show_payment),
         page("/reconciliations", show_reconciliations),
+        page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),
         page("/refused", show_refused),
         page("/refused/{id}", show_refused_delivery),
         page("/sessions", show_sessions),

@@ -107,6 +107,7 @@ class PaperStore(Store):
                 "runs": [],
                 "findings": [],
                 "open": 0,
+                "set_aside": [],
                 "uncompared": {"total": 0, "days": []},
             },
         }

@@ -300,6 +300,7 @@ async def test_without_open_alerts_nothing_is_said_of_them(office: Office) -> No
 
 
 FINDING: dict[str, Any] = {
+    "id": "5e9f2d5a-0000-4000-8000-000000000009",
     "scope": "payments",
     "subject": "pay-1",
     "kind": "status",
@@ -366,6 +367,16 @@ async def test_what_needs_a_person_says_why(office: Office) -> None:
     text = await shown_with(office, findings=[finding], open=1)
     assert "Refund one of the two payments" in text
     assert "--apply</code>" not in text
+
+
+async def test_what_was_set_aside_says_by_whom_and_why(office: Office) -> None:
+    aside = {"subject": "pay-1", "kind": "extra", "day": "2026-11-24", "order_id": None}
+    did = {"actor": "anna", "why": "<b>bank transfer</b>", "since": "2026-11-25T03:30:00+00:00"}
+    text = await shown_with(office, set_aside=[aside | did])
+    assert "Ignored differences" in text
+    assert "anna" in text
+    assert "&lt;b&gt;bank transfer" in text
+    assert "Ignored differences" not in await shown_with(office, set_aside=[])
 
 
 async def test_runs_say_what_they_lack(office: Office) -> None:

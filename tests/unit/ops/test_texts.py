@@ -62,7 +62,7 @@ CODES = {
     "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
     "links": ("receipt", "developers", "dashboard"),
     "done_text": ("becomes", "in_hand", "changed", "pending"),
-    "done": ("replayed", "ignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
+    "done": ("replayed", "ignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused", "not_open"),
     "action": ("replay", "ignore"),
     "problem": tuple(
         f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")
