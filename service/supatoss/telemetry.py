@@ -88,7 +88,7 @@ OPS_SIGN_INS = Counter(
 FAILURE_REASONS = (
     *("ambiguous_subscription", "amount_mismatch", "approval_amount_mismatch", "double_charge", "hook_failed"),
     *("malformed", "misconfigured", "no_stored_amount", "not_borne_out", "not_found", "refused", "refused_by_database"),
-    *("unavailable", "unknown_status"),
+    *("too_many_events", "unavailable", "unknown_status"),
 )
 """Why an event can need manual review. Prometheus only sees the first failure of a kind if there was a zero before."""
 

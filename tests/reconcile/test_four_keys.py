@@ -30,10 +30,10 @@ from tests.support import raw_body, signed_headers
 
 pytestmark = pytest.mark.anyio
 
-WINDOW = "live_gsk_made_up_window"
-BILLING = "live_sk_made_up_billing"
-REVOKED = "live_sk_made_up_revoked"
-HANGING = "live_sk_made_up_hanging"
+WINDOW = "live_gsk_made_up_for_window"
+BILLING = "live_sk_made_up_for_billing"
+REVOKED = "live_sk_made_up_for_revoked"
+HANGING = "live_sk_made_up_for_hanging"
 ORDERS = {
     "good first": (WINDOW, BILLING, REVOKED, HANGING),
     "bad first": (HANGING, REVOKED, BILLING, WINDOW),
@@ -90,7 +90,7 @@ class World:
         if event_type == "DEPOSIT_CALLBACK":
             body = {"createdAt": "2026-11-26T10:00:00.000000", **data}
         raw = raw_body(body)
-        headers = signed_headers(raw, signed_with) if signed_with else {}
+        headers = signed_headers(raw, signed_with, self.now()) if signed_with else {}
         answer = await self.service.post("/webhooks/toss", content=raw, headers=headers)
         return f"{answer.status_code} {answer.json()['status']}" if answer.is_success else str(answer.status_code)
 
@@ -179,7 +179,7 @@ async def unsigned(world: World) -> str:
 async def signed(world: World) -> str:
     """signed by each key, and by one that is no longer listed"""
     answers = []
-    for number, key in enumerate((WINDOW, BILLING, REVOKED, HANGING, "live_sk_made_up_removed")):
+    for number, key in enumerate((WINDOW, BILLING, REVOKED, HANGING, "live_sk_made_up_for_removed")):
         payment = await world.paid(world.billing, f"order-{number}")
         answers.append(await world.deliver("PAYMENT_STATUS_CHANGED", payment, signed_with=key))
     return " / ".join(answers)

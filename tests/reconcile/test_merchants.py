@@ -24,10 +24,10 @@ from tests.reconcile.conftest import SUPABASE_KEY, TOSS_URL, Play, Project
 
 pytestmark = pytest.mark.anyio
 
-WINDOW = "live_gsk_made_up_window"
-BILLING = "live_sk_made_up_billing"
-REVOKED = "live_sk_made_up_revoked"
-SILENT = "live_sk_made_up_silent"
+WINDOW = "live_gsk_made_up_for_window"
+BILLING = "live_sk_made_up_for_billing"
+REVOKED = "live_sk_made_up_for_revoked"
+SILENT = "live_sk_made_up_for_silent"
 
 
 class Merchants(httpx.AsyncBaseTransport):
