@@ -132,9 +132,16 @@ class CannotVerify(NotStored):
 
 
 class TooManyLookups(CannotVerify):
-    """Strangers' deliveries have used up the look-ups that are for deliveries like this one."""
+    """Strangers' deliveries have used up the look-ups that are for deliveries like this one.
+
+    may_be_genuine: it is about an order that the tables know, of a sender that has not sent too many.
+    """
 
     reason = Reason.TOO_MANY_LOOKUPS
+
+    def __init__(self, message: str, *, may_be_genuine: bool = False) -> None:
+        self.may_be_genuine = may_be_genuine
+        super().__init__(message)
 
 
 class StoreError(NotStored):

@@ -119,13 +119,13 @@ class WebhookEndpoint:
         except NotStored as error:
             response = _not_stored()
             # Anybody can send what isn't looked up: the budget logs it, many in one line.
-            is_stranger = isinstance(error, TooManyLookups)
+            is_flood = isinstance(error, TooManyLookups)
             _log_answer(
                 started,
                 response,
-                "rejected" if is_stranger else "failed",
+                "rejected" if isinstance(error, TooManyLookups) and not error.may_be_genuine else "failed",
                 error.reason,
-                is_logged=not is_stranger,
+                is_logged=not is_flood,
                 error=str(error),
                 retry_can_help=error.retry_can_help,
             )

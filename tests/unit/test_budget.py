@@ -13,7 +13,7 @@ from supatoss.store.recording import KnownKeys
 from supatoss.toss.addresses import PUBLISHED, parse_address, sender_of
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
-from supatoss.toss.ratelimit import ALONE, Purpose
+from supatoss.toss.ratelimit import ALONE, STRANGER, Purpose
 from tests.support import example, raw_body
 from tests.unit.fakes import Service
 from tests.unit.test_verify import ASKED_AT
@@ -21,6 +21,7 @@ from tests.unit.test_verify import ASKED_AT
 pytestmark = pytest.mark.anyio
 
 HEADER = "Fly-Client-IP"
+QUEUE = STRANGER.in_flight * budget.QUEUE_PER_PLACE
 TOSS_ADDRESS = "13.124.18.147"
 STRANGER_ADDRESS = "198.51.100.7"
 NOTHING = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key=None)
@@ -158,15 +159,30 @@ async def test_a_known_order_does_not_wait_behind_strangers() -> None:
     toss = CountingToss()
     service = service_of(toss, "paid-known")
     toss.held = asyncio.Event()
-    flood = [asyncio.create_task(send(service, body_of(f"forged-{n}"), others(n))) for n in range(budget.QUEUE + 5)]
+    flood = [asyncio.create_task(send(service, body_of(f"forged-{n}"), others(n))) for n in range(QUEUE + 5)]
     await settle_down()
-    assert toss.purposes == {"stranger": budget.QUEUE}
+    assert toss.purposes == {"stranger": QUEUE}
     known = asyncio.create_task(send(service, body_of("paid-known"), others(100)))
     await settle_down()
     assert toss.purposes["known"] == 1
     toss.held.set()
     assert (await known).status_code == 200
-    assert Counter(answer.status_code for answer in await asyncio.gather(*flood)) == {401: budget.QUEUE, 503: 5}
+    assert Counter(answer.status_code for answer in await asyncio.gather(*flood)) == {401: QUEUE, 503: 5}
+
+
+async def test_known_orders_of_one_sender_do_not_fill_the_queue() -> None:
+    toss = CountingToss()
+    service = service_of(toss, "own", "paid-known", unsigned_lookups_per_minute=1)
+    await use_up(service, 1)
+    toss.held = asyncio.Event()
+    flood = [asyncio.create_task(send(service, body_of(f"made-up-{n}", "own"), others(n))) for n in range(100)]
+    await settle_down()
+    assert toss.purposes["known"] == budget.KNOWN_AT_ONCE
+    known = asyncio.create_task(send(service, body_of("paid-known"), others(100)))
+    await settle_down()
+    toss.held.set()
+    assert (await known).status_code == 200
+    assert {answer.status_code for answer in await asyncio.gather(*flood)} == {503}
 
 
 async def test_a_stranger_s_429_does_not_stop_a_known_order() -> None:

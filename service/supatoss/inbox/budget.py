@@ -8,6 +8,7 @@ one comes again.
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -32,11 +33,15 @@ STRANGERS_PER_ADDRESS = 30
 KNOWN_PER_ADDRESS = 300
 """A minute, about orders that the tables know: a proxy, or an address of Toss that is not published yet."""
 
-KNOWN_PER_MINUTE = 1200
-"""Of all addresses: what KNOWN's four places carry at Toss's usual 0.2 s."""
+KNOWN_PER_MINUTE = 2400
+"""Of all addresses: what KNOWN's eight places carry at Toss's usual 0.2 s."""
 
-QUEUE = 24
-"""Look-ups of one share in hand, those in flight included: three seconds of four places if Toss takes 0.5 s."""
+KNOWN_AT_ONCE = 1
+"""About one order, whatever number of deliveries names the same payment: somebody with orders of their own must not
+fill the queue with them."""
+
+QUEUE_PER_PLACE = 6
+"""Look-ups in hand for each place at Toss, the one in flight included: three seconds' if Toss takes 0.5 s."""
 
 UNKNOWN_SECONDS = 60.0
 """How long a payment key that Toss doesn't know is not asked about again: Toss's first re-send comes after a minute."""
@@ -51,44 +56,66 @@ T = TypeVar("T")
 _log = structlog.get_logger("supatoss.budget")
 
 
-class Share:
-    """The look-ups of one kind of sender: in all, of an address, about a payment or order, and at once."""
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Whose look-up it is: the sender, the payment or order that it is about, and what is looked up."""
 
-    def __init__(self, toss: TossClient, purpose: Purpose, per_minute: int, per_address: int) -> None:
+    sender: str | None
+    subject: str
+    name: str
+
+
+class Share:
+    """The look-ups of one kind of sender: in all, of an address, about a payment or order, and in hand."""
+
+    def __init__(
+        self, toss: TossClient, purpose: Purpose, per_minute: int, per_address: int, at_once: int | None = None
+    ) -> None:
         self.lookups = Lookups(toss, purpose)
         self._purpose = purpose
         self._total = Allowance(per_minute)
         self._addresses = Allowance(per_address)
         self._subjects = Allowance(PER_SUBJECT)
-        self._in_hand = 0
+        self._queue = purpose.in_flight * QUEUE_PER_PLACE
+        self._at_once = at_once or self._queue
+        self._in_hand: list[Use] = []
 
-    def is_free(self, sender: str | None, subject: str) -> bool:
+    def is_free(self, use: Use) -> bool:
         """Whether one more look-up may begin or queue."""
+        return self.has_room and self.is_due(use)
+
+    def is_due(self, use: Use) -> bool:
+        """Whether the sender, and the payment or order, have look-ups left. Equal ones in hand are one."""
+        names = {other.name for other in self._in_hand if other.subject == use.subject} - {use.name}
         return (
-            self._in_hand < QUEUE
-            and self._total.has("")
-            and self._subjects.has(subject)
-            and (sender is None or self._addresses.has(sender))
+            len(names) < self._at_once
+            and self._subjects.has(use.subject)
+            and (use.sender is None or self._addresses.has(use.sender))
         )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there are look-ups left for anybody."""
+        return len(self._in_hand) < self._queue and self._total.has("")
 
     @property
     def is_idle(self) -> bool:
         """Whether a look-up that begins now is sent at once."""
-        return self._in_hand < self._purpose.in_flight
+        return len(self._in_hand) < self._purpose.in_flight
 
     @contextmanager
-    def taken(self, sender: str | None, subject: str) -> Iterator[Lookups]:
+    def taken(self, use: Use) -> Iterator[Lookups]:
         """Counts one look-up."""
         self._total.take("")
-        self._subjects.take(subject)
-        if sender is not None:
-            self._addresses.take(sender)
-        self._in_hand += 1
+        self._subjects.take(use.subject)
+        if use.sender is not None:
+            self._addresses.take(use.sender)
+        self._in_hand.append(use)
         DELIVERY_LOOKUPS.labels(self._purpose.name).inc()
         try:
             yield self.lookups
         finally:
-            self._in_hand -= 1
+            self._in_hand.remove(use)
 
 
 class LookupBudget:
@@ -110,7 +137,7 @@ class LookupBudget:
         self.of_toss = Lookups(toss, TOSS)
         """For deliveries that are Toss's: signed, or from its addresses."""
         self._strangers = Share(toss, STRANGER, strangers_per_minute, STRANGERS_PER_ADDRESS)
-        self._known = Share(toss, KNOWN, KNOWN_PER_MINUTE, KNOWN_PER_ADDRESS)
+        self._known = Share(toss, KNOWN, KNOWN_PER_MINUTE, KNOWN_PER_ADDRESS, KNOWN_AT_ONCE)
         self._known_orders = KnownOrders(store)
         self._toss_addresses = (*PUBLISHED, *toss_addresses)
         self._unknown = Recent(UNKNOWN_SECONDS, UNKNOWN_KEYS)
@@ -138,29 +165,29 @@ class LookupBudget:
         self, claim: Claim, sender: str | None, look_up: Callable[[Lookups], Awaitable[T]], *, is_known: bool
     ) -> T:
         """At strangers' expense if that needs no waiting; else at known orders'; else strangers queue."""
-        subject = claim.payment_key or claim.order_id or ""
-        may_queue = self._strangers.is_free(sender, subject)
+        name = claim.payment_key or claim.order_id or ""
+        use = Use(sender, name, name)
+        may_queue = self._strangers.is_free(use)
         if may_queue and self._strangers.is_idle:
             try:
-                with self._strangers.taken(sender, subject) as lookups:
+                with self._strangers.taken(use) as lookups:
                     return await self._noting(claim, look_up(lookups))
             except TossThrottled:
                 may_queue = False
         if is_known or await self._known_orders.hold(claim.order_id):
-            return await self._spend_known(claim, sender, look_up, may_queue=may_queue)
-        if may_queue and self._strangers.is_free(sender, subject):
-            with self._strangers.taken(sender, subject) as lookups:
+            use = Use(sender, claim.order_id or name, name)
+            return await self._spend_known(claim, use, look_up, may_queue=may_queue)
+        if may_queue and self._strangers.is_free(use):
+            with self._strangers.taken(use) as lookups:
                 return await _verifying(self._noting(claim, look_up(lookups)))
         raise self._too_many()
 
     async def _spend_known(
-        self, claim: Claim, sender: str | None, look_up: Callable[[Lookups], Awaitable[T]], *, may_queue: bool
+        self, claim: Claim, use: Use, look_up: Callable[[Lookups], Awaitable[T]], *, may_queue: bool
     ) -> T:
-        subject = claim.order_id or claim.payment_key or ""
-        if not self._known.is_free(sender, subject):
-            self._count_refused()
-            raise CannotVerify("the look-ups for known orders are used up")
-        with self._known.taken(sender, subject) as lookups:
+        if not self._known.is_free(use):
+            raise self._too_many(may_be_genuine=not self._known.has_room)
+        with self._known.taken(use) as lookups:
             if may_queue:
                 return await _verifying(self._noting(claim, look_up(lookups)))
             try:
@@ -181,16 +208,13 @@ class LookupBudget:
             self._unknown.forget(claim.payment_key)
         return found
 
-    def _too_many(self) -> TooManyLookups:
-        self._count_refused()
-        return TooManyLookups("the look-ups for unsigned deliveries are used up")
-
-    def _count_refused(self) -> None:
+    def _too_many(self, *, may_be_genuine: bool = False) -> TooManyLookups:
         DELIVERY_LOOKUPS.labels("refused").inc()
         self._refused += 1
         if self._clock() - self._logged_at >= LOG_SECONDS:
             _log.warning("unsigned deliveries not looked up: too many", refused=self._refused)
             self._refused, self._logged_at = 0, self._clock()
+        return TooManyLookups("the look-ups for unsigned deliveries are used up", may_be_genuine=may_be_genuine)
 
 
 async def _verifying(looking_up: Awaitable[T]) -> T:

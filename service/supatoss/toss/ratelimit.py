@@ -36,7 +36,7 @@ ALONE = Purpose("alone", in_flight=8)
 """A command, which is the only one of its process that asks."""
 
 STRANGER = Purpose("stranger", in_flight=4, share=0.3, waits=False)
-KNOWN = Purpose("known", in_flight=4, share=0.7)
+KNOWN = Purpose("known", in_flight=8, share=0.7)
 TOSS = Purpose("toss", in_flight=8, share=0.8)
 """Deliveries by who sends them: anybody; about an order that the tables know; from Toss. Each leaves room for the next
 one, and all of them for the worker and reconciliation."""

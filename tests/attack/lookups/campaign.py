@@ -47,11 +47,17 @@ class Flood:
     delay_seconds: float = 0.0
     retry_after_seconds: float = 0.0
     """Of the 429 that the first forged delivery gets."""
+    addresses: int = 1
+    """From which it comes."""
+    orders: int = 0
+    """The attacker's own at the shop, which the application has stored; the forged deliveries name these."""
 
 
 FLOODS = {
     "one_address": Flood(TEST_KEY, connections=4, per_second=4, burst=120),
     "sixty_connections": Flood(LIVE_KEY, connections=60, per_second=10_000, delay_seconds=0.5),
+    "many_addresses": Flood(LIVE_KEY, connections=60, per_second=10_000, delay_seconds=0.5, addresses=10_000),
+    "own_orders": Flood(LIVE_KEY, connections=60, per_second=10_000, delay_seconds=0.5, addresses=10_000, orders=20),
     "throttled": Flood(LIVE_KEY, connections=1, per_second=2, retry_after_seconds=60),
 }
 
@@ -96,6 +102,8 @@ class Attack:
             phase: {sender: [self._pay(f"{phase}-{sender}-{n}") for n in range(HONEST)] for sender in SENDERS}
             for phase in ("rest", "attacked")
         }
+        for number in range(self._flood.orders):
+            self._store_order(f"own-{self._run}-{number}")
         if self._flood.delay_seconds:
             self._play("faults", count=10**9, delay_seconds=self._flood.delay_seconds)
         asyncio.run(self._honest(bodies["rest"], rest, seconds))
@@ -116,7 +124,7 @@ class Attack:
         async with httpx.AsyncClient(trust_env=False, timeout=12.0) as http:
             burst = max(self._flood.burst, 1)
             for _ in range(0, burst, 10):
-                await asyncio.gather(*(self._deliver(http, self._forged(), ATTACKER, forged) for _ in range(10)))
+                await asyncio.gather(*(self._deliver(http, *self._forged(), forged) for _ in range(10)))
         self._rows.patch(f"/webhook_events?id=eq.{pending}", json={"next_attempt_at": "2026-01-01T00:00:00+00:00"})
         worked, _ = await asyncio.gather(self._worked(pending), self._honest(bodies, seen, seconds))
         for flood in floods:
@@ -150,7 +158,7 @@ class Attack:
             while True:
                 await asyncio.gather(
                     asyncio.sleep(self._flood.connections / self._flood.per_second),
-                    self._deliver(http, self._forged(), ATTACKER, forged),
+                    self._deliver(http, *self._forged(), forged),
                 )
 
     async def _deliver(self, http: httpx.AsyncClient, body: bytes, address: str, seen: Seen) -> None:
@@ -164,20 +172,29 @@ class Attack:
         seen.statuses[status] += 1
         seen.milliseconds.append((time.perf_counter() - started) * 1000)
 
-    def _forged(self) -> bytes:
-        """A body about a payment that there is not, each time another."""
-        name = f"forged-{self._run}-{next(self._number):08d}"
-        return raw_body({"eventType": "PAYMENT_STATUS_CHANGED", "data": {"paymentKey": name, "orderId": name}})
+    def _forged(self) -> tuple[bytes, str]:
+        """A body about a payment that there is not, each time another, and the address that sends it."""
+        number = next(self._number)
+        name = f"forged-{self._run}-{number:08d}"
+        order = f"own-{self._run}-{number % self._flood.orders}" if self._flood.orders else name
+        place = number % self._flood.addresses
+        address = ATTACKER if place == 0 else f"198.18.{place // 250}.{place % 250}"
+        return raw_body(
+            {"eventType": "PAYMENT_STATUS_CHANGED", "data": {"paymentKey": name, "orderId": order}}
+        ), address
 
     def _pay(self, name: str) -> bytes:
         """An order that the application stores and a buyer pays: what Toss sends then."""
         order = f"{name}-{self._run}"
-        row = {"order_id": order, "order_name": order, "payment_key": f"placeholder-{order}", "amount": 10_000}
-        self._rows.post("/payments", json={**row, "payment_status": "PENDING"}).raise_for_status()
+        self._store_order(order)
         key = self._play("payments", orderId=order, amount=10_000, method="카드")["paymentKey"]
         payment = self._play(f"payments/{key}/approve")
         data = {"paymentKey": key, "orderId": order, "status": payment["status"], "totalAmount": 10_000}
         return raw_body({"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": "2026-11-01T00:00:00", "data": data})
+
+    def _store_order(self, order: str) -> None:
+        row = {"order_id": order, "order_name": order, "payment_key": f"placeholder-{order}", "amount": 10_000}
+        self._rows.post("/payments", json={**row, "payment_status": "PENDING"}).raise_for_status()
 
     def _pending_event(self) -> str:
         """An event that waits for the worker and for nothing else: the delivery says more than Toss shows yet."""
