@@ -170,6 +170,20 @@ async def test_a_known_order_does_not_wait_behind_strangers() -> None:
     assert Counter(answer.status_code for answer in await asyncio.gather(*flood)) == {401: QUEUE, 503: 5}
 
 
+async def test_a_known_order_is_no_stranger_as_soon_as_strangers_have_to_wait() -> None:
+    toss = CountingToss()
+    service = service_of(toss, "paid-known")
+    toss.held = asyncio.Event()
+    names = [f"forged-{n}" for n in range(STRANGER.in_flight)] + ["paid-known", "paid-1"]
+    sent = []
+    for number, name in enumerate(names):
+        sent.append(asyncio.create_task(send(service, body_of(name), others(number))))
+        await settle_down()
+    assert toss.purposes == {"stranger": STRANGER.in_flight + 1, "known": 1}
+    toss.held.set()
+    assert [answer.status_code for answer in await asyncio.gather(*sent)][-2:] == [200, 200]
+
+
 async def test_known_orders_of_one_sender_do_not_fill_the_queue() -> None:
     toss = CountingToss()
     service = service_of(toss, "own", "paid-known", unsigned_lookups_per_minute=1)
