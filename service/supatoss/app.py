@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import structlog
 from pydantic import SecretStr
@@ -19,6 +20,7 @@ from supatoss.alerts.targets import Target, open_target
 from supatoss.alerts.watch import Role, Watch, observer_name
 from supatoss.errors import ConfigurationError
 from supatoss.health import Backlog, Readiness, healthz, metrics_routes
+from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.lookups import Lookups
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.refused import RefusedLog
@@ -37,8 +39,11 @@ from supatoss.telemetry import (
     configure_logging,
     log_output,
 )
+from supatoss.toss.addresses import LOOPBACK
 from supatoss.toss.client import TossClient
+from supatoss.toss.ratelimit import RECONCILE, WORKER
 from supatoss.toss.signature import Keys
+from supatoss.urls import is_loopback
 from supatoss.webhook import SourceFilter, WebhookEndpoint
 
 LOOP_GRACE_SECONDS = 5.0
@@ -63,7 +68,6 @@ def create_app(
     *,
     store: Store | None = None,
     toss: TossClient | None = None,
-    lookups: Lookups | None = None,
     worker: Worker | None = None,
     refused: RefusedLog | None = None,
 ) -> Starlette:
@@ -71,17 +75,16 @@ def create_app(
     configure_logging(settings.log_level, settings.log_format)
     store = store or open_store(settings)
     toss = toss or open_toss(settings)
-    lookups = lookups or Lookups(toss)
-    worker = worker or Worker(store, toss, lookups)
+    worker = worker or make_worker(store, toss)
     refused = refused or RefusedLog(store)
     loops: list[Loop] = [make_watch(settings, store, toss, "web"), refused]
     if settings.worker == "in-process":
-        loops += [worker, make_schedule(settings, store, toss, lookups)]
+        loops += [worker, make_schedule(settings, store, toss)]
     webhook = WebhookEndpoint(
         Verifier(
             store,
             Keys(reveal(settings.toss_secret_key), reveal(settings.toss_security_key)),
-            lookups,
+            make_budget(settings, store, toss),
             accepts_unsigned=settings.toss_unsigned == "verify",
             look_up_seconds=settings.toss_timeout_seconds,
             max_age=dt.timedelta(hours=settings.signature_max_age_hours),
@@ -145,10 +148,26 @@ def open_toss(settings: Settings) -> TossClient:
     )
 
 
-def make_schedule(settings: Settings, store: Store, toss: TossClient, lookups: Lookups) -> Schedule:
+def make_budget(settings: Settings, store: Store, toss: TossClient) -> LookupBudget:
+    """Whose deliveries may have Toss asked how often; an emulator on this machine delivers from this machine."""
+    has_emulator = is_loopback(urlsplit(settings.toss_api_url).hostname or "")
+    return LookupBudget(
+        store,
+        toss,
+        strangers_per_minute=settings.unsigned_lookups_per_minute,
+        toss_addresses=(*settings.toss_allowed_ips, *(LOOPBACK if has_emulator else ())),
+    )
+
+
+def make_worker(store: Store, toss: TossClient) -> Worker:
+    """What finishes pending events, whatever deliveries have Toss asked meanwhile."""
+    return Worker(store, toss, Lookups(toss, WORKER))
+
+
+def make_schedule(settings: Settings, store: Store, toss: TossClient) -> Schedule:
     """What is done by the clock, as the settings say."""
     days = settings.payload_retention_days
-    reconciliation = Reconciliation(store, toss, records=TossRecords(toss, lookups=lookups))
+    reconciliation = Reconciliation(store, toss, records=TossRecords(toss, lookups=Lookups(toss, RECONCILE)))
     return Schedule(reconciliation, settings.reconcile_at, Retention(store, days) if days else None)
 
 

@@ -11,6 +11,7 @@ SupatossError
 ├── NotStored             503 maybe not stored: the sender has to retry
 │   ├── TooBusy               more work than can be done in time
 │   ├── CannotVerify          only Toss could verify it, and can't be reached
+│   │   └── TooManyLookups        strangers have used up the look-ups for deliveries like it
 │   └── StoreError            the Data API did not confirm the call
 │       ├── StoreUnavailable      a retry can help
 │       │   └── StoreKeyRefused   the gateway rejects our key, or doesn't know it yet
@@ -18,6 +19,7 @@ SupatossError
 │           └── SchemaMismatch    the database's functions are not those of this release
 └── TossError                 a call of Toss's API failed
     ├── TossUnavailable       no usable answer: the outcome is unknown, a retry can help
+    │   └── TossThrottled         too many calls, says Toss or our own limit
     ├── TossNotFound          not found under any of our keys
     ├── TossRefused           refused for good
     └── TossMisconfigured     our key is rejected until somebody fixes the set-up
@@ -46,6 +48,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too_slow"
     DISCONNECTED = "disconnected"
     CANNOT_ASK_TOSS = "cannot_ask_toss"
+    TOO_MANY_LOOKUPS = "too_many_lookups"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_REFUSED = "store_refused"
     DEADLINE = "deadline"
@@ -83,9 +86,12 @@ class DeliveryError(SupatossError):
 
 
 class NotGenuine(DeliveryError):
-    """The delivery can't be verified."""
+    """The delivery can't be verified. Every reason has the same answer: what is wrong is nothing for a forger."""
 
     http_status = 401
+
+    def __init__(self, reason: Reason, message: str = "Invalid signature") -> None:
+        super().__init__(reason, message)
 
 
 class NotReadable(DeliveryError):
@@ -123,6 +129,19 @@ class CannotVerify(NotStored):
     """Only Toss could verify the delivery, and Toss can't be reached."""
 
     reason = Reason.CANNOT_ASK_TOSS
+
+
+class TooManyLookups(CannotVerify):
+    """Strangers' deliveries have used up the look-ups that are for deliveries like this one.
+
+    may_be_genuine: it is about an order that the tables know, of a sender that has not sent too many.
+    """
+
+    reason = Reason.TOO_MANY_LOOKUPS
+
+    def __init__(self, message: str, *, may_be_genuine: bool = False) -> None:
+        self.may_be_genuine = may_be_genuine
+        super().__init__(message)
 
 
 class StoreError(NotStored):
@@ -192,6 +211,10 @@ class TossUnavailable(TossError):
 
     retry_can_help = True
     outcome = "unavailable"
+
+
+class TossThrottled(TossUnavailable):
+    """Too many calls: Toss answered 429, or our own limit holds the call back. Nothing was done."""
 
 
 class TossNotFound(TossError):

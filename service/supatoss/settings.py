@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     toss_allowed_ips: AddressList = ()
     """IP addresses that may deliver, separated by commas; empty: all. A filter, never a proof."""
 
+    unsigned_lookups_per_minute: int = Field(default=300, ge=1, le=100_000)
+    """Look-ups at Toss for unsigned deliveries from other addresses than Toss's; beyond, only of orders we know."""
+
     toss_timeout_seconds: float = Field(default=3.0, gt=0, lt=10)
     """Longest wait for Toss before a delivery is answered; the worker waits longer."""
 

@@ -31,6 +31,12 @@ REFUSED_CONNECTIONS = Counter(
     "Connections that the server closed by itself: too many, too slow, too large, malformed.",
     ["reason"],
 )
+DELIVERY_LOOKUPS = Counter(
+    "supatoss_delivery_lookups_total",
+    "Unsigned deliveries by whose share of look-ups they used: toss (its addresses), known (orders in the tables), "
+    "stranger (anybody); remembered (not looked up again) and refused (answered 503).",
+    ["share"],
+)
 DELIVERY_SECONDS = Histogram(
     "supatoss_delivery_seconds",
     "Seconds from the first byte of a delivery to its answer.",
@@ -91,6 +97,9 @@ FAILURE_REASONS = (
     *("too_many_events", "unavailable", "unknown_status"),
 )
 """Why an event can need manual review. Prometheus only sees the first failure of a kind if there was a zero before."""
+
+for _share in ("toss", "known", "stranger", "remembered", "refused"):
+    DELIVERY_LOOKUPS.labels(_share)
 
 for _reason in FAILURE_REASONS:
     EVENTS_FAILED.labels(_reason)

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason
+from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason, TooManyLookups
 from supatoss.inbox.event import EventStatus
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.refused import RefusedLog
@@ -109,7 +109,7 @@ class WebhookEndpoint:
         try:
             async with asyncio.timeout(self.deadline_seconds):
                 body = await self._read(request)
-                recorded = await self._accept(_delivery(request, body), received_at)
+                recorded = await self._accept(_delivery(request, body), received_at, self.source.address(request))
         except DeliveryError as error:
             response = _reject(error)
             is_probe = PROBE_HEADER in request.headers
@@ -118,8 +118,16 @@ class WebhookEndpoint:
             _log_answer(started, response, "probe" if is_probe else "rejected", error.reason)
         except NotStored as error:
             response = _not_stored()
+            # Anybody can send what isn't looked up: the budget logs it, many in one line.
+            is_flood = isinstance(error, TooManyLookups)
             _log_answer(
-                started, response, "failed", error.reason, error=str(error), retry_can_help=error.retry_can_help
+                started,
+                response,
+                "rejected" if isinstance(error, TooManyLookups) and not error.may_be_genuine else "failed",
+                error.reason,
+                is_logged=not is_flood,
+                error=str(error),
+                retry_can_help=error.retry_can_help,
             )
         except TimeoutError:
             if body is None:
@@ -154,9 +162,9 @@ class WebhookEndpoint:
             source_address=self.source.address(request),
         )
 
-    async def _accept(self, delivery: Delivery, received_at: dt.datetime) -> RecordedEvent | None:
+    async def _accept(self, delivery: Delivery, received_at: dt.datetime, source_address: str) -> RecordedEvent | None:
         """The event that was recorded, of two the one that still waits; None where nothing is to be recorded."""
-        events = await self.verifier.verify(delivery, received_at)
+        events = await self.verifier.verify(delivery, received_at, source_address)
         recorded = await asyncio.gather(*map(self.recorder.record, events))
         if not recorded:
             return None
@@ -166,7 +174,7 @@ class WebhookEndpoint:
 
     async def _read(self, request: Request) -> bytes:
         if not self.source.is_allowed(request):
-            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED, "Invalid signature")
+            raise NotGenuine(Reason.SOURCE_NOT_ALLOWED)
         limit = self.max_body_bytes
         if SIGNATURE_HEADER not in request.headers:
             limit = min(limit, MAX_UNSIGNED_BODY_BYTES)
@@ -265,9 +273,11 @@ def _log_answer(
     outcome: str,
     reason: Reason | None = None,
     recorded: RecordedEvent | None = None,
+    *,
+    is_logged: bool = True,
     **details: object,
 ) -> None:
-    """One log line and one count per delivery."""
+    """One count per delivery, and one log line."""
     seconds = time.perf_counter() - started
     _count(outcome, reason.value if reason else "").inc()
     DELIVERY_SECONDS.observe(seconds)
@@ -276,7 +286,7 @@ def _log_answer(
         if recorded.status == EventStatus.FAILED and recorded.outcome == "created":
             EVENTS_FAILED.labels(recorded.reason or "").inc()
     _log.log(
-        _level(response, recorded),
+        _level(response, recorded) if is_logged else logging.DEBUG,
         "delivery",
         outcome=outcome,
         reason=reason.value if reason else None,

@@ -169,6 +169,18 @@ as $$
          or p.cancels @> jsonb_build_array(jsonb_build_object('cancelRequestId', $4))))
 $$;
 
+-- Those of these orders, a JSON array as text, that the application has stored or a proven event names.
+create function public.supatoss_known_orders_v1(order_ids text)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(o.order_id), '[]'::jsonb)
+  from jsonb_array_elements_text($1::jsonb) as o (order_id)
+  where exists (select 1 from public.payments p where p.order_id = o.order_id)
+    or exists (select 1 from public.webhook_events w where w.order_id = o.order_id and w.proof is not null)
+$$;
+
 -- Accounts whose deposit is overdue: Toss keeps them WAITING_FOR_DEPOSIT and sends nothing (payment states of its
 -- reference).
 create function public.supatoss_overdue_accounts_v1(max_accounts integer)

@@ -170,6 +170,19 @@ def test_a_payment_key_that_nothing_proves_is_not_known(database: Database) -> N
     assert database.call("select read_known_keys_v1('order-1', null, null, null)")["payment_keys"] == []
 
 
+def test_known_orders(database: Database) -> None:
+    database.record(payment_event("DONE", 10))
+    database.insert_payment(order_id="order-2", payment_key="placeholder-2")
+    database.connection.execute(
+        """insert into webhook_events (event_type, payment_key, order_id, payload)
+           values ('PAYMENT_STATUS_CHANGED', 'key-x', 'order-3', '{}')"""
+    )
+    query = "select supatoss_known_orders_v1(%s)"
+    asked = ["order-1", "order-2", "order-3", "nobody-s", "order-2'", '"', "주문"]
+    assert sorted(database.call(query, json.dumps(asked))) == ["order-1", "order-2"]
+    assert database.call(query, "[]") == []
+
+
 def test_a_claimed_event_says_what_was_claimed_and_since_when_it_waits(database: Database) -> None:
     kept: Row = {"status": "DONE", "secret_digest": None, "cancels": [], "created_at": None}
     database.record_records([record_of(deposit()) | {"claim": kept}])

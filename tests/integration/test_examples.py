@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from supatoss.errors import TossNotFound
-from supatoss.inbox.lookups import Lookups
+from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.verify import Verifier
@@ -166,7 +166,7 @@ async def deliver(stack: Stack, name: str) -> httpx.Response:
             Verifier(
                 store,
                 Keys((SECRET_KEY,), (SECURITY_KEY, OLDER_SECURITY_KEY)),
-                Lookups(KnowingToss(known(name))),
+                LookupBudget(store, KnowingToss(known(name)), strangers_per_minute=300),
                 accepts_unsigned=True,
                 look_up_seconds=3.0,
                 max_age=dt.timedelta(hours=ANY_AGE_HOURS),

@@ -145,7 +145,7 @@ class Player:
         self._api = TossClient(TOSS_URL, (LIVE_KEY,), transport=httpx.MockTransport(look_ups.answer))
         lookups = Lookups(self._api)
         self._worker = Worker(self._store, self._api, lookups)
-        app = create_app(_settings(), store=self._store, toss=self._api, lookups=lookups, worker=self._worker)
+        app = create_app(_settings(), store=self._store, toss=self._api, worker=self._worker)
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://service.test")
         self._tasks: list[asyncio.Task[Any]] = []

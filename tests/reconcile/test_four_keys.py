@@ -156,7 +156,7 @@ async def world(project: Project, request: pytest.FixtureRequest) -> AsyncIterat
             plays.append(Play(http, await stack.enter_async_context(TossClient(TOSS_URL, [key])), project))
         toss = await stack.enter_async_context(TossClient(TOSS_URL, keys, transport=transport))
         lookups = Lookups(toss)
-        app = httpx.ASGITransport(create_app(settings, store=project.store, toss=toss, lookups=lookups))
+        app = httpx.ASGITransport(create_app(settings, store=project.store, toss=toss))
         service = await stack.enter_async_context(httpx.AsyncClient(transport=app, base_url="http://service"))
         worker = Worker(project.store, toss, lookups)
         yield World(project, transport, plays[0], plays[1], toss, service, worker, keys)

@@ -9,10 +9,11 @@ import pytest
 from scripts.local_stack import LocalSupabase
 from tests.stories.conftest import World, run_world
 
-PAYMENTS = 300
+PAYMENTS = 240
 LIMIT_PER_MINUTE = 100
 MINUTE_SECONDS = "0.75"
-"""Re-sends then come after 0.75, 3.75, 15.75, 64, 256 and 1024 s: a hundred get through at once, after 64 and 256 s."""
+"""Re-sends then come after 0.75, 3.75, 15.75, 64, 256 and 1024 s: eighty get through at once, after 64 and
+256 s: the rest of the hundred is the worker's and reconciliation's."""
 
 END_SECONDS = 400
 
@@ -25,7 +26,7 @@ def limited(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.mark.slow
 @pytest.mark.timeout(END_SECONDS + 60)
-def test_three_hundred_unsigned_deliveries_at_a_hundred_calls_a_minute(limited: World) -> None:
+def test_as_many_unsigned_deliveries_at_a_hundred_calls_a_minute(limited: World) -> None:
     for number in range(PAYMENTS):
         limited.pay(f"burst-{number:06d}")
     limited.until(

@@ -8,11 +8,19 @@ from typing import Any
 import httpx
 import pytest
 
-from supatoss.errors import TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.errors import (
+    TossError,
+    TossMisconfigured,
+    TossNotFound,
+    TossRefused,
+    TossThrottled,
+    TossUnavailable,
+)
 from supatoss.inbox.lookups import Lookups
 from supatoss.toss.client import TossClient
 from supatoss.toss.connection import CONNECT_TIMEOUT_SECONDS
 from supatoss.toss.keys import ApiKey
+from supatoss.toss.ratelimit import KNOWN, RECONCILE, STRANGER, TOSS, WORKER, Purpose
 from tests.tossapi.fakes import (
     LIVE_KEY,
     NEWER_KEY,
@@ -290,19 +298,53 @@ async def test_live_keys_have_no_limit_a_minute_unless_one_is_set() -> None:
 # -- 429
 
 
-async def test_a_429_holds_every_call_back_as_long_as_it_says() -> None:
+async def test_a_429_holds_every_call_of_its_purpose_back_as_long_as_it_says() -> None:
     toss = FakeToss(httpx.Response(429, headers={"retry-after": "20"}), ok())
     api = client(toss)
     started = clock()
-    with pytest.raises(TossUnavailable) as caught:
-        await api.payment("pay-1")
+    with pytest.raises(TossThrottled) as caught:
+        await api.payment("pay-1", purpose=TOSS)
     assert caught.value.retry_after_seconds == 20
-    with pytest.raises(TossUnavailable, match="rate limit") as caught:
-        await api.payment_by_order("order-1")
+    with pytest.raises(TossThrottled, match="rate limit") as caught:
+        await api.payment_by_order("order-1", purpose=TOSS)
     assert caught.value.retry_after_seconds == pytest.approx(20)
     assert (clock() - started, len(toss.requests)) == (0, 1), "not even asked"
-    assert (await confirm(api)).payment.status == "DONE"
+    await api.payment("pay-1", timeout_seconds=100, purpose=TOSS)
     assert clock() - started == pytest.approx(20)
+
+
+@pytest.mark.parametrize("throttled", [STRANGER, KNOWN, TOSS], ids=lambda purpose: purpose.name)
+async def test_a_429_that_deliveries_caused_holds_nobody_else_back(throttled: Purpose) -> None:
+    toss = FakeToss(httpx.Response(429, headers={"retry-after": "60"}), ok())
+    api = client(toss)
+    started = clock()
+    with pytest.raises(TossThrottled):
+        await api.payment("pay-1", purpose=throttled)
+    for purpose in {STRANGER, KNOWN, TOSS, WORKER, RECONCILE} - {throttled}:
+        await api.payment("pay-1", purpose=purpose)
+    await confirm(api)
+    await api.check_key(api.keys[0])
+    assert clock() == started
+
+
+async def test_deliveries_that_wait_for_toss_take_no_place_of_the_worker() -> None:
+    api = client(FakeToss(seconds=2))
+    flood = [asyncio.create_task(api.payment("pay-1", purpose=STRANGER)) for _ in range(60)]
+    await asyncio.sleep(0.5)
+    started = clock()
+    await asyncio.gather(api.payment("pay-1", purpose=WORKER), confirm(api), api.payment("pay-1", purpose=TOSS))
+    assert clock() - started == pytest.approx(2)
+    await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_a_stranger_does_not_wait_for_its_turn_of_the_minute() -> None:
+    api = client(FakeToss(any_payment), NEWER_KEY)
+    for number in range(30):
+        await api.payment(f"pay-{number}", purpose=STRANGER)
+    started = clock()
+    with pytest.raises(TossThrottled):
+        await api.payment("pay-1", timeout_seconds=100, purpose=STRANGER)
+    assert clock() == started
 
 
 async def test_a_429_holds_back_calls_that_were_waiting_for_a_place() -> None:

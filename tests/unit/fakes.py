@@ -66,6 +66,8 @@ class MemoryStore(Store):
 
     def __init__(self) -> None:
         self.known = KnownKeys((), frozenset(), None, holds_billing_key=False, cancel_payment_key=None)
+        self.orders: frozenset[str] = frozenset()
+        self.asked_for_orders = 0
         self.records: dict[str, Mapping[str, Any]] = {}
         self.noted: list[RefusedDelivery] = []
         self.calls = 0
@@ -85,6 +87,11 @@ class MemoryStore(Store):
     async def read_known_keys(self, **subjects: str | None) -> KnownKeys:
         await self._misbehave()
         return self.known
+
+    async def known_orders(self, order_ids: Sequence[str]) -> frozenset[str]:
+        self.asked_for_orders += 1
+        await self._misbehave()
+        return self.orders & frozenset(order_ids)
 
     async def note_refused(self, deliveries: Sequence[RefusedDelivery]) -> int:
         await self._misbehave()

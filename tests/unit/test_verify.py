@@ -227,10 +227,13 @@ async def test_a_lone_delivery_costs_one_question_and_two_calls_of_the_data_api_
 
 
 @pytest.mark.anyio
-async def test_a_deposit_of_an_order_with_a_known_payment_asks_for_that_payment() -> None:
+async def test_a_deposit_asks_for_its_order_and_then_for_other_attempts_that_are_known() -> None:
     toss = KnowingToss(PAID)
     await record_of(service_with(toss, PAID["paymentKey"]), DEPOSIT)
-    assert toss.asked == [f"paymentKey={PAID['paymentKey']}"]
+    assert toss.asked == [f"orderId={PAID['orderId']}"]
+    toss = KnowingToss({**PAID, "paymentKey": "newer", "secret": "ps_newer"}, PAID)
+    await record_of(service_with(toss, "newer", PAID["paymentKey"]), DEPOSIT)
+    assert toss.asked == [f"orderId={PAID['orderId']}", f"paymentKey={PAID['paymentKey']}"]
 
 
 @pytest.mark.parametrize("known", [(), ("other",), ("other", PAID["paymentKey"])], ids=["none", "other", "both"])

@@ -74,19 +74,16 @@ async def _work(settings: "Settings") -> None:
     import structlog
 
     from supatoss import __version__
-    from supatoss.app import make_schedule, make_watch, open_store, open_toss, running
-    from supatoss.inbox.lookups import Lookups
-    from supatoss.inbox.worker import Worker
+    from supatoss.app import make_schedule, make_watch, make_worker, open_store, open_toss, running
 
     async with open_store(settings) as store, open_toss(settings) as toss:
-        lookups = Lookups(toss)
-        worker = Worker(store, toss, lookups)
+        worker = make_worker(store, toss)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
         # A claimed event is finished before it stops; the process manager's kill timeout is the limit.
-        async with running(make_schedule(settings, store, toss, lookups), make_watch(settings, store, toss, "worker")):
+        async with running(make_schedule(settings, store, toss), make_watch(settings, store, toss, "worker")):
             await worker.run()
         log.info("worker stopped")

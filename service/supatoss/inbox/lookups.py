@@ -1,4 +1,4 @@
-"""Looking payments up at Toss: one room for the endpoint, the worker, the sweep and the reconciliation.
+"""Looking payments up at Toss, for one purpose: deliveries by their sender, the worker, or the reconciliation.
 
 A look-up is shared only with those who asked for it before its request was sent. Whoever comes later was told of a
 change that the answer may not show, and shares the next one.
@@ -15,6 +15,7 @@ from supatoss.inbox.claims import Claim
 from supatoss.store.recording import KnownKeys
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import PaymentAnswer
+from supatoss.toss.ratelimit import ALONE, Purpose
 
 MAX_ATTEMPTS_OF_ORDER = 3
 """Attempts at paying for an order that are looked up for a claim without a payment key, newest first."""
@@ -35,15 +36,18 @@ class _Flight:
 class Lookups:
     """Look-ups of payments. About one payment at most one request is on its way, and one more waits for it."""
 
-    def __init__(self, toss: TossClient) -> None:
+    def __init__(self, toss: TossClient, purpose: Purpose = ALONE) -> None:
         self._toss = toss
+        self._purpose = purpose
         self._newest: dict[tuple[str, ...], _Flight] = {}
 
     async def payment(self, payment_key: str, timeout_seconds: float, merchant_id: str | None = None) -> PaymentAnswer:
         """The payment of this key, as of this call or later; merchant_id's key is asked first. Raises TossError."""
         return await self._join(
             ("payment", payment_key),
-            lambda: self._toss.payment(payment_key, timeout_seconds=timeout_seconds, merchant_id=merchant_id),
+            lambda: self._toss.payment(
+                payment_key, timeout_seconds=timeout_seconds, merchant_id=merchant_id, purpose=self._purpose
+            ),
             timeout_seconds,
         )
 
@@ -51,7 +55,7 @@ class Lookups:
         """A payment of this order, as of this call or later; which of several, Toss does not document."""
         return await self._join(
             ("payment_by_order", order_id),
-            lambda: self._toss.payment_by_order(order_id, timeout_seconds=timeout_seconds),
+            lambda: self._toss.payment_by_order(order_id, timeout_seconds=timeout_seconds, purpose=self._purpose),
             timeout_seconds,
         )
 
@@ -60,7 +64,10 @@ class Lookups:
         return await self._join(
             ("payment_by_order", order_id, claim.secret_digest or ""),
             lambda: self._toss.payment_by_order(
-                order_id, timeout_seconds=timeout_seconds, fits=lambda payment: not claim.differs_in_secret(payment)
+                order_id,
+                timeout_seconds=timeout_seconds,
+                fits=lambda payment: not claim.differs_in_secret(payment),
+                purpose=self._purpose,
             ),
             timeout_seconds,
         )
@@ -104,9 +111,18 @@ class Lookups:
         if claim.payment_key is not None:
             yield payment, claim.payment_key
         elif claim.order_id is not None:
+            by_order = functools.partial(self._payment_of_order, claim), claim.order_id
+            if claim.secret_digest is not None:
+                # First, and alone where Toss has no such order or the secret is right: a stranger who guesses an order
+                # must not see from the number of look-ups, which is the time they take, whether we know it.
+                yield by_order
+                if not seen:
+                    return
             for payment_key in known.payment_keys[:MAX_ATTEMPTS_OF_ORDER]:
-                yield payment, payment_key
-            yield functools.partial(self._payment_of_order, claim), claim.order_id
+                if payment_key not in seen:
+                    yield payment, payment_key
+            if claim.secret_digest is None:
+                yield by_order
             # The application's row may hold the real key, or a placeholder that Toss does not know.
             if known.row_payment_key is not None and known.row_payment_key not in {*seen, *known.payment_keys}:
                 yield payment, known.row_payment_key

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import structlog
 
-from supatoss.errors import CannotVerify, NotGenuine, Reason, TossError
+from supatoss.errors import CannotVerify, NotGenuine, Reason, TossError, TossThrottled
+from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.claims import Claim, claim_of
 from supatoss.inbox.event import EventStatus, Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
@@ -42,7 +43,7 @@ class Verifier:
         self,
         store: Store,
         keys: Keys,
-        lookups: Lookups,
+        budget: LookupBudget,
         *,
         accepts_unsigned: bool,
         look_up_seconds: float,
@@ -50,7 +51,7 @@ class Verifier:
     ) -> None:
         self._store = store
         self._keys = keys
-        self._lookups = lookups
+        self._budget = budget
         self._accepts_unsigned = accepts_unsigned
         self._look_up_seconds = look_up_seconds
         self._max_age = max_age
@@ -58,20 +59,23 @@ class Verifier:
         self._signed_work = OffLoop("signed")
         self._unsigned_work = OffLoop("unsigned")
 
-    async def verify(self, delivery: Delivery, received_at: dt.datetime) -> Sequence[NewEvent]:
+    async def verify(
+        self, delivery: Delivery, received_at: dt.datetime, source_address: str = ""
+    ) -> Sequence[NewEvent]:
         """What a delivery is to be recorded as; nothing where it is unsigned and its type changes no row.
 
-        Raises NotGenuine, NotReadable, CannotVerify or StoreError.
+        source_address: decides only at whose expense Toss is asked. Raises NotGenuine, NotReadable, CannotVerify or
+        StoreError.
         """
         size = len(delivery.body)
         check = await self._signed_work.run(size, check_signature, delivery, self._keys)
         structlog.contextvars.bind_contextvars(signature_check=check.value)
         if check is SignatureCheck.INVALID:
-            raise _not_genuine(Reason.INVALID_SIGNATURE)
+            raise NotGenuine(Reason.INVALID_SIGNATURE)
         if check is SignatureCheck.MISSING and not self._accepts_unsigned:
-            raise _not_genuine(Reason.MISSING_SIGNATURE)
+            raise NotGenuine(Reason.MISSING_SIGNATURE)
         if check.is_valid and not is_fresh(delivery, received_at, self._max_age):
-            raise _not_genuine(Reason.STALE)
+            raise NotGenuine(Reason.STALE)
         work = self._signed_work if check.is_valid else self._unsigned_work
         body = await work.run(size, read_body, delivery.body)
         event = events.parse_event(body.fields)
@@ -79,7 +83,7 @@ class Verifier:
         if check.is_valid:
             found: Sequence[NewEvent] = [await self._signed(event, body, delivery, received_at)]
         else:
-            found = await self._unsigned(event, body, delivery, received_at)
+            found = await self._unsigned(event, body, delivery, received_at, source_address)
         if found:
             structlog.contextvars.bind_contextvars(event_key=found[-1].body.key, proof=found[-1].proof.value)
         return found
@@ -95,7 +99,7 @@ class Verifier:
         claim, known = await self._what_is_known(claim_of(event.event_type, body.fields) or Claim(), event)
         meaning = replace(meaning, payment_key=meaning.payment_key or claim.payment_key, claim=claim)
         try:
-            answer = await self._lookups.about(claim, known, self._look_up_seconds)
+            answer = await self._budget.of_toss.about(claim, known, self._look_up_seconds)
         except TossError as error:
             _log_toss_error(error)
             return meaning
@@ -104,37 +108,73 @@ class Verifier:
         return meaning if claim.exceeds(answer.payment) or not is_final(answer) else observed(answer)
 
     async def _unsigned(
-        self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime
+        self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime, source_address: str
     ) -> Sequence[NewEvent]:
         if event.event_type in _SIGNED_BY_TOSS:
-            raise _not_genuine(Reason.MISSING_SIGNATURE)
+            raise NotGenuine(Reason.MISSING_SIGNATURE)
         if event.event_type in _CANNOT_BE_LOOKED_UP:
-            raise _not_genuine(Reason.NOTHING_VOUCHES)
+            raise NotGenuine(Reason.NOTHING_VOUCHES)
         if event.event_type in _BILLING:
             await self._check_billing_key(event)
             return [NewEvent(event, body, interpret(event), Proof.BILLING_KEY, received_at, delivery)]
         claim = claim_of(event.event_type, body.fields)
         if claim is None:
             return []
-        is_cancel = event.event_type == events.CancelStatusChanged.TYPE
-        claim, known = await self._what_is_known(claim, event)
-        if claim.payment_key is None and claim.order_id is None:
-            raise _not_genuine(Reason.UNKNOWN_CANCEL if is_cancel else Reason.NOTHING_VOUCHES)
-        answer = await self._truth_about(claim, known)
+        claim, known, answer = await self._truth_about(claim, event, source_address)
         seen = observation(event.event_type, answer, received_at, delivery)
         claim = await self._at_least_what_was_shown(claim, known, answer)
         return [seen, disagreement(seen, claim)] if claim.exceeds(answer.payment) else [seen]
 
-    async def _truth_about(self, claim: Claim, known: KnownKeys) -> PaymentAnswer:
+    async def _truth_about(
+        self, claim: Claim, event: events.Event, source_address: str
+    ) -> tuple[Claim, KnownKeys, PaymentAnswer]:
+        """The claim about one payment, what we hold about its order, and what Toss answers.
+
+        Payment keys, secrets and transaction keys can't be guessed. Numbers of orders and cancels can: who names
+        nothing else is refused before anything is looked up.
+        """
+        if claim.payment_key is None and event.event_type == events.CancelStatusChanged.TYPE:
+            return await self._truth_about_cancel(claim, event, source_address)
+        if claim.payment_key is None and (claim.order_id is None or claim.secret_digest is None):
+            raise NotGenuine(Reason.NOTHING_VOUCHES)
+
+        async def look_up(lookups: Lookups) -> tuple[Claim, KnownKeys, PaymentAnswer]:
+            _, known = await self._what_is_known(claim, event)
+            return claim, known, await self._look_up(lookups, claim, known)
+
+        return await self._budget.spend(claim, source_address, look_up)
+
+    async def _truth_about_cancel(
+        self, claim: Claim, event: events.Event, source_address: str
+    ) -> tuple[Claim, KnownKeys, PaymentAnswer]:
+        claim, known = await self._what_is_known(claim, event)
+        if claim.payment_key is None or not isinstance(event, events.CancelStatusChanged):
+            raise NotGenuine(Reason.UNKNOWN_CANCEL)
+        transaction_key = event.data.transaction_key
+
+        async def look_up(lookups: Lookups) -> PaymentAnswer:
+            return await self._look_up(lookups, claim, known)
+
+        answer = await self._budget.spend(claim, source_address, look_up, is_known=True)
+        if all(item.get("transactionKey") != transaction_key for item in answer.payment.cancels):
+            # Found by its request id, which a stranger may guess, unless we hold the cancel itself.
+            held = await self._store.read_known_keys(cancel_key=transaction_key)
+            if held.cancel_payment_key != claim.payment_key:
+                raise NotGenuine(Reason.UNKNOWN_CANCEL)
+        return claim, known, answer
+
+    async def _look_up(self, lookups: Lookups, claim: Claim, known: KnownKeys) -> PaymentAnswer:
         try:
-            answer = await self._lookups.about(claim, known, self._look_up_seconds)
+            answer = await lookups.about(claim, known, self._look_up_seconds)
         except TossError as error:
             _log_toss_error(error)
+            if isinstance(error, TossThrottled):
+                raise
             raise CannotVerify(str(error)) from error
         if answer is None:
-            raise _not_genuine(Reason.UNKNOWN_TO_TOSS)
+            raise NotGenuine(Reason.UNKNOWN_TO_TOSS)
         if claim.differs_in_secret(answer.payment):
-            raise _not_genuine(Reason.SECRET_DIFFERS)
+            raise NotGenuine(Reason.SECRET_DIFFERS)
         return answer
 
     async def _at_least_what_was_shown(self, claim: Claim, known: KnownKeys, answer: PaymentAnswer) -> Claim:
@@ -156,9 +196,9 @@ class Verifier:
             case events.BillingKeyDeleted():
                 billing_key = event.data.billing_key
             case _:
-                raise _not_genuine(Reason.NOTHING_VOUCHES)
+                raise NotGenuine(Reason.NOTHING_VOUCHES)
         if not (await self._store.read_known_keys(billing_key=billing_key)).holds_billing_key:
-            raise _not_genuine(Reason.UNKNOWN_BILLING_KEY)
+            raise NotGenuine(Reason.UNKNOWN_BILLING_KEY)
 
     async def _what_is_known(self, claim: Claim, event: events.Event) -> tuple[Claim, KnownKeys]:
         """What we hold about a claim that names no payment. A Cancel object doesn't: the one that has it is meant."""
@@ -173,10 +213,6 @@ class Verifier:
             cancel_key=cancel.transaction_key, cancel_request=cancel.cancel_request_id
         )
         return replace(claim, payment_key=known.cancel_payment_key), known
-
-
-def _not_genuine(reason: Reason) -> NotGenuine:
-    return NotGenuine(reason, "Invalid signature")
 
 
 def _log_toss_error(error: TossError) -> None:

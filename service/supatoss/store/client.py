@@ -48,6 +48,7 @@ class Function(StrEnum):
 
     RECORD_EVENTS = "record_webhook_events_v1"
     READ_KNOWN_KEYS = "read_known_keys_v1"
+    KNOWN_ORDERS = "supatoss_known_orders_v1"
     CLAIM_EVENTS = "claim_webhook_events_v1"
     FINISH_EVENT = "finish_webhook_event_v1"
     OVERDUE_ACCOUNTS = "supatoss_overdue_accounts_v1"

@@ -136,6 +136,12 @@ class RecordingCalls(Connection):
             ),
         )
 
+    async def known_orders(self, order_ids: Sequence[str]) -> frozenset[str]:
+        """Those of these orders that the application, or a proven event, has."""
+        # One try: deliveries wait for the answer, and it is worth nothing late.
+        arguments = {"order_ids": _encode(order_ids).decode()}
+        return await self.call(Function.KNOWN_ORDERS, arguments, frozenset, tries=1)
+
     async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
         """Due pending events, ours until the lease ends."""
         # One try: a claim whose answer was lost would only hold the next ones back until its lease ends.

@@ -15,7 +15,7 @@ from supatoss.toss import requests
 from supatoss.toss.connection import TossConnection, TossResponse
 from supatoss.toss.keys import ApiKey, race, weightiest
 from supatoss.toss.models import Payment, PaymentAnswer, SettlementRow, Transaction
-from supatoss.toss.ratelimit import loop_time
+from supatoss.toss.ratelimit import ALONE, WORKER, Purpose, loop_time
 from supatoss.toss.requests import CONFIRM_TIMEOUT_SECONDS, LOOK_UP_TIMEOUT_SECONDS, TossRequest
 from supatoss.toss.responses import read_object, read_rows, typed
 
@@ -31,10 +31,15 @@ class TossClient(TossConnection):
     """
 
     async def payment(
-        self, payment_key: str, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS, merchant_id: str | None = None
+        self,
+        payment_key: str,
+        *,
+        timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS,
+        merchant_id: str | None = None,
+        purpose: Purpose = ALONE,
     ) -> PaymentAnswer:
         """The payment with this key. merchant_id: whose it may be; that one's key is asked first, nothing else."""
-        return await self._payment(requests.payment(payment_key, timeout_seconds), merchant_id)
+        return await self._payment(requests.payment(payment_key, timeout_seconds, purpose), merchant_id)
 
     async def payment_by_order(
         self,
@@ -42,12 +47,13 @@ class TossClient(TossConnection):
         *,
         timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS,
         fits: Callable[[Payment], bool] = lambda _payment: True,
+        purpose: Purpose = ALONE,
     ) -> PaymentAnswer:
         """A payment of this order. Toss doesn't document which of several attempts it is.
 
         Two MIDs may have the same order id: the first key whose payment fits decides, or if none does, the first.
         """
-        return await self._payment(requests.payment_by_order(order_id, timeout_seconds), fits=fits)
+        return await self._payment(requests.payment_by_order(order_id, timeout_seconds, purpose), fits=fits)
 
     async def check_key(self, key: ApiKey, *, timeout_seconds: float = LOOK_UP_TIMEOUT_SECONDS) -> None:
         """Returns if Toss accepts the key: it looks up an order that does not exist."""
@@ -57,7 +63,7 @@ class TossClient(TossConnection):
 
         order_id = f"supatoss-probe-{secrets.token_hex(8)}"
         with contextlib.suppress(TossNotFound):
-            await self._within_time(requests.payment_by_order(order_id, timeout_seconds), send)
+            await self._within_time(requests.payment_by_order(order_id, timeout_seconds, WORKER), send)
 
     async def confirm(
         self,

@@ -14,7 +14,7 @@ from supatoss.causes import failure
 from supatoss.errors import ConfigurationError, TossError, TossUnavailable
 from supatoss.tls import tls_context
 from supatoss.toss.keys import ApiKey
-from supatoss.toss.ratelimit import RateLimiter, TokenBucket, loop_time
+from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT, Purpose, RateLimiter, TokenBucket, loop_time
 from supatoss.toss.requests import TossRequest
 from supatoss.toss.responses import error_in
 from supatoss.urls import TOSS_API_URL, check_url
@@ -43,8 +43,8 @@ class TossResponse:
 class TossConnection:
     """A connection with the keys of one merchant. Safe to share between tasks of one event loop.
 
-    on_call(call, outcome, seconds) is told of every request; outcome is ok or that of the error, seconds include the
-    wait for a slot.
+    max_in_flight: of each purpose, instead of its own number. on_call(call, outcome, seconds) is told of every request;
+    outcome is ok or that of the error, seconds include the wait for a slot.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class TossConnection:
         base_url: str,
         secret_keys: Sequence[str],
         *,
-        max_in_flight: int = 8,
+        max_in_flight: int | None = None,
         requests_per_minute: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         on_call: OnCall | None = None,
@@ -63,13 +63,14 @@ class TossConnection:
         self.keys = tuple(ApiKey.of(place, secret_key) for place, secret_key in enumerate(secret_keys, 1))
         self._requests_per_minute = requests_per_minute
         self._on_call: OnCall = on_call or (lambda _call, _outcome, _seconds: None)
-        self._limiter = RateLimiter(max_in_flight)
+        self._max_in_flight = max_in_flight
+        self._limiters: dict[Purpose, RateLimiter] = {}
         self._buckets: dict[str, TokenBucket] = {}
         self._merchant_ids: dict[str, str] = {}
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=tls_context(),
-            limits=httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight),
+            limits=httpx.Limits(max_connections=MAX_CALLS_IN_FLIGHT, max_keepalive_connections=MAX_CALLS_IN_FLIGHT),
             follow_redirects=False,
             trust_env=False,
             # Not compressed, so that the limit on a response's length counts its bytes on the wire too.
@@ -131,7 +132,8 @@ class TossConnection:
     async def _send_once(self, request: TossRequest, key: ApiKey, deadline: float) -> TossResponse:
         if self._http.is_closed:
             raise TossUnavailable(request.call, "the client is closed")
-        async with self._limiter.slot(request.call, key.name, self._bucket(request.call, key), deadline):
+        limiter = self._limiter(request.purpose)
+        async with limiter.slot(request.call, key.name, self._bucket(request.call, key), deadline):
             asked_at = dt.datetime.now(dt.UTC)
             async with self._http.stream(
                 request.method,
@@ -144,10 +146,15 @@ class TossConnection:
                 body = await _read(response, request)
             problem = error_in(request.call, response.status_code, response.headers.get("retry-after"), body)
             if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and problem and problem.retry_after_seconds:
-                self._limiter.pause(key.name, problem.retry_after_seconds)
+                limiter.pause(key.name, problem.retry_after_seconds)
         if problem:
             raise problem
         return TossResponse(asked_at, body)
+
+    def _limiter(self, purpose: Purpose) -> RateLimiter:
+        if purpose not in self._limiters:
+            self._limiters[purpose] = RateLimiter(purpose, self._max_in_flight)
+        return self._limiters[purpose]
 
     def _bucket(self, call: str, key: ApiKey) -> TokenBucket | None:
         limit = self._requests_per_minute or (TEST_REQUESTS_PER_MINUTE if key.is_test else None)

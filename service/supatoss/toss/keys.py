@@ -70,4 +70,4 @@ async def race(
 
 def weightiest(problems: Sequence[TossError]) -> TossError:
     """The error that says most about what to do: retry, then mend a key, then a refusal; else it is not there."""
-    return min(problems, key=lambda error: _WEIGHTS.index(type(error)))
+    return min(problems, key=lambda error: [not isinstance(error, kind) for kind in _WEIGHTS])

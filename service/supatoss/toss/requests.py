@@ -11,6 +11,7 @@ from urllib.parse import quote
 from supatoss.errors import TossNotFound
 from supatoss.toss.delivery import plain_number
 from supatoss.toss.fields import SEOUL
+from supatoss.toss.ratelimit import ALONE, CONFIRM, Purpose
 
 LOOK_UP_TIMEOUT_SECONDS = 3.0
 """Toss waits 10 s for a webhook; a look-up, the write and one retry of the write fit into that."""
@@ -56,20 +57,21 @@ class TossRequest:
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    purpose: Purpose = ALONE
 
 
-def payment(payment_key: str, timeout_seconds: float) -> TossRequest:
+def payment(payment_key: str, timeout_seconds: float, purpose: Purpose = ALONE) -> TossRequest:
     """GET a payment by its key."""
     path = f"/v1/payments/{_segment('payment', payment_key)}"
-    return TossRequest("payment", "GET", path, timeout_seconds, timeout_seconds, expected={"paymentKey": payment_key})
+    expected = {"paymentKey": payment_key}
+    return TossRequest("payment", "GET", path, timeout_seconds, timeout_seconds, expected=expected, purpose=purpose)
 
 
-def payment_by_order(order_id: str, timeout_seconds: float) -> TossRequest:
+def payment_by_order(order_id: str, timeout_seconds: float, purpose: Purpose = ALONE) -> TossRequest:
     """GET a payment by its order."""
-    path = f"/v1/payments/orders/{_segment('payment_by_order', order_id)}"
-    return TossRequest(
-        "payment_by_order", "GET", path, timeout_seconds, timeout_seconds, expected={"orderId": order_id}
-    )
+    call, expected = "payment_by_order", {"orderId": order_id}
+    path = f"/v1/payments/orders/{_segment(call, order_id)}"
+    return TossRequest(call, "GET", path, timeout_seconds, timeout_seconds, expected=expected, purpose=purpose)
 
 
 def confirm(
@@ -88,6 +90,7 @@ def confirm(
         expected=expected,
         headers={"content-type": "application/json", "idempotency-key": idempotency_key},
         content=json.dumps({**expected, "amount": _json_amount(amount)}, separators=(",", ":")).encode("ascii"),
+        purpose=CONFIRM,
     )
 
 

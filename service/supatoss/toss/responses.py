@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from supatoss.errors import NotReadable, TossError, TossMisconfigured, TossNotFound, TossRefused, TossUnavailable
+from supatoss.errors import (
+    NotReadable,
+    TossError,
+    TossMisconfigured,
+    TossNotFound,
+    TossRefused,
+    TossThrottled,
+    TossUnavailable,
+)
 from supatoss.toss.delivery import read_body
 from supatoss.toss.fields import TossModel
 
@@ -48,7 +56,7 @@ def error_in(call: str, http_status: int, retry_after: str | None, body: bytes) 
     code = _code_of(body)
     if http_status == HTTPStatus.TOO_MANY_REQUESTS:
         pause = pause_seconds(retry_after, dt.datetime.now(dt.UTC))
-        return TossUnavailable(call, "rate limit", code=code, http_status=http_status, retry_after_seconds=pause)
+        return TossThrottled(call, "rate limit", code=code, http_status=http_status, retry_after_seconds=pause)
     if code is None:
         return TossUnavailable(call, "answered without an error code", http_status=http_status)
     return _class_of(code, http_status)(call, code=code, http_status=http_status)

@@ -32,6 +32,7 @@ _NO_ID = "00000000-0000-0000-0000-000000000000"
 ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
     {
         Function.RECORD_EVENTS: {"events": "-"},
+        Function.KNOWN_ORDERS: {"order_ids": "[]"},
         Function.READ_KNOWN_KEYS: dict.fromkeys(("order_id", "billing_key", "cancel_key", "cancel_request")),
         Function.NOTE_REFUSED: {"deliveries": "[]"},
         Function.READ_REFUSED: {"max_deliveries": 0, "before_id": None},

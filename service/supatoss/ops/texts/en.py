@@ -396,6 +396,7 @@ TEXTS = {
     "rejected.too_slow": "Too slow",
     "rejected.disconnected": "Sender disconnected",
     "rejected.cannot_ask_toss": "Toss lookup failed",
+    "rejected.too_many_lookups": "Too many lookups",
     "rejected.store_unavailable": "Database unavailable",
     "rejected.store_refused": "Refused by the database",
     "rejected.deadline": "Not stored in time",

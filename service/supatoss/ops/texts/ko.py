@@ -396,6 +396,7 @@ TEXTS = {
     "rejected.too_slow": "수신이 너무 느림",
     "rejected.disconnected": "연결 끊김",
     "rejected.cannot_ask_toss": "토스 조회 불가",
+    "rejected.too_many_lookups": "조회 한도 초과",
     "rejected.store_unavailable": "데이터베이스 연결 불가",
     "rejected.store_refused": "데이터베이스가 거절",
     "rejected.deadline": "제한 시간 안에 저장 실패",

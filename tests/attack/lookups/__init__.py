@@ -1,0 +1,1 @@
+"""Floods of unsigned deliveries, each of which would have the service ask Toss."""
