@@ -14,7 +14,7 @@ from scripts.promtool import find_promtool
 from tests.monitoring.promtool import Promtool
 from tests.monitoring.series import Exported
 from tests.processes import READY_SECONDS, running_service, running_supabase
-from tests.support import GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
+from tests.support import ANY_AGE_HOURS, GUIDE_PAYMENT, SECRET_KEY, raw_body, signed_headers
 
 SUPABASE_KEY = "sb_secret_for_monitoring_0001"
 TOKEN = "a-token-of-twenty-chars"
@@ -45,6 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
             "TOSS_SECRET_KEY": SECRET_KEY,
             "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
             "METRICS_TOKEN": TOKEN,
+            "SIGNATURE_MAX_AGE_HOURS": str(ANY_AGE_HOURS),
         }
         worker = Child(
             "the worker",

@@ -1,5 +1,6 @@
 """A secret key is replaced while payments flow: the old key, both, the new key, a restart each, and nothing is lost."""
 
+import datetime as dt
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ MINUTE_SECONDS = 0.1
 """The emulator sends again after 1, 4, 16, 64 of them: a restart takes a few seconds."""
 
 MAX_TRIES = 60
-ORDERS_A_PHASE = 25
+ORDERS_A_PHASE = 10
 """So many are paid with each set of keys, and whatever is paid during the restarts."""
 
 
@@ -86,7 +87,7 @@ class Flow:
                 answer = httpx.post(
                     f"{self.world.service_url}/webhooks/toss",
                     content=raw,
-                    headers=signed_headers(raw, key),
+                    headers=signed_headers(raw, key, dt.datetime.now(dt.UTC).isoformat()),  # Toss signs each attempt
                     trust_env=False,
                     timeout=10,
                 )
