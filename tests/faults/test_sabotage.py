@@ -32,6 +32,7 @@ async def _nothing(_trial: Trial) -> None:
 
 
 CALM = Fault("none", _nothing)
+WITHOUT_KEY = replace(CALM, ready="/healthz")  # /readyz says that the key is missing.
 
 
 def fault_named(start: str) -> Fault:
@@ -63,14 +64,14 @@ def without_heed(world: World) -> Iterator[None]:
 
 def test_without_the_unique_key_nothing_is_acknowledged(world: World) -> None:
     with without_key(world):
-        result = attempt(world, CALM, EVENTS, HOPELESS_SECONDS)
+        result = attempt(world, WITHOUT_KEY, EVENTS, HOPELESS_SECONDS)
     assert result.acknowledged == 0
     assert not result.is_clean
 
 
 def test_without_the_unique_key_and_the_clause_that_needs_it_events_are_doubled(world: World) -> None:
     with without_key(world), without_heed(world):
-        result = attempt(world, CALM, EVENTS, HOPELESS_SECONDS)
+        result = attempt(world, WITHOUT_KEY, EVENTS, HOPELESS_SECONDS)
     assert [line for line in result.verdict.doubled if line.startswith("event 0")]
     assert "an event that is stored past the function" in result.verdict.doubled
     assert not result.is_clean
@@ -125,7 +126,7 @@ DAMAGE = {
 
 
 def test_every_kind_of_damage_is_seen(world: World) -> None:
-    assert attempt(world, CALM, EVENTS, TIMEOUT_SECONDS).is_clean
+    assert attempt(world, WITHOUT_KEY, EVENTS, TIMEOUT_SECONDS).is_clean
     expected = expect(make_mix(EVENTS))
     acknowledged = dict.fromkeys(expected.events, 3)
     with psycopg.connect(world.dsn, row_factory=dict_row, autocommit=True) as connection:

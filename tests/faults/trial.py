@@ -44,7 +44,7 @@ class Fault:
 
     services, workers: how many processes; command: what serves, after `python -m`; each: further settings of one
     service after the other. clock: offset of the sender's clock. asks_toss: the mix is unsigned, so that only Toss can
-    vouch for it.
+    vouch for it. ready: what each service answers before the first delivery.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Fault:
     command: Sequence[str] = SERVE
     each: Sequence[Mapping[str, str]] = ()
     asks_toss: bool = False
+    ready: str = "/readyz"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def attempt(world: World, fault: Fault, least_events: int, timeout_seconds: floa
         ]
         workers = [stack.enter_context(world.worker(settings, f"worker-{number}")) for number in range(fault.workers)]
         for service in services:
-            service.wait_ready()
+            service.wait_ready(fault.ready)
         sender = Sender([service.port for service in services], mix.events, clock_offset=fault.clock)
         trial = Trial(world, mix, sender, services, workers, toss)
         seconds = asyncio.run(_run(trial, fault, timeout_seconds))
