@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from supatoss import __version__
+from supatoss.addresses import LOOPBACK
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import Target, open_target
 from supatoss.alerts.watch import Role, Watch, observer_name
@@ -39,7 +40,6 @@ from supatoss.telemetry import (
     configure_logging,
     log_output,
 )
-from supatoss.toss.addresses import LOOPBACK
 from supatoss.toss.client import TossClient
 from supatoss.toss.ratelimit import RECONCILE, WORKER
 from supatoss.toss.signature import Keys

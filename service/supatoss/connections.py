@@ -5,7 +5,6 @@ complete, the one that has been waited for longest makes room. A delivery from T
 flood of idle connections or unfinished bodies displaces itself and not the deliveries.
 """
 
-import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from supatoss.addresses import network_of, parse_address
 from supatoss.machine import memory_bytes, raise_file_limit
 from supatoss.telemetry import REFUSED_CONNECTIONS
 
@@ -202,13 +202,6 @@ class _Refusals:
 
 
 def _network_of(peer: str) -> str:
-    """What one sender has: an IPv4 address, or the /64 of an IPv6 one. Empty where the peer is not public: a proxy."""
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
-    if not address.is_global:
-        return ""
-    return str(address) if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
+    """What one sender has. Empty where the peer is not public: a proxy."""
+    address = parse_address(peer)
+    return network_of(address) if address and address.is_global else ""

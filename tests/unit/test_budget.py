@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from supatoss.addresses import parse_address, sender_of
 from supatoss.errors import TossNotFound, TossThrottled
 from supatoss.inbox import budget
 from supatoss.store.recording import KnownKeys
-from supatoss.toss.addresses import PUBLISHED, parse_address, sender_of
+from supatoss.toss.addresses import PUBLISHED
 from supatoss.toss.client import TossClient
 from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.ratelimit import ALONE, STRANGER, Purpose

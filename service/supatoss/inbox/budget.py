@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import structlog
 
+from supatoss.addresses import Network, parse_address, sender_of
 from supatoss.errors import CannotVerify, NotGenuine, Reason, TooManyLookups, TossThrottled
 from supatoss.inbox.allowance import Allowance, Recent
 from supatoss.inbox.claims import Claim
@@ -20,7 +21,7 @@ from supatoss.inbox.known_orders import KnownOrders
 from supatoss.inbox.lookups import Lookups
 from supatoss.store import Store
 from supatoss.telemetry import DELIVERY_LOOKUPS
-from supatoss.toss.addresses import PUBLISHED, Network, parse_address, sender_of
+from supatoss.toss.addresses import PUBLISHED
 from supatoss.toss.client import TossClient
 from supatoss.toss.ratelimit import KNOWN, STRANGER, TOSS, Purpose
 

@@ -1,7 +1,6 @@
 """Paces guesses at passwords, and locks nobody out."""
 
 import asyncio
-import ipaddress
 import random
 import time
 from collections import OrderedDict, deque
@@ -9,6 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from supatoss.addresses import network_of, parse_address
 
 WINDOW_SECONDS = 300.0
 """A wrong password counts for five minutes."""
@@ -193,13 +194,6 @@ def _drop_old(times: deque[float], now: float) -> int:
     return len(times)
 
 
-def _network(address: str) -> str:
-    """One IPv6 customer has a whole /64, so those addresses count as one."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+def _network(text: str) -> str:
+    address = parse_address(text)
+    return network_of(address) if address else "unknown"
