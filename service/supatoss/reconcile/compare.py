@@ -11,11 +11,10 @@ from decimal import Decimal
 from supatoss.inbox.event import EventStatus
 from supatoss.inbox.interpret import interpret_payment
 from supatoss.reconcile.records import Window
-from supatoss.store.findings import (
+from supatoss.store.findings import FindingKind, FindingReason
+from supatoss.store.standings import (
     MOVED,
     ComparedPayment,
-    FindingKind,
-    FindingReason,
     ListedTransaction,
     Standing,
     StoredPayment,

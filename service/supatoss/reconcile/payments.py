@@ -11,17 +11,9 @@ from supatoss.inbox.observe import observed
 from supatoss.reconcile.compare import difference, is_suspect, refund_status_of
 from supatoss.reconcile.records import LOOKUPS_AT_ONCE, TossRecords, Window
 from supatoss.store import Store
-from supatoss.store.findings import (
-    MOVED,
-    ComparedPayment,
-    Finding,
-    FindingKind,
-    FindingOutcome,
-    FindingReason,
-    Standing,
-    cancels_of,
-)
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from supatoss.store.reconciliation import Run
+from supatoss.store.standings import MOVED, ComparedPayment, Standing, cancels_of
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import UnknownEvent
 from supatoss.toss.models import Payment, PaymentAnswer

@@ -10,15 +10,8 @@ from typing import Any
 
 from supatoss.errors import SupatossError
 from supatoss.store.client import Connection, Function
-from supatoss.store.findings import (
-    ComparedPayment,
-    Finding,
-    FindingCount,
-    FindingKind,
-    FindingOutcome,
-    ListedTransaction,
-    Standing,
-)
+from supatoss.store.findings import Finding, FindingCount, FindingKind, FindingOutcome
+from supatoss.store.standings import ComparedPayment, ListedTransaction, Standing
 from supatoss.toss.fields import parse_time
 
 LEASE_SECONDS = 300
