@@ -134,7 +134,7 @@ def _told(finding: Finding) -> str:
     return " ".join(filter(None, (finding.order_id, finding.kind, finding.outcome, finding.reason)))
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name != "mixed" else ()) for name in ORDERS])
 async def world(project: Project, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     emulators = {
         WINDOW: Emulator(Options([WINDOW], m_id="window", seed=1)),
