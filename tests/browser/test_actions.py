@@ -57,9 +57,14 @@ def test_ignoring_needs_a_reason_and_keeps_it(operator: Operator, shop: Shop) ->
 
 
 def test_a_difference_is_set_aside_with_a_reason(operator: Operator, shop: Shop) -> None:
-    finding = shop.row("peek_reconciliation_findings?order_id=eq.order-differs-0002")
+    like = shop.row("peek_reconciliation_findings?order_id=eq.order-differs-0002")
+    same = {name: like[name] for name in ("reconciliation_id", "kind", "day", "ours", "theirs", "outcome", "reason")}
+    order, key = "order-elsewhere-0001", "tpaidelsewhere0001"
+    named = {"subject": key, "payment_key": key, "order_id": order}
+    shop.api("POST", "peek_reconciliation_findings", json=same | named)
+    finding = shop.row(f"peek_reconciliation_findings?order_id=eq.{order}")
     page = operator.go("/ops/reconciliations")
-    row = page.get_by_role("row").filter(has_text="order-differs-0002")
+    row = page.get_by_role("row").filter(has_text=order)
     row.locator("summary").click()
     row.get_by_label("Reason for ignoring").fill("   ")
     row.get_by_role("button", name="Ignore").click()
