@@ -185,6 +185,21 @@ CLOSE_SECONDS = 2
 (LOOP_GRACE_SECONDS). A test compares the sum with fly.toml's kill_timeout."""
 
 
+BACKLOG = 65_535
+"""Connections that wait to be accepted, as far as net.core.somaxconn allows (4,096 by default). Beyond it the kernel
+drops them without a word, and a sender tries again after one second, then three."""
+
+ACCEPTED_A_TURN = 16
+"""libuv accepts one connection in each turn of the loop from each descriptor. In a flood a turn takes milliseconds, and
+with one descriptor a delivery would wait behind thousands of connections."""
+
+
+def open_sockets(config: uvicorn.Config) -> list[socket.socket]:
+    """One bound socket under several descriptors. Exits where the address can't be had."""
+    bound = config.bind_socket()
+    return [bound, *(bound.dup() for _ in range(ACCEPTED_A_TURN - 1))]
+
+
 class Server(uvicorn.Server):
     """A uvicorn that keeps answering while it shuts down, and exits with success on a signal."""
 

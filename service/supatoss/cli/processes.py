@@ -24,7 +24,7 @@ def serve() -> None:
     from supatoss.app import create_app, load_settings
     from supatoss.connections import Connections, Limits
     from supatoss.protocol import BoundedProtocol
-    from supatoss.server import CLOSE_SECONDS, Admission, Server
+    from supatoss.server import BACKLOG, CLOSE_SECONDS, Admission, Server, open_sockets
 
     settings = load_settings()
     limits = Limits.of_machine(
@@ -52,8 +52,9 @@ def serve() -> None:
         proxy_headers=False,  # CLIENT_IP_HEADER names the header to trust
         timeout_graceful_shutdown=CLOSE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        backlog=BACKLOG,
     )
-    Server(config, admission).run()
+    Server(config, admission).run(open_sockets(config))
 
 
 def worker() -> None:
