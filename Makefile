@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test check slow faults drill fuzz audit sbom bench lint lock clean
+.PHONY: help run test check slow faults attack drill fuzz audit sbom bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -44,6 +44,9 @@ drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real pro
 
 fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promise, for MINUTES=10 in all; what it finds is kept in tests/fuzz/corpus
 	PYTHONPATH=.local/fuzz/packages $(PY) -m tests.fuzz --minutes $(MINUTES)
+
+attack: $(VENV)/.built  ## every attack beside honest deliveries, on loopback (about ten minutes); writes the table of docs/security.md
+	$(PY) -m tests.attack --write docs/security.md
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
 	$(PY) -m benchmarks $(BENCH)

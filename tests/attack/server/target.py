@@ -19,7 +19,7 @@ from tests.support import SECRET_KEY, raw_body, signed_headers
 MAX_FILES = 1024
 """What many systems give a process."""
 
-_START = (
+START = (
     "import resource, runpy, sys;"
     "resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2);"
     "sys.argv = ['supatoss', 'serve'];"
@@ -133,9 +133,9 @@ class Target:
 
 @contextmanager
 def running_target(
-    supabase_url: str, supabase_key: str, log: Path, more: Mapping[str, str], files: int = MAX_FILES
+    supabase_url: str, supabase_key: str, log: Path, more: Mapping[str, str], files: int = MAX_FILES, start: str = START
 ) -> Iterator[Target]:
-    """The service until the end of the block."""
+    """The service until the end of the block. start: Python that serves, given the limit of open files."""
     port = free_port()
     env = {
         "HOST": LOOPBACK,
@@ -147,7 +147,7 @@ def running_target(
         "METRICS_TOKEN": "attack-attack-attack",
         **more,
     }
-    with Program("the service", ("-c", _START, str(files)), env, log) as program:
+    with Program("the service", ("-c", start, str(files)), env, log) as program:
         target = Target(program, port)
         program.child.wait_until(lambda: _answers(target.url), 30.0)
         yield target
@@ -158,6 +158,11 @@ def _answers(url: str) -> bool:
         return httpx.get(f"{url}/readyz", trust_env=False, timeout=5.0).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def peak_memory_mib(pid: int) -> float:
+    """Most resident memory that the process ever had."""
+    return _status(pid, "VmHWM") / _KIB_PER_MIB
 
 
 def _status(pid: int, name: str) -> int:
