@@ -18,6 +18,7 @@ COLUMNS = (
 """Times in milliseconds. stored: rows that are there because of the attack."""
 
 _TABLE = re.compile(r"(?<=<!-- table: make attack -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
+_ANSWER = re.compile(r"answered \d{3}|cut|not connected")
 MOST_ANSWERS = 3
 
 
@@ -76,6 +77,6 @@ def _times(attacked: Answers, rest: Answers) -> tuple[str, ...]:
 
 def _answers(result: Result, most: int) -> str:
     """How the attacker was answered, the most frequent first."""
-    counts = {name: count for name, count in result.answers.items() if name not in ("most open", "connected", "bytes")}
+    counts = {name: count for name, count in result.answers.items() if _ANSWER.fullmatch(name)}
     ordered = sorted(counts.items(), key=lambda item: -item[1])[:most]
-    return ", ".join(f"{count:,} × {name.removeprefix('answered ')}" for name, count in ordered)
+    return ", ".join(f"{count:,} × {name.removeprefix('answered ')}" for name, count in ordered) or "nothing"

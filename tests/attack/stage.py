@@ -72,6 +72,7 @@ class Stage:
     def attack(self, attack: Attack, seconds: float, start: str = START, files: int = MAX_FILES) -> Result:
         """Honest senders at rest, then beside the attack. start: another program that serves."""
         self.world.clear()
+        self.world.execute("truncate supatoss.refused_deliveries, supatoss.folded_orders")
         self.toss.be_well()
         settings = {
             **self.world.settings(self.toss.url, SUPABASE_URL=self.world.lite.url, WORKER="in-process"),

@@ -12,11 +12,10 @@ from tests.attack.catalogue import ATTACKS, Attack
 from tests.attack.deliveries import MAKERS
 from tests.attack.honest import NO_ANSWER, Answers, Honest
 from tests.attack.server.floods import FLOODS
-from tests.attack.server.target import START
 from tests.attack.stage import MACHINE_MIB, Result, Stage, running_stage
 from tests.attack.unlimited import UNLIMITED
 
-SECONDS = 1.5
+SECONDS = 1.0
 STALLED = Attack("signed_stalled_bodies", "server", "a signed body that stalls", 1000, is_flood=True)
 
 
@@ -26,26 +25,23 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield running
 
 
-@pytest.mark.parametrize(("start", "is_within"), [(START, True), (UNLIMITED, False)], ids=["limits", "none"])
-def test_bodies_take_more_memory_than_there_is_where_no_limit_holds(stage: Stage, start: str, is_within: bool) -> None:
-    result = stage.attack(STALLED, SECONDS, start)
-    assert (result.peak_mib <= MACHINE_MIB, result.is_clean) == (is_within, is_within), report.line(result)
-    assert result.missing == 0
+def test_no_harm_is_seen_where_limits_hold(stage: Stage) -> None:
+    result = stage.attack(STALLED, SECONDS)
+    assert result.is_clean, report.line(result)
 
 
-def test_what_is_acknowledged_and_not_stored_is_missed(stage: Stage) -> None:
+def test_harm_is_seen_where_none_hold_and_where_what_is_acknowledged_is_not_stored(stage: Stage) -> None:
     """A trigger drops what the service believes to have stored: the attack tool reads the inbox itself."""
     stage.world.execute(
         "create function drop_honest() returns trigger language plpgsql as $$ begin"
-        " delete from webhook_events where order_id like 'honest-%%' and order_id like '%%7'; return null; end $$;"
+        " delete from webhook_events where order_id like 'honest-%%7'; return null; end $$;"
         "create trigger drop_honest after update on webhook_events execute function drop_honest()"
     )
     try:
-        result = stage.attack(Attack("forged", "deliveries", "forged", 1), SECONDS)
+        result = stage.attack(STALLED, SECONDS, UNLIMITED)
     finally:
         stage.world.execute("drop function drop_honest() cascade")
-    assert result.missing > 0
-    assert not result.is_clean
+    assert (result.peak_mib > MACHINE_MIB, result.missing > 0, result.is_clean) == (True, True, False)
 
 
 RESULT = Result(
