@@ -116,7 +116,9 @@ class Senders:
         await self._send(seen, order, raw, signature)
 
     async def _send_unsigned(self, seen: Answers) -> None:
-        payment = next(self._payments)
+        payment = next(self._payments, None)
+        if payment is None:  # The attack takes longer than there are payments for.
+            return
         names = ("paymentKey", "orderId", "status", "totalAmount", "approvedAt")
         data = {name: payment[name] for name in names}
         body = {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": payment["approvedAt"][:19], "data": data}

@@ -33,7 +33,8 @@ SMALL_MACHINE = {"MAX_BODIES_BYTES": str(MACHINE_MIB * 1024 * 1024 // 16)}
 
 OPS_PASSWORD = "the operators' phrase"
 WARM_UP_SECONDS = 2.0
-SPARE_SECONDS = 4.0
+SPARE_SECONDS = 8.0
+"""For attackers that take long to start and to end."""
 
 GUIDE_QUERY = "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10"
 
