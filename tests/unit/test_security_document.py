@@ -35,7 +35,12 @@ def test_both_languages_have_the_same_limits() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 @pytest.mark.parametrize(
     ("setting", "text"),
-    [("max_body_bytes", "256 KiB"), ("max_connections", "3,000"), ("signature_max_age_hours", "102")],
+    [
+        ("max_body_bytes", "256 KiB"),
+        ("max_connections", "3,000"),
+        ("signature_max_age_hours", "102"),
+        ("unsigned_lookups_per_minute", "300"),
+    ],
 )
 def test_the_settings_have_these_defaults(document: str, setting: str, text: str) -> None:
     number, _, unit = text.partition(" ")
