@@ -160,6 +160,7 @@ def test_a_database_that_hangs_does_not_keep_the_process(service: Service, data_
 
 def test_a_sender_that_never_finishes_its_request_does_not_keep_the_process(service: Service) -> None:
     with connections(service, 1) as (kept,):
+        assert kept.ask("GET", "/healthz")[0] == 200  # accepted: what comes after the signal on a new one gets 503
         connection = kept._connection
         connection.putrequest("POST", "/webhooks/toss")
         connection.putheader("content-length", "100")
