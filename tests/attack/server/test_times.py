@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from scripts.local_stack import LOOPBACK
 from supatoss.connections import Connections, Limits, Refusal
 from supatoss.protocol import BoundedProtocol
-from supatoss.server import Admission
+from supatoss.server import ACCEPTED_A_TURN, Admission, open_sockets
 
 MIB = 1024 * 1024
 LONG_SECONDS = 600.0
@@ -113,6 +113,16 @@ def test_a_request_has_a_time(
     assert received.startswith(answer)
     assert connections.reasons == [reason]
     assert len(connections) == 0
+
+
+def test_the_bound_socket_has_a_descriptor_for_each_connection_of_a_turn() -> None:
+    sockets = open_sockets(uvicorn.Config(application, host=LOOPBACK, port=0, log_config=None))
+    try:
+        assert len({bound.fileno() for bound in sockets}) == ACCEPTED_A_TURN
+        assert len({bound.getsockname() for bound in sockets}) == 1
+    finally:
+        for bound in sockets:
+            bound.close()
 
 
 def test_a_later_request_has_a_time_too(monkeypatch: pytest.MonkeyPatch) -> None:
