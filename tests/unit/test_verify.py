@@ -282,6 +282,19 @@ async def test_a_billing_key_that_we_hold_vouches_for_its_deletion() -> None:
 
 
 @pytest.mark.anyio
+async def test_whoever_knows_a_billing_key_gets_one_row_whatever_else_they_say() -> None:
+    service = service_with(KnowingToss(), holds_billing_key=True)
+    body = example("billing_deleted_with_reason").body
+    for number in range(3):
+        status, records = await deliver(
+            service, {**body, "note": number, "createdAt": f"2026-11-0{number + 1}T10:00:00"}
+        )
+        assert (status, len(records)) == (200, 1)
+    _, records = await deliver(service, {**body, "data": {**body["data"], "billingKey": "another-key"}})
+    assert len(records) == 2
+
+
+@pytest.mark.anyio
 async def test_a_cancel_is_looked_up_by_the_payment_that_has_it() -> None:
     body = example("cancel_status_changed_done").body
     payment = {**DONE["data"], "status": "CANCELED", "balanceAmount": 0}

@@ -5,6 +5,7 @@ body claims. A buyer knows the keys, secrets and amounts of their own payments, 
 """
 
 import datetime as dt
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -115,7 +116,10 @@ class Verifier:
         if event.event_type in _CANNOT_BE_LOOKED_UP:
             raise NotGenuine(Reason.NOTHING_VOUCHES)
         if event.event_type in _BILLING:
-            await self._check_billing_key(event)
+            billing_key = await self._check_billing_key(event)
+            # One event a key, whatever else is said: who knows the key could have any number of rows stored.
+            said = {"eventType": event.event_type, "billingKey": billing_key}
+            body = replace(body, key=read_body(json.dumps(said).encode()).key)
             return [NewEvent(event, body, interpret(event), Proof.BILLING_KEY, received_at, delivery)]
         claim = claim_of(event.event_type, body.fields)
         if claim is None:
@@ -189,7 +193,7 @@ class Verifier:
             known = await self._store.read_known_keys(order_id=payment.order_id)
         return replace(claim, status=PaymentStatus.DONE.value) if payment.payment_key in known.paid_keys else claim
 
-    async def _check_billing_key(self, event: events.Event) -> None:
+    async def _check_billing_key(self, event: events.Event) -> str:
         match event:
             case events.BillingDeleted():
                 billing_key = event.billing_key
@@ -199,6 +203,7 @@ class Verifier:
                 raise NotGenuine(Reason.NOTHING_VOUCHES)
         if not (await self._store.read_known_keys(billing_key=billing_key)).holds_billing_key:
             raise NotGenuine(Reason.UNKNOWN_BILLING_KEY)
+        return billing_key
 
     async def _what_is_known(self, claim: Claim, event: events.Event) -> tuple[Claim, KnownKeys]:
         """What we hold about a claim that names no payment. A Cancel object doesn't: the one that has it is meant."""
