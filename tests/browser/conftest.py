@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, StorageState, expect
+from playwright.sync_api import Browser, BrowserContext, Error, Page, StorageState, expect
 
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
@@ -125,7 +125,13 @@ class Operator:
     def shot(self, name: str, *, is_whole: bool = False) -> Path:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.page.screenshot(path=path, full_page=is_whole)
+        try:
+            self.page.screenshot(path=path, full_page=is_whole)
+        except Error as error:
+            # Chromium, on a busy machine: the page is fine, and the next picture can be taken.
+            if "Unable to capture screenshot" not in error.message:
+                raise
+            self.page.screenshot(path=path, full_page=is_whole)
         return path
 
 
