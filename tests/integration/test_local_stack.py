@@ -92,7 +92,7 @@ def test_run_prints_a_delivery_that_works_and_keeps_its_data(tmp_path: Path) -> 
 def child_of(parent: int, program: str) -> int:
     """The process id of a program that a process has started."""
     listed = subprocess.run(
-        ["/bin/ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True, timeout=20
+        ["/bin/ps", "-A", "-ww", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True, timeout=20
     )
     rows = [row.split(None, 2) for row in listed.stdout.splitlines()]
     (found,) = (int(row[0]) for row in rows if int(row[1]) == parent and program in row[2])
