@@ -146,8 +146,10 @@ class FlyConfig(Section):
     @model_validator(mode="after")
     def _groups_exist(self) -> Self:
         metrics = self.metrics if isinstance(self.metrics, list) else [self.metrics]
-        lists = [section.processes for section in (*self.checks.values(), *metrics, *self.vm, *self.restart)]
-        lists += [self.http_service.processes] if self.http_service else []
+        lists = [self.http_service.processes] if self.http_service else []
+        lists += [check.processes for check in self.checks.values()]
+        lists += [section.processes for section in metrics] + [section.processes for section in self.vm]
+        lists += [section.processes for section in self.restart]
         named = {group for groups in lists for group in groups}
         if unknown := named - (self.processes.keys() or {"app"}):
             raise ValueError(f"no process group is named {', '.join(sorted(unknown))}")
