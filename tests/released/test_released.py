@@ -39,10 +39,13 @@ def calls(new_database: NewDatabase) -> list[Call]:
 
 
 def test_what_every_release_called_is_answered_as_then(new_database: NewDatabase) -> None:
-    for version in Checkout().released():
+    """A release whose recording is deleted may no longer run on the newest schema."""
+    newest = list(Checkout().released())[-1:]
+    kept = sorted(Checkout().calls("x").parent.glob("*.json"))
+    assert set(newest) <= {file.stem for file in kept}
+    for file in kept:
         with new_database() as database:
-            kept = json.loads(Checkout().calls(version).read_text(encoding="utf-8"))
-            assert (version, play(database, kept)) == (version, [])
+            assert (file.stem, play(database, json.loads(file.read_text(encoding="utf-8")))) == (file.stem, [])
 
 
 def test_a_recording_has_every_function_and_is_the_same_on_another_database(
