@@ -66,7 +66,7 @@ lint: $(VENV)/.built  ## style, SQL, Dockerfile, workflows, types and arrows bet
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/squawk supabase/migrations/*.sql
-	$(VENV)/bin/hadolint Dockerfile
+	$(VENV)/bin/hadolint Dockerfile .devcontainer/Dockerfile
 	$(VENV)/bin/zizmor --quiet --offline --strict-collection .github
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
