@@ -158,11 +158,11 @@ for names in json.loads(sys.argv[1]):
 
 def test_every_command_is_there(login: Callable[..., subprocess.CompletedProcess[str]], image: Image) -> None:
     commands = every_command()
-    for names in (("doctor",), ("events",), ("reconcile",), ("migrations",)):
-        assert names in commands
-        answer = login("supatoss", *names, "--help")
+    for name in ("doctor", "events", "reconcile", "migrations"):
+        assert (name,) in commands
+        answer = login("supatoss", name, "--help")
         assert (answer.returncode, answer.stderr) == (0, "")
-        assert f"Usage: supatoss {names[0]} " in answer.stdout
+        assert f"Usage: supatoss {name} " in answer.stdout
     answer = image.run("python", "-c", ALL_HELP, json.dumps(commands))
     assert (answer.returncode, answer.stderr) == (0, "")
     shown = answer.stdout.split("\x1e")[1:]
