@@ -76,6 +76,15 @@ def test_only_the_web_group_gets_requests_and_it_leaves_the_work_to_the_worker()
     assert [check.port for check in config.checks.values() if check.processes == ["worker"]] == [port]
 
 
+def test_both_can_run_in_one_process_as_the_file_says() -> None:
+    content = tomllib.loads(TEXT)
+    del content["processes"]["worker"], content["checks"]["worker"], content["env"]["WORKER"]
+    content["vm"] = [machine for machine in content["vm"] if machine["processes"] != ["worker"]]
+    content["metrics"][0]["processes"].remove("worker")
+    assert FlyConfig.model_validate(content).processes.keys() == {"web"}
+    assert Settings.model_fields["worker"].default == "in-process"
+
+
 def test_a_release_is_checked_before_it_replaces_a_machine() -> None:
     deploy = parsed().deploy
     assert deploy is not None
