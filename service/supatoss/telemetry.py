@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from supatoss import tracing
 from supatoss.log_writer import LogWriter
 
 log_output = LogWriter()
@@ -115,6 +116,7 @@ def configure_logging(level: str, log_format: str) -> None:
     log_output.stream = sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
@@ -155,6 +157,12 @@ def _to_json(event: MutableMapping[str, Any], default: Any) -> str:
         return msgspec.json.encode(event, enc_hook=default).decode()
     except UnicodeEncodeError:  # Half of a surrogate pair, which only the standard library writes.
         return json.dumps(event, default=default)
+
+
+def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (trace_id := tracing.trace_id()) is not None:
+        event["trace_id"] = trace_id
+    return event
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
