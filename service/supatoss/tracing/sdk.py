@@ -110,7 +110,8 @@ class Spans:
 
     def note(self, attributes: Attributes, *, is_error: bool) -> None:
         """As in supatoss.tracing."""
-        if (current := _current.get()) is not None:
+        current = _current.get()
+        if current is not None and current.is_recording():
             current.set_attributes(_named(attributes))
             if is_error:
                 current.set_status(StatusCode.ERROR)
