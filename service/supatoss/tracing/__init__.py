@@ -12,7 +12,7 @@ import structlog
 
 Kind = Literal["internal", "server", "client", "consumer"]
 Attributes = Mapping[str, Any]
-"""Texts, numbers, truth values, lists of texts; None is left out. A name gets the prefix `supatoss.` unless it has a dot:
+"""Texts, numbers, truth values, lists of texts; None is left out. Names get the prefix `supatoss.` unless they have a dot:
 those are OpenTelemetry's own."""
 
 INSTALL = "pip install 'supatoss[otel]'"
