@@ -12,8 +12,8 @@ import structlog
 
 Kind = Literal["internal", "server", "client", "consumer"]
 Attributes = Mapping[str, Any]
-"""Texts, numbers, truth values, lists of texts; None is left out. Names get the prefix `supatoss.` unless they have a dot:
-those are OpenTelemetry's own."""
+"""Texts, numbers, truth values, lists of texts; None is left out. Names get the prefix `supatoss.`, except those with a
+dot: they are OpenTelemetry's own."""
 
 INSTALL = "pip install 'supatoss[otel]'"
 
