@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from supatoss import tracing
+from supatoss.errors import Reason
 from supatoss.log_writer import LogWriter
 
 log_output = LogWriter()
@@ -98,6 +99,27 @@ FAILURE_REASONS = (
     *("too_many_events", "unavailable", "unknown_status"),
 )
 """Why an event can need manual review. Prometheus only sees the first failure of a kind if there was a zero before."""
+
+NOT_STORED = frozenset(
+    {
+        *(Reason.CANNOT_ASK_TOSS, Reason.TOO_MANY_LOOKUPS, Reason.STORE_UNAVAILABLE, Reason.STORE_REFUSED),
+        *(Reason.DEADLINE, Reason.STOPPING, Reason.TOO_BUSY, Reason.INTERNAL),
+    }
+)
+"""Reasons for a 503; the others are the sender's."""
+
+for _outcome in ("created", "duplicate", "acknowledged"):
+    DELIVERIES.labels(_outcome, "")
+
+for _cause in Reason:
+    DELIVERIES.labels("failed" if _cause in NOT_STORED else "rejected", _cause.value)
+
+for _outcome in ("ok", "failed"):
+    for _phase in ("start", "end"):
+        ALERT_MESSAGES.labels(_phase, _outcome)
+
+for _outcome in ("accepted", "refused", "throttled"):
+    OPS_SIGN_INS.labels(_outcome)
 
 for _share in ("toss", "known", "stranger", "remembered", "refused"):
     DELIVERY_LOOKUPS.labels(_share)

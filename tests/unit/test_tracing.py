@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -167,8 +168,14 @@ class TestTrouble:
     """Of the collector: a delivery is answered as ever, the log says it once, and a stop waits for a limited time."""
 
     @pytest.fixture(autouse=True)
-    def _stops_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _stops_soon(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """And leaves no thread to later tests, whose random numbers it would draw for its pauses."""
         monkeypatch.setattr(sdk, "STOP_SECONDS", 0.2)
+        yield
+        for thread in threading.enumerate():
+            if thread.name in ("traces", "OtelBatchSpanRecordProcessor"):
+                thread.join(20)
+                assert not thread.is_alive()
 
     @pytest.mark.parametrize("status", [400, 503])
     async def test_a_collector_that_refuses(

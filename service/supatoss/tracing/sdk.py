@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation import set_span_in_context
 from opentelemetry.util.types import AttributeValue
@@ -38,14 +38,16 @@ _KINDS: dict[Kind, SpanKind] = {
 }
 _OK = frozenset({"ok", "not_found"})
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_complaints = logging.getLogger("opentelemetry")
 _current: ContextVar[Span | None] = ContextVar("span", default=None)
 
 
 class Spans:
     """supatoss.tracing's backend. The current span is a context variable: tasks inherit it from who starts them."""
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, exporter: SpanExporter) -> None:
         self._provider = provider
+        self._exporter = exporter
         self._tracer = provider.get_tracer("supatoss")
 
     @contextmanager
@@ -142,19 +144,21 @@ class Spans:
         stopping.join(STOP_SECONDS)
         if stopping.is_alive():
             structlog.get_logger("supatoss.tracing").warning("the last traces were not sent")
+            _complaints.handlers[:] = [logging.NullHandler()]
+            self._exporter.shutdown()  # which ends its waiting between two tries
 
 
 def start(version: str) -> Spans | None:
     """Starts the export as the variables OTEL_… say; None where they switch the SDK off."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    complaints = logging.getLogger("opentelemetry")
-    complaints.handlers[:] = [_Complaints()]
-    complaints.propagate = False
+    _complaints.handlers[:] = [_Complaints()]
+    _complaints.propagate = False
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Spans(provider)
+    exporter = OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Spans(provider, exporter)
 
 
 class _Complaints(logging.Handler):
