@@ -428,7 +428,8 @@ as $$
 $$;
 
 -- What find_webhook_events_v1 leaves out of an event, and the rows it is about, as they are now:
--- {transmission, payment, settlements, subscriptions}.
+-- {transmission, deliveries, payment, settlements, subscriptions}. deliveries: the first and the newest 20 after it,
+-- oldest first: [{at, id, sent_at, retried, user_agent, effect}]; effect: see meaning_of_repeat, or create.
 create function public.supatoss_ops_rows_v1(p_event_id uuid)
 returns jsonb
 language sql stable
@@ -437,6 +438,10 @@ as $$
   select jsonb_build_object(
     'transmission', jsonb_build_object(
       'id', w.transmission_id, 'time', w.transmission_time, 'retried_count', w.transmission_retried_count),
+    'deliveries', jsonb_build_array(jsonb_build_object(
+        'at', w.created_at, 'id', w.transmission_id, 'sent_at', w.transmission_time,
+        'retried', w.transmission_retried_count, 'user_agent', w.transmission_user_agent, 'effect', 'create'))
+      || coalesce(w.later_deliveries, '[]'),
     'payment', (
       select supatoss.payment_for_operators(p) from public.payments p where p.order_id = w.order_id),
     'settlements', (

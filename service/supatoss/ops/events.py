@@ -3,7 +3,7 @@
 import datetime as dt
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -39,7 +39,9 @@ SEARCH_SECONDS = 30
 """Between two looks of a list that stays fresh; a search may take the database a third of a second."""
 
 MAX_AMOUNT_CHARACTERS = 20
-_AMOUNT = re.compile(r"(?:₩|KRW|US\$|\$|USD)?\s*(?P<number>[0-9][0-9,]*(?:\.[0-9]{1,4})?)\s*(?:원|KRW|USD)?", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"(?:₩|KRW|US\$|\$|USD)?\s*(?P<number>[0-9][0-9,]*(?:\.[0-9]{1,4})?)\s*(?:원|KRW|USD)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,11 @@ class EventSearch:
         except ValueError:
             return None
 
-    def to_filter(self) -> EventFilter:
-        """For the store."""
+    def to_filter(self, statuses: Sequence[str] = ()) -> EventFilter:
+        """For the store. statuses: in the place of its own."""
         by = CONTENT if self.by == CONTENT or self.is_surely_an_amount else "key"
         return EventFilter(
-            statuses=(self.status,) if self.status else (),
+            statuses=statuses or ((self.status,) if self.status else ()),
             types=(self.type,) if self.type else (),
             reasons=(self.reason,) if self.reason else (),
             created_from=self.since,
@@ -209,6 +211,7 @@ async def show_events(request: PageRequest) -> Response:
         summary=summary,
         next_page=f"{EVENTS}?{next_query}" if next_query else "",
         first_page=f"{EVENTS}?{query(**search.to_query())}",
+        conditions=_conditions(search, request),
         only_text=f"{EVENTS}?{query(q=search.q)}" if search.q and search.has_conditions else "",
         as_amount=f"{EVENTS}?{query(**search.to_query(), by=CONTENT)}" if search.amount and by != CONTENT else "",
         live_seconds=0 if search.after or search.problems else (SEARCH_SECONDS if search.q else LIST_SECONDS),
@@ -240,6 +243,19 @@ def _named_by_id(search: EventSearch, page: EventPage) -> str | None:
     typed = search.q.lower()
     is_id = event.id.startswith(typed) or event.id.replace("-", "").startswith(typed)
     return event.id if is_id and search.q not in (event.order_id or "") else None
+
+
+def _conditions(search: EventSearch, request: PageRequest) -> list[str]:
+    """What narrows a search beside its text, as people read it."""
+    texts = request.texts
+    named = (
+        texts.named("status", search.status) if search.status else "",
+        texts.named("reason", search.reason) if search.reason else "",
+        search.type,
+        f"{texts.t('filter.from')} {search.since_text}" if search.since_text else "",
+        f"{texts.t('filter.until')} {search.until_text}" if search.until_text else "",
+    )
+    return [text for text in named if text]
 
 
 def _with(known: list[str], requested: str) -> list[str]:

@@ -75,11 +75,16 @@ def span(seconds: float) -> tuple[str, int]:
     return "seconds", whole
 
 
-def links_to_toss(payment: dict[str, Any] | None) -> list[dict[str, str]]:
-    """Name and URL of each. Toss documents no URL of a single payment, so only the receipt is linked directly."""
+def links_to_toss(payment: dict[str, Any] | None, own_receipt: object = None) -> list[dict[str, str]]:
+    """Name and URL of each. Toss documents no URL of a single payment, so only receipts are linked directly.
+
+    own_receipt: of the payment that the event is about, which may be another one than its order's row.
+    """
     links = [{"name": "developers", "url": DEVELOPERS}, {"name": "dashboard", "url": DASHBOARD}]
-    receipt = str((payment or {}).get("receipt_url") or "")
-    return [{"name": "receipt", "url": receipt}, *links] if is_toss_url(receipt) else links
+    receipt, own = str((payment or {}).get("receipt_url") or ""), str(own_receipt or "")
+    if is_toss_url(receipt):
+        links = [{"name": "receipt_of_order" if own and own != receipt else "receipt", "url": receipt}, *links]
+    return [{"name": "receipt", "url": own}, *links] if is_toss_url(own) and own != receipt else links
 
 
 def is_toss_url(url: str) -> bool:

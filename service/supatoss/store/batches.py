@@ -92,7 +92,7 @@ class Batch:
         """Reads a batch of the database. Raises KeyError, TypeError or ValueError."""
         if answer is None:
             return None
-        times = {
+        times: dict[str, Any] = {
             name: dt.datetime.fromisoformat(answer[name]) if answer[name] else None
             for name in ("created_at", "confirmed_at", "finished_at")
         }

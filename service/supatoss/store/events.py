@@ -85,8 +85,8 @@ class Action:
 class StoredEvent:
     """A row of webhook_events. payload and change are JSON text, and are there where they were asked for.
 
-    order_name, amount (decimal text) and currency: of the event, else of its order's row. payment_status: what the event
-    says of its payment, once that is known.
+    order_name, amount (decimal text) and currency: of the event, else of its order's row. payment_status: what the
+    event says of its payment, once that is known.
     """
 
     id: str
@@ -160,8 +160,8 @@ class EventPage:
 class EventOutcome:
     """What an action did to one event: outcome, and the event's status and reason afterwards.
 
-    outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not any more
-    as it was read), missing, or refused.
+    outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not
+    any more as it was read), missing, or refused.
     """
 
     event: str
