@@ -31,7 +31,7 @@ comment on column supatoss.operator_batches.has_more is 'Whether more events mat
 comment on column supatoss.operator_batches.outcomes is 'What became of each: [{event, outcome, status, reason}].';
 comment on column supatoss.operator_batches.lease_until is 'Until then the request that does it is taken to be alive.';
 
-create function supatoss.batch_for_operators(b supatoss.operator_batches)
+create function supatoss.batch_as_json(b supatoss.operator_batches)
 returns jsonb
 language sql stable
 set search_path = ''
@@ -66,7 +66,7 @@ returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select supatoss.batch_for_operators(b) from supatoss.operator_batches b where b.id = $1
+  select supatoss.batch_as_json(b) from supatoss.operator_batches b where b.id = $1
 $$;
 
 -- Takes a batch for a minute, to do what is not done yet. Null where it is finished, somebody else is at it, or it was
@@ -82,7 +82,7 @@ as $$
       lease_until = now() + interval '1 minute'
   where b.id = $1 and b.finished_at is null and (b.lease_until is null or b.lease_until <= now())
     and (b.confirmed_at is not null or b.created_at > now() - interval '1 hour')
-  returning supatoss.batch_for_operators(b)
+  returning supatoss.batch_as_json(b)
 $$;
 
 -- Notes what became of some of its events, a JSON array, and keeps the batch for another minute; it is finished when

@@ -195,7 +195,7 @@ def _refused_by_database(event: StoredEvent, _change: Change, _rows: Rows, texts
         yield texts.t("figure.where", place=found["where"])
     state = found["state"]
     known = CATALOGUES[texts.language].get(f"sqlstate.{state}")
-    yield texts.t("figure.sqlstate", state=f"{state}, {known}" if known else state)
+    yield f"SQLSTATE {state}: {known}" if known else f"SQLSTATE {state}"
 
 
 def _unknown_status(event: StoredEvent, _change: Change, _rows: Rows, texts: Translator) -> Iterator[str]:
@@ -204,9 +204,9 @@ def _unknown_status(event: StoredEvent, _change: Change, _rows: Rows, texts: Tra
         yield texts.t("figure.toss_says", status=found[1])
 
 
-def _malformed(event: StoredEvent, _change: Change, _rows: Rows, texts: Translator) -> Iterator[str]:
+def _malformed(event: StoredEvent, _change: Change, _rows: Rows, _texts: Translator) -> Iterator[str]:
     for found in list(_FIELD.finditer(event.last_error or ""))[:_MAX_FIELDS]:
-        yield texts.t("figure.field", field=found["field"], problem=found["problem"])
+        yield f"{found['field']}: {found['problem']}"
 
 
 def _ambiguous(_event: StoredEvent, change: Change, rows: Rows, texts: Translator) -> Iterator[str]:

@@ -97,6 +97,7 @@ class PaperStore(Store):
             },
             Function.OPS_ROWS: {
                 "transmission": {"id": None, "time": None, "retried_count": None},
+                "deliveries": [{"at": "2026-11-25T03:30:00+00:00", "effect": "create"}],
                 "payment": None,
                 "settlements": [],
                 "subscriptions": [],

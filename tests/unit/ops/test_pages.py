@@ -12,7 +12,7 @@ from supatoss.errors import StoreUnavailable
 from supatoss.ops.i18n import CATALOGUES, Language
 from supatoss.ops.routes import HEADERS
 from supatoss.store.client import Function
-from supatoss.store.events import Action, Cursor, EventOutcome
+from supatoss.store.events import Action, Cursor, EventOutcome, Search
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import ADDRESS, AT, EVENT_ID, SECRET, Office, stored_event
 
@@ -171,11 +171,28 @@ async def test_an_event_that_is_not_there_is_not_found(office: Office) -> None:
     assert (await office.get("/ops/events/not-an-id")).status_code == 404
 
 
-async def test_a_search_for_an_order_also_finds_a_payment(office: Office) -> None:
+async def test_what_no_key_has_is_looked_for_in_amounts_and_names(office: Office) -> None:
     office.store.events = ()
-    response = await office.get("/ops/events?q=tpay0001")
-    assert [wanted.order_id or wanted.payment_key for wanted, _ in office.store.searched] == ["tpay0001", "tpay0001"]
+    response = await office.get("/ops/events?q=tpay0001&status=failed")
+    assert [wanted.search for wanted, _ in office.store.searched] == [
+        Search("tpay0001", "key"),
+        Search("tpay0001", "content"),
+    ]
     assert "No results" in response.text
+    assert "Looked for “tpay0001” in order ids" in response.text
+    assert "Other conditions: Failed" in response.text
+    assert 'href="/ops/events?q=tpay0001"' in response.text
+
+
+async def test_the_beginning_of_an_id_opens_the_event_and_htmx_loads_it_whole(office: Office) -> None:
+    path = f"/ops/events?q={EVENT_ID[:8].upper()}"
+    assert (await office.get(path)).headers["location"] == EVENT
+    answer = await office.get(path, headers={"hx-request": "true"})
+    assert (answer.status_code, answer.headers["hx-redirect"], answer.text) == (200, EVENT, "")
+    office.store.events = (stored_event(order_id=f"order-{EVENT_ID[:8]}"),)
+    assert (await office.get(f"/ops/events?q={EVENT_ID[:8]}")).status_code == 200
+    office.store.events = (stored_event(), stored_event(id=EVENT_ID[:-1] + "2"))
+    assert (await office.get(path)).status_code == 200
 
 
 async def test_a_search_for_an_id_opens_the_event(office: Office) -> None:

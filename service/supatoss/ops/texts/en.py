@@ -303,8 +303,6 @@ TEXTS = {
     "figure.toss_answers": "Toss: {problem}",
     "figure.key": "with {name}",
     "figure.where": "raised by {place}",
-    "figure.sqlstate": "SQLSTATE {state}",
-    "figure.field": "{field}: {problem}",
     "figure.customer": "customer {name}",
     "figure.live_subscriptions": "live subscriptions: {number}",
     "figure.order": "order {order}",

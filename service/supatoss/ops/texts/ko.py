@@ -303,8 +303,6 @@ TEXTS = {
     "figure.toss_answers": "토스: {problem}",
     "figure.key": "사용한 키: {name}",
     "figure.where": "오류 위치: {place}",
-    "figure.sqlstate": "SQLSTATE {state}",
-    "figure.field": "{field}: {problem}",
     "figure.customer": "고객 {name}",
     "figure.live_subscriptions": "사용 중인 구독 {number}개",
     "figure.order": "주문 {order}",
