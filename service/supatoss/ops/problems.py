@@ -50,7 +50,7 @@ _TOSS = re.compile(
     r"^Toss, [^:]+: (?P<problem>.+?)(?: \(HTTP (?P<http>\d+)\))?(?: with (?P<key>.+) of TOSS_SECRET_KEY)?$",
     re.MULTILINE,
 )
-_REFUSED = re.compile(r"(?P<where>.*?)(?:: )?(?P<message>[^:]*?) ?\(SQLSTATE (?P<state>\w{5})\)", re.DOTALL)
+_REFUSED = re.compile(r"(?:(?P<where>[^:\n]*): ?)?(?P<message>.*?) ?\(SQLSTATE (?P<state>\w{5})\)", re.DOTALL)
 _STATUS = re.compile(r"data\.status: (.+?) is none of")
 _FIELD = re.compile(r"(?P<field>[\w.]+): (?P<problem>[^;]+)")
 _MAX_FIELDS = 3
@@ -193,6 +193,8 @@ def _refused_by_database(event: StoredEvent, _change: Change, _rows: Rows, texts
         return
     if found["where"]:
         yield texts.t("figure.where", place=found["where"])
+    if found["message"]:
+        yield found["message"]
     state = found["state"]
     known = CATALOGUES[texts.language].get(f"sqlstate.{state}")
     yield f"SQLSTATE {state}: {known}" if known else f"SQLSTATE {state}"

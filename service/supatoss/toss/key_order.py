@@ -28,8 +28,8 @@ bankCode accountNumber holderName
 
 bankCode settlementStatus
 
-transactionKey cancelReason taxExemptionAmount canceledAt transferDiscountAmount easyPayDiscountAmount receiptKey
-cancelAmount taxFreeAmount refundableAmount cancelStatus cancelRequestId paymentKey orderId
+transactionKey cancelReason cancelAmount taxFreeAmount taxExemptionAmount refundableAmount cardDiscountAmount
+transferDiscountAmount easyPayDiscountAmount canceledAt receiptKey cancelStatus cancelRequestId paymentKey orderId
 
 type receiptKey issueNumber receiptUrl amount taxFreeAmount
 
