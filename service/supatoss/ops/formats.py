@@ -10,6 +10,9 @@ from supatoss.toss.fields import SEOUL
 MAX_COUNTED = 1000
 """supatoss_ops_overview_v1 counts unfinished events up to this."""
 
+SHORT_ID_CHARACTERS = 13
+"""The 48 bits of time in an id of version 7, with a hyphen; the first 8 characters are those of a whole minute."""
+
 DEVELOPERS = "https://developers.tosspayments.com/"
 DASHBOARD = "https://app.tosspayments.com/"
 
@@ -54,6 +57,11 @@ def korean_time(moment: dt.datetime) -> str:
 def iso(moment: dt.datetime) -> str:
     """For machines, with Korea's offset."""
     return moment.astimezone(SEOUL).isoformat(timespec="seconds")
+
+
+def short_id(identity: str) -> str:
+    """The beginning of an event's id, which the search takes. Ids begin with their time: these have its milliseconds."""
+    return identity[:SHORT_ID_CHARACTERS]
 
 
 def count(value: int) -> str:

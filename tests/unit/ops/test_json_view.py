@@ -11,7 +11,8 @@ def plain(text: str | None) -> str:
 
 
 def test_a_body_is_indented_in_the_order_of_toss() -> None:
-    text = '{"data": {"status": "DONE", "orderId": "o-1", "secret": "x", "cancels": []}, "createdAt": "t", "eventType": "X"}'
+    data = '{"status": "DONE", "orderId": "o-1", "secret": "x", "cancels": []}'
+    text = f'{{"data": {data}, "createdAt": "t", "eventType": "X"}}'
     assert plain(text) == (
         '{\n  "createdAt": "t",\n  "eventType": "X",\n  "data": {\n    "orderId": "o-1",\n    "status": "DONE",\n'
         '    "cancels": [],\n    "secret": "[masked]"\n  }\n}'
