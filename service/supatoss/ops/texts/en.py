@@ -215,7 +215,7 @@ TEXTS = {
     "pages.older": "Older events",
     "bulk.title": "Several events",
     "bulk.tick": "Select",
-    "bulk.tick_one": "Select {event}, {order}",
+    "bulk.tick_one": "Select {order}, event {event}",
     "bulk.tick_all": "Tick all on this page",
     "bulk.ticked": "Ticked events",
     "bulk.all": "All failed and pending events that match the filter, {number} at most",

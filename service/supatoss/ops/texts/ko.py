@@ -215,7 +215,7 @@ TEXTS = {
     "pages.older": "이전 이벤트",
     "bulk.title": "여러 이벤트 한꺼번에 처리",
     "bulk.tick": "선택",
-    "bulk.tick_one": "{event} 선택, {order}",
+    "bulk.tick_one": "{order} 선택, 이벤트 {event}",
     "bulk.tick_all": "이 페이지 전체 선택",
     "bulk.ticked": "선택한 이벤트",
     "bulk.all": "조회 조건에 맞는 실패·대기 이벤트 전체 (최대 {number}건)",
