@@ -191,7 +191,10 @@ def test_a_form_that_is_sent_twice_does_it_once(operator: Operator, shop: Shop) 
     page.locator("input.tick").check()
     page.get_by_role("button", name="Ignore…").click()
     form = page.locator("form[action$='/apply']")
-    fields = {"csrf": form.locator("input[name=csrf]").get_attribute("value") or "", "reason": "sent twice"}
+    fields: dict[str, str | float | bool] = {
+        "csrf": form.locator("input[name=csrf]").get_attribute("value") or "",
+        "reason": "sent twice",
+    }
     path = f"{operator.url}{form.get_attribute('action')}"
     for _ in range(2):
         assert page.request.post(path, form=fields, max_redirects=0).status == 303

@@ -33,5 +33,6 @@ def test_what_toss_does_not_document_comes_last() -> None:
 
 
 def test_values_are_left_alone() -> None:
-    for value in (None, 1, "x", [], {}, [{"b": 1, "a": [1, {"z": 2}]}]):
+    values: tuple[Any, ...] = (None, 1, "x", [], {}, [{"b": 1, "a": [1, {"z": 2}]}])
+    for value in values:
         assert in_toss_order(value) == value

@@ -60,7 +60,7 @@ def iso(moment: dt.datetime) -> str:
 
 
 def short_id(identity: str) -> str:
-    """The beginning of an event's id, which the search takes. Ids begin with their time: these have its milliseconds."""
+    """The beginning of an event's id, which the search takes."""
     return identity[:SHORT_ID_CHARACTERS]
 
 
