@@ -13,7 +13,7 @@ from supatoss.inbox.event import EventStatus
 from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay, unignore
 from supatoss.masking import mask_json
 from supatoss.ops.formats import DASHBOARD, korean_time, links_to_toss, money, parse_moment
-from supatoss.ops.json_view import show_json
+from supatoss.ops.json_view import read_json
 from supatoss.ops.page import PageNotFound, PageRequest
 from supatoss.ops.problems import Advised, attempts, describe_problem
 from supatoss.store.events import EventFilter, EventOutcome
@@ -102,7 +102,7 @@ async def render_event(
         deliveries=rows["deliveries"][::-1],
         change=_change(change, request),
         rows=rows,
-        payload=show_json(event.payload),
+        payload=read_json(event.payload),
         problem=problem,
         advised=advised,
         attempts=attempts(event, request.texts),
