@@ -52,7 +52,7 @@ _TOSS = re.compile(
 )
 _REFUSED = re.compile(r"(?:(?P<where>[^:\n]*): ?)?(?P<message>.*?) ?\(SQLSTATE (?P<state>\w{5})\)", re.DOTALL)
 _STATUS = re.compile(r"data\.status: (.+?) is none of")
-_FIELD = re.compile(r"(?P<field>[\w.]+): (?P<problem>[^;]+)")
+_FIELD = re.compile(r"(?P<field>[\w.]+): (?:Value error, )?(?P<problem>[^;]+)")
 _MAX_FIELDS = 3
 
 _ADVISED = {
