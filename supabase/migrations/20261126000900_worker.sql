@@ -211,10 +211,10 @@ as $$
   from public.webhook_events w where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees'
 $$;
 
--- Retention: payload and deliveries of what is finished go after a time, the key row stays, so a late duplicate is still a
--- duplicate. `change` stays whole: a late event folds all events of its order again, and the fold reads every part of
--- it. Empties up to max_events payloads, oldest first; rows that somebody is writing are passed over. Answers how
--- many.
+-- Retention: payload and deliveries of what is finished go after a time, the key row stays, so a late duplicate is
+-- still a duplicate. `change` stays whole: a late event folds all events of its order again, and the fold reads every
+-- part of it. Empties up to max_events payloads, oldest first; rows that somebody is writing are passed over. Answers
+-- how many.
 create function public.supatoss_empty_payloads_v1(older_than_days integer, max_events integer)
 returns integer
 language plpgsql

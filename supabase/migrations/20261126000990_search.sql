@@ -19,7 +19,6 @@ create function supatoss.search_by_key(p_text text)
 returns jsonb
 language plpgsql stable
 set search_path = ''
-set enable_seqscan = off
 as $$
 declare
   v_digits text := lower(replace(p_text, '-', ''));

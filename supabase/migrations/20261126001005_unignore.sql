@@ -25,7 +25,8 @@ begin
   if v_outcome = 'unignored' then
     v_note := format('ignored by %s: %s', v_ignored.actor, v_ignored.reason);
     update public.webhook_events w
-    set status = v_ignored.status_before, processed = false, processed_at = null, reason = v_ignored.event_reason_before,
+    set status = v_ignored.status_before, processed = false, processed_at = null,
+        reason = v_ignored.event_reason_before,
         last_error = case when right(w.last_error, length(v_note)) = v_note
                           then nullif(rtrim(left(w.last_error, -length(v_note)), E'\n'), '') else w.last_error end,
         attempts = 0, waiting_since = now(),

@@ -229,7 +229,8 @@ async def show_events(request: PageRequest) -> Response:
 async def _find(request: PageRequest, search: EventSearch) -> tuple[EventPage, str]:
     """The page, and how the text was searched for: what no key has is looked for in amounts and names."""
     page = await request.store.find_events(search.to_filter(), limit=PAGE_EVENTS, after=search.cursor)
-    if page.events or page.next or not search.q or search.cursor or search.by == CONTENT:
+    is_whole = search.by == CONTENT or search.is_surely_an_amount
+    if page.events or page.next or not search.q or search.cursor or is_whole:
         return page, search.by
     by_content = replace(search, by=CONTENT)
     return await request.store.find_events(by_content.to_filter(), limit=PAGE_EVENTS), CONTENT
