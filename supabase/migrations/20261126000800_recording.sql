@@ -428,9 +428,9 @@ $$;
 -- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. An
 -- event: {event_key, event_type, payload (text), proof, status, reason, last_error, payment_key, order_id, occurred_at,
 -- is_observation (Toss answered it, at occurred_at), change, claim, transmission_id, transmission_time,
--- transmission_retried_count, user_agent, traceparent}. One outcome an event, in order: {event_key, id, outcome: created
--- | duplicate | refused, status, reason}. refused: the inbox doesn't take it, and reason says whose code that is. Errors
--- that a retry can cure are raised, and nothing is stored.
+-- transmission_retried_count, user_agent, traceparent}. One outcome an event, in order: {event_key, id, outcome:
+-- created | duplicate | refused, status, reason}. refused: the inbox doesn't take it, and reason says whose code that
+-- is. Errors that a retry can cure are raised, and nothing is stored.
 -- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
 -- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
 -- an index.
