@@ -258,6 +258,7 @@ export type Database = {
           id: string;
           last_delivered_at: string | null;
           last_error: string | null;
+          later_deliveries: Json | null;
           lease_token: string | null;
           lease_until: string | null;
           next_attempt_at: string | null;
@@ -275,6 +276,7 @@ export type Database = {
           transmission_id: string | null;
           transmission_retried_count: number | null;
           transmission_time: string | null;
+          transmission_user_agent: string | null;
           waiting_since: string | null;
         };
         Insert: {
@@ -288,6 +290,7 @@ export type Database = {
           id?: string;
           last_delivered_at?: string | null;
           last_error?: string | null;
+          later_deliveries?: Json | null;
           lease_token?: string | null;
           lease_until?: string | null;
           next_attempt_at?: string | null;
@@ -305,6 +308,7 @@ export type Database = {
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;
+          transmission_user_agent?: string | null;
           waiting_since?: string | null;
         };
         Update: {
@@ -318,6 +322,7 @@ export type Database = {
           id?: string;
           last_delivered_at?: string | null;
           last_error?: string | null;
+          later_deliveries?: Json | null;
           lease_token?: string | null;
           lease_until?: string | null;
           next_attempt_at?: string | null;
@@ -335,6 +340,7 @@ export type Database = {
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;
+          transmission_user_agent?: string | null;
           waiting_since?: string | null;
         };
         Relationships: [];

@@ -41,7 +41,7 @@ MAX_LENGTH_DIGITS = 18
 """Longest content-length that is parsed."""
 
 MAX_HEADER_CHARACTERS = 200
-"""Characters of a transmission id that are kept; Toss's have 34."""
+"""Characters of a transmission id and of a user agent that are kept; Toss's ids have 34."""
 
 MAX_RETRIED_COUNT = 10_000
 """Larger re-send counts are dropped; Toss stops at 7."""
@@ -53,6 +53,7 @@ _SIGNATURE = SIGNATURE_HEADER.encode()
 _TIME = TIME_HEADER.encode()
 _ID = ID_HEADER.encode()
 _RETRIED_COUNT = RETRIED_COUNT_HEADER.encode()
+_USER_AGENT = b"user-agent"
 _TOSS_HEADERS = b"tosspayments-"
 
 _encode = msgspec.json.Encoder().encode
@@ -221,11 +222,13 @@ def _delivery(request: Request, body: bytes) -> Delivery:
     """The delivery as received. Header values stay bytes: the signature covers the time exactly as sent."""
     signatures: list[bytes] = []
     sent_at: bytes | None = None
-    transmission_id = retried_count = ""
+    transmission_id = retried_count = user_agent = ""
     for name, value in request.scope["headers"]:
-        if not name.startswith(_TOSS_HEADERS):
+        if name == _USER_AGENT:
+            user_agent = user_agent or value.decode("latin-1")[:MAX_HEADER_CHARACTERS]
+        elif not name.startswith(_TOSS_HEADERS):
             continue
-        if name == _SIGNATURE:
+        elif name == _SIGNATURE:
             signatures.append(value)
         elif name == _TIME:
             sent_at = value if sent_at is None else sent_at
@@ -242,6 +245,7 @@ def _delivery(request: Request, body: bytes) -> Delivery:
         transmission_time=sent_at,
         transmission_id=transmission_id if transmission_id.isprintable() and transmission_id else None,
         retried_count=int(retried_count) if is_count else None,
+        user_agent=user_agent if user_agent.isprintable() and user_agent else None,
     )
 
 

@@ -39,6 +39,8 @@ alter table public.webhook_events
   add column transmission_id text,
   add column transmission_time timestamptz,
   add column transmission_retried_count integer,
+  add column transmission_user_agent text,
+  add column later_deliveries jsonb,
   add column delivery_count integer not null default 1,
   add column lease_token uuid,
   add column lease_until timestamptz,
@@ -77,6 +79,10 @@ comment on column public.webhook_events.occurred_at is 'When it happened at Toss
 comment on column public.webhook_events.change is 'What the event means for a row, in supatoss''s terms.';
 comment on column public.webhook_events.claim is
   'What the delivery claimed, while Toss does not show it yet: {status, secret_digest, cancels, created_at}.';
+comment on column public.webhook_events.transmission_user_agent is
+  'Of the first delivery, as are the other transmission columns.';
+comment on column public.webhook_events.later_deliveries is
+  'The newest 20 deliveries after the first, oldest first: [{at, id, sent_at, retried, user_agent, effect}].';
 comment on column public.webhook_events.delivery_count is 'How many deliveries carried this event.';
 comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
 comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';

@@ -81,18 +81,21 @@ begin
   with created as (
     insert into public.webhook_events as w (
       event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
-      occurred_at, change, claim, transmission_id, transmission_time, transmission_retried_count, delivery_count,
-      next_attempt_at, traceparent)
+      occurred_at, change, claim, transmission_id, transmission_time, transmission_retried_count,
+      transmission_user_agent, delivery_count, later_deliveries, next_attempt_at, traceparent)
     select r.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
            case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
            r.order_id, r.occurred_at, nullif(r.change, 'null'), nullif(r.claim, 'null'), r.transmission_id,
-           r.transmission_time, r.transmission_retried_count, coalesce(r.deliveries, 1),
+           r.transmission_time, r.transmission_retried_count, r.user_agent, coalesce(r.deliveries, 1),
+           case when r.deliveries > 1
+                then supatoss.add_deliveries(null, jsonb_build_object('arrivals', r.arrivals - 0), 'count') end,
            case when r.status = 'pending' then now() end, r.traceparent
     from unnest(v_readings) with ordinality as e (event, place)
     cross join lateral jsonb_to_record(e.event) as r (
       event_key text, event_type text, payload text, proof text, status text, reason text, last_error text,
       payment_key text, order_id text, occurred_at timestamptz, change jsonb, claim jsonb, transmission_id text,
-      transmission_time timestamptz, transmission_retried_count integer, deliveries integer, traceparent text)
+      transmission_time timestamptz, transmission_retried_count integer, user_agent text, deliveries integer,
+      arrivals jsonb, traceparent text)
     order by e.place
     on conflict (event_key) where event_key is not null do nothing
     returning w.id
@@ -114,9 +117,15 @@ set search_path = ''
 as $$
 begin
   return array(
-    select m.event || jsonb_build_object('deliveries', m.deliveries, 'occurred_at', m.occurred_at)
+    select m.event || jsonb_build_object(
+             'deliveries', m.deliveries, 'arrivals', m.arrivals, 'occurred_at', m.occurred_at,
+             'transmission_id', m.first -> 'transmission_id', 'transmission_time', m.first -> 'transmission_time',
+             'transmission_retried_count', m.first -> 'transmission_retried_count',
+             'user_agent', m.first -> 'user_agent')
     from (
       select distinct on (e.event ->> 'event_key') e.event, e.place, count(*) over same as deliveries,
+             jsonb_agg(supatoss.arrival_of(e.event)) over same as arrivals,
+             first_value(e.event) over (same order by e.place) as first,
              coalesce(max((e.event ->> 'occurred_at')::timestamptz) filter (
                         where (e.event ->> 'is_observation')::boolean) over same,
                       (first_value(e.event ->> 'occurred_at') over (same order by e.place))::timestamptz) as occurred_at
@@ -215,6 +224,7 @@ begin
   counted as (
     update public.webhook_events w
     set delivery_count = w.delivery_count + coalesce((r.e ->> 'deliveries')::integer, 1), last_delivered_at = now(),
+        later_deliveries = supatoss.add_deliveries(w.later_deliveries, r.e, r.meaning),
         occurred_at = case when r.meaning = 'move' then (r.e ->> 'occurred_at')::timestamptz else w.occurred_at end
     from repeated r where w.id = r.id and r.meaning in ('move', 'count')
     returning w.id
@@ -222,6 +232,7 @@ begin
   reread as (
     update public.webhook_events w
     set delivery_count = w.delivery_count + coalesce((r.e ->> 'deliveries')::integer, 1), last_delivered_at = now(),
+        later_deliveries = supatoss.add_deliveries(w.later_deliveries, r.e, r.meaning),
         payment_key = coalesce(r.e ->> 'payment_key', w.payment_key),
         order_id = coalesce(r.e ->> 'order_id', w.order_id),
         occurred_at = case when not coalesce(r.is_observation, false) then w.occurred_at
@@ -417,9 +428,9 @@ $$;
 -- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. An
 -- event: {event_key, event_type, payload (text), proof, status, reason, last_error, payment_key, order_id, occurred_at,
 -- is_observation (Toss answered it, at occurred_at), change, claim, transmission_id, transmission_time,
--- transmission_retried_count, traceparent}. One outcome an event, in order: {event_key, id, outcome: created |
--- duplicate | refused, status, reason}. refused: the inbox doesn't take it, and reason says whose code that is. Errors
--- that a retry can cure are raised, and nothing is stored.
+-- transmission_retried_count, user_agent, traceparent}. One outcome an event, in order: {event_key, id, outcome:
+-- created | duplicate | refused, status, reason}. refused: the inbox doesn't take it, and reason says whose code that
+-- is. Errors that a retry can cure are raised, and nothing is stored.
 -- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
 -- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
 -- an index.

@@ -211,10 +211,10 @@ as $$
   from public.webhook_events w where w.status = 'pending' and coalesce(w.reason, '') <> 'toss_disagrees'
 $$;
 
--- Retention: the payload of what is finished goes after a time, the key row stays, so a late duplicate is still a
--- duplicate. `change` stays whole: a late event folds all events of its order again, and the fold reads every part of
--- it. Empties up to max_events payloads, oldest first; rows that somebody is writing are passed over. Answers how
--- many.
+-- Retention: payload and deliveries of what is finished go after a time, the key row stays, so a late duplicate is
+-- still a duplicate. `change` stays whole: a late event folds all events of its order again, and the fold reads every
+-- part of it. Empties up to max_events payloads, oldest first; rows that somebody is writing are passed over. Answers
+-- how many.
 create function public.supatoss_empty_payloads_v1(older_than_days integer, max_events integer)
 returns integer
 language plpgsql
@@ -234,7 +234,9 @@ begin
     limit max_events
     for update skip locked
   )
-  update public.webhook_events w set payload = '{}'::jsonb, payload_emptied_at = now() from due where w.id = due.id;
+  update public.webhook_events w
+  set payload = '{}'::jsonb, payload_emptied_at = now(), transmission_user_agent = null, later_deliveries = null
+  from due where w.id = due.id;
   get diagnostics v_emptied = row_count;
   return v_emptied;
 end;

@@ -13,7 +13,8 @@ create table supatoss.operator_actions (
   finding_id uuid,
   reason text check (length(reason) <= 500),
   status_before text,
-  status_after text
+  status_after text,
+  event_reason_before text
 );
 create index operator_actions_created_at_idx on supatoss.operator_actions (created_at desc);
 create index operator_actions_event_id_idx on supatoss.operator_actions (event_id, created_at);
@@ -26,14 +27,19 @@ comment on table supatoss.operator_actions is 'Audit trail: who did what to whic
 comment on column supatoss.operator_actions.actor is
   'Who: an operator''s name, or user@machine of the command line.';
 comment on column supatoss.operator_actions.address is 'Where the operator''s browser was; null for the command line.';
-comment on column supatoss.operator_actions.action is 'What: replay or ignore.';
+comment on column supatoss.operator_actions.action is 'What: replay, ignore, or unignore.';
+comment on column supatoss.operator_actions.reason is 'Why, in the operator''s words.';
+comment on column supatoss.operator_actions.event_reason_before is
+  'The event''s own reason before it was ignored; unignoring restores it.';
 comment on column supatoss.operator_actions.finding_id is
   'The difference of a reconciliation, if it was about one and not about an event.';
 
 -- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
 -- created_until (exclusive), after: {created_at, id} of the last event of the page before, is_ascending, limit (at
--- most 500), with_payload}; what is absent does not narrow. The answer: {events, has_more}, newest first unless
--- is_ascending. Payload and change come as text, because numbers lose digits on their way through a JSON parser.
+-- most 500), with_payload, search: {by: key | content, text, amount}}; what is absent does not narrow. The answer:
+-- {now, events, has_more, looked_back_to}, newest first unless is_ascending. looked_back_to: {created_at, id} where a
+-- search has looked through the newest 20,000 events only; the next page begins there. Payload and change come as
+-- text, because numbers lose digits on their way through a JSON parser.
 create function public.find_webhook_events_v1(query text)
 returns jsonb
 language plpgsql stable
@@ -45,6 +51,9 @@ declare
   v_is_ascending boolean := coalesce((v_query ->> 'is_ascending')::boolean, false);
   v_with_payload boolean := coalesce((v_query ->> 'with_payload')::boolean, false);
   v_where text := 'w.created_at is not null';
+  v_source text := 'public.webhook_events w';
+  v_search jsonb := v_query -> 'search';
+  v_last jsonb;
   v_column text;
   v_name text;
   v_page jsonb;
@@ -79,6 +88,17 @@ begin
       case when v_is_ascending then '>' else '<' end, v_query -> 'after' ->> 'created_at', v_query -> 'after' ->> 'id');
   end if;
 
+  if v_search is not null then
+    v_search := case v_search ->> 'by' when 'key' then supatoss.search_by_key(v_search ->> 'text')
+                else supatoss.search_by_content(v_search ->> 'text', v_search ->> 'amount') end;
+    v_where := v_where || coalesce(' and (' || (v_search ->> 'condition') || ')', '');
+    if v_search ->> 'window' is not null then
+      v_source := format('(select w.* from public.webhook_events w where %s
+                           order by w.created_at desc, w.id desc limit 20000) w', v_where);
+      v_where := v_search ->> 'window';
+    end if;
+  end if;
+
   execute format($query$
     select coalesce(jsonb_agg(
              jsonb_build_object(
@@ -87,7 +107,13 @@ begin
                'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
                'created_at', f.created_at, 'processed_at', f.processed_at, 'attempts', f.attempts,
                'next_attempt_at', f.next_attempt_at, 'lease_until', f.lease_until, 'last_error', f.last_error,
-               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at))
+               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at),
+               'order_name', coalesce(f.change ->> 'order_name', p.order_name),
+               'amount', coalesce(f.change ->> 'amount', f.change ->> 'pay_out_amount', p.amount::text),
+               'currency', coalesce(f.change ->> 'currency', p.currency),
+               -- What a pending event claims is not known yet.
+               'payment_status', case when f.change ->> 'kind' = 'payment' and f.status <> 'pending'
+                                      then f.change ->> 'status' end)
              || case when %4$L::boolean then jsonb_build_object(
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,
@@ -101,11 +127,19 @@ begin
              order by f.place), '[]'::jsonb)
     from (
       select w.*, row_number() over (order by w.created_at %2$s, w.id %2$s) as place
-      from public.webhook_events w where %1$s
+      from %5$s where %1$s
       order by w.created_at %2$s, w.id %2$s limit %3$s
     ) f
-    $query$, v_where, case when v_is_ascending then 'asc' else 'desc' end, v_limit + 1, v_with_payload) into v_page;
+    left join public.payments p on p.order_id = f.order_id
+    $query$, v_where, case when v_is_ascending then 'asc' else 'desc' end, v_limit + 1, v_with_payload, v_source)
+  into v_page;
+  if v_search ->> 'window' is not null and not v_is_ascending and jsonb_array_length(v_page) <= v_limit then
+    execute format('select jsonb_build_object(''created_at'', w.created_at, ''id'', w.id) from %s offset 19999',
+                   v_source) into v_last;
+  end if;
   return jsonb_build_object(
+    'now', clock_timestamp(),
+    'looked_back_to', v_last,
     'events', case when jsonb_array_length(v_page) > v_limit then v_page - v_limit else v_page end,
     'has_more', jsonb_array_length(v_page) > v_limit);
 end;
@@ -269,8 +303,9 @@ begin
                         when v_event.lease_until > now() then 'in_hand'
                         else 'ignored' end;
       if v_outcome = 'ignored' then
-        insert into supatoss.operator_actions (actor, address, action, event_id, reason, status_before, status_after)
-        values ($3, left($5, 100), 'ignore', v_id, v_reason, v_event.status, 'ignored');
+        insert into supatoss.operator_actions (
+          actor, address, action, event_id, reason, status_before, status_after, event_reason_before)
+        values ($3, left($5, 100), 'ignore', v_id, v_reason, v_event.status, 'ignored', v_event.reason);
         update public.webhook_events w
         set status = 'ignored', processed = true, processed_at = now(), reason = 'operator',
             last_error = concat_ws(E'\n', w.last_error, format('ignored by %s: %s', $3, v_reason)),
@@ -393,7 +428,8 @@ as $$
 $$;
 
 -- What find_webhook_events_v1 leaves out of an event, and the rows it is about, as they are now:
--- {transmission, payment, settlements, subscriptions}.
+-- {transmission, deliveries, payment, settlements, subscriptions}. deliveries: the first and the newest 20 after it,
+-- oldest first: [{at, id, sent_at, retried, user_agent, effect}]; effect: see meaning_of_repeat, or create.
 create function public.supatoss_ops_rows_v1(p_event_id uuid)
 returns jsonb
 language sql stable
@@ -402,6 +438,10 @@ as $$
   select jsonb_build_object(
     'transmission', jsonb_build_object(
       'id', w.transmission_id, 'time', w.transmission_time, 'retried_count', w.transmission_retried_count),
+    'deliveries', jsonb_build_array(jsonb_build_object(
+        'at', w.created_at, 'id', w.transmission_id, 'sent_at', w.transmission_time,
+        'retried', w.transmission_retried_count, 'user_agent', w.transmission_user_agent, 'effect', 'create'))
+      || coalesce(w.later_deliveries, '[]'),
     'payment', (
       select supatoss.payment_for_operators(p) from public.payments p where p.order_id = w.order_id),
     'settlements', (

@@ -91,7 +91,7 @@ def test_the_page_can_be_used_by_keyboard(operator_with: MakeOperator) -> None:
     expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Order or payment key")).to_be_focused()
+    expect(page.get_by_label("Order, amount, customer or key")).to_be_focused()
     page.keyboard.type("order-parts-0001")
     page.keyboard.press("Enter")
     expect(page.locator("#results tbody tr")).to_have_count(5)

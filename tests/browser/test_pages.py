@@ -102,8 +102,8 @@ def test_older_events_are_a_page_away(operator: Operator) -> None:
 @pytest.mark.parametrize("search", ["order-parts-0001", "tdestorderparts0001a1b2c3"])
 def test_an_order_is_found_by_its_id_and_by_its_payment_key(operator: Operator, search: str) -> None:
     page = operator.go("/ops/events")
-    page.get_by_label("Order or payment key").fill(search)
-    page.get_by_label("Order or payment key").press("Enter")
+    page.get_by_label("Order, amount, customer or key").fill(search)
+    page.get_by_label("Order, amount, customer or key").press("Enter")
     expect(page.locator("#results tbody tr").first).to_contain_text("order-parts-0001")
     expect(page.locator("#results")).not_to_contain_text("order-twice")
 

@@ -19,7 +19,15 @@ from supatoss.toss.events import parse_event
 Row = dict[str, Any]
 
 EMPTIED = (
-    *("reconciliations", "operator_actions", "operator_sessions", "alerts", "processes", "refused_deliveries"),
+    *(
+        "reconciliations",
+        "operator_actions",
+        "operator_batches",
+        "operator_sessions",
+        "alerts",
+        "processes",
+        "refused_deliveries",
+    ),
     "folded_orders",
 )
 

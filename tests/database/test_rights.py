@@ -37,6 +37,7 @@ RELATIONS: dict[str, Rights] = {
     "supatoss.column_zones": {SERVICE: "r"},
     "supatoss.folded_orders": {SERVICE: "rawd"},
     "supatoss.operator_actions": {SERVICE: "ra"},
+    "supatoss.operator_batches": {SERVICE: "rawd"},
     "supatoss.operator_sessions": {SERVICE: "rawd"},
     "supatoss.payment_events": {SERVICE: "r"},
     "supatoss.processes": {SERVICE: "rawd"},

@@ -102,6 +102,18 @@ def test_an_event_is_set_aside_for_a_reason(stack: Stack) -> None:
     assert (row["status"], row["reason"], row["processed"]) == ("ignored", "operator", True)
 
 
+def test_ignoring_can_be_undone(stack: Stack) -> None:
+    event = failed(stack, "cli-3")
+    events(stack, "ignore", event, "--reason", "환불함", "--apply")
+    assert "Nothing was changed" in events(stack, "unignore", event)
+    assert stack.row(f"webhook_events?id=eq.{event}")["status"] == "ignored"
+    done = answer(stack, "unignore", event, "--apply", "--actor", "anna")
+    outcome = {"event": event, "outcome": "unignored", "status": "failed", "reason": "amount_mismatch"}
+    assert done == {"applied": True, "events": [outcome]}
+    assert [action["actor"] for action in answer(stack, "show", event)["actions"]][-1] == "anna"
+    assert "unchanged" in events(stack, "unignore", event, "--apply", status=1)
+
+
 def test_the_cap_is_said_and_kept(stack: Stack) -> None:
     made = {failed(stack, f"cli-cap-{number}") for number in range(3)}
     first = answer(stack, "replay", "--since", "10m", "--with-reason", "amount_mismatch", "--limit", "1", status=1)

@@ -100,7 +100,7 @@ class TestTimeOfOccurrence:
 class TestRecord:
     def test_holds_all_that_the_database_takes(self) -> None:
         body = payment_body(status="DONE", orderName="가상 상품")
-        record = record_of(body, transmission_id="whtrans_a01", retried_count=3)
+        record = record_of(body, transmission_id="whtrans_a01", retried_count=3, user_agent="Toss/1.0")
         assert record == {
             "event_key": read_body(raw_body(body)).key,
             "event_type": "PAYMENT_STATUS_CHANGED",
@@ -118,6 +118,7 @@ class TestRecord:
             "transmission_id": "whtrans_a01",
             "transmission_time": SENT_AT_UTC,
             "transmission_retried_count": 3,
+            "user_agent": "Toss/1.0",
         }
 
     def test_of_a_malformed_event_keeps_body_and_problem(self) -> None:

@@ -64,6 +64,7 @@ class TestHeaders:
         (record,) = service.store.records.values()
         assert record["transmission_retried_count"] == expected
 
+    @pytest.mark.parametrize(("header", "column"), [(ID_HEADER, "transmission_id"), ("user-agent", "user_agent")])
     @pytest.mark.parametrize(
         ("value", "expected"),
         [
@@ -76,13 +77,13 @@ class TestHeaders:
             (b"", None),
         ],
     )
-    async def test_a_transmission_id_is_printable_and_short_or_unknown(
-        self, service: Service, value: bytes, expected: str | None
+    async def test_a_transmission_id_and_a_user_agent_are_printable_and_short_or_unknown(
+        self, service: Service, header: str, column: str, value: bytes, expected: str | None
     ) -> None:
-        response = await service.send(RAW, signed(RAW, (ID_HEADER.encode(), value)))
+        response = await service.send(RAW, signed(RAW, (header.encode(), value)))
         assert response.status_code == 200
         (record,) = service.store.records.values()
-        assert record["transmission_id"] == expected
+        assert record[column] == expected
 
     async def test_several_signature_headers_are_one_list(self, service: Service) -> None:
         right = sign_v1(RAW, TRANSMISSION_TIME, SECURITY_KEY).encode()

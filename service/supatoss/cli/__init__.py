@@ -22,6 +22,7 @@ from supatoss.cli.reconcile import reconcile
 from supatoss.cli.register import register
 from supatoss.cli.signatures import sign, verify
 from supatoss.cli.trigger import trigger
+from supatoss.cli.unignore import unignore
 from supatoss.errors import SupatossError
 
 
@@ -64,6 +65,7 @@ def supatoss(
 app.add_typer(reconcile, name="reconcile")
 app.command()(serve)
 app.command()(worker)
+events.command()(unignore)
 app.add_typer(events, name="events")
 app.command()(trigger)
 app.command()(sign)

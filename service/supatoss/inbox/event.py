@@ -93,6 +93,7 @@ class NewEvent:
             "transmission_id": self.delivery.transmission_id if self.delivery else None,
             "transmission_time": sent_at.isoformat() if sent_at else None,
             "transmission_retried_count": self.delivery.retried_count if self.delivery else None,
+            "user_agent": self.delivery.user_agent if self.delivery else None,
         }
 
 

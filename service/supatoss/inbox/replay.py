@@ -1,4 +1,4 @@
-"""Operators' actions on stored events: replay records them again, ignore sets them aside."""
+"""Operators' actions on stored events: replay records them again, ignore sets them aside, unignore takes that back."""
 
 import datetime as dt
 import uuid
@@ -157,7 +157,7 @@ async def replay(
     """
     actor = checked_actor(actor)
     outcomes: list[EventOutcome] = []
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         begin = len(outcomes)
         page = await store.find_events(EventFilter(ids=chunk), limit=len(chunk), with_payload=True)
         read = {event.id: reinterpret(event) for event in page.events}
@@ -193,7 +193,7 @@ async def ignore(
     """Marks failed and pending events as ignored, with a reason. Raises NotAllowed or StoreError."""
     actor, reason = checked_actor(actor), checked_reason(reason)
     outcomes: list[EventOutcome] = []
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         done = await store.ignore_events(chunk, reason, actor=actor, address=address, dry_run=dry_run)
         outcomes += done
         if progress:
@@ -201,7 +201,19 @@ async def ignore(
     return outcomes
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+async def unignore(
+    store: Store, ids: Sequence[str], *, actor: str, address: str | None = None, dry_run: bool
+) -> list[EventOutcome]:
+    """Makes ignored events what they were before: failed or pending. Raises NotAllowed or StoreError."""
+    actor = checked_actor(actor)
+    outcomes: list[EventOutcome] = []
+    for chunk in chunks(ids):
+        outcomes += await store.unignore_events(chunk, actor=actor, address=address, dry_run=dry_run)
+    return outcomes
+
+
+def chunks(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Ids in calls of CHUNK_EVENTS, each once. Raises NotAllowed."""
     distinct = tuple(dict.fromkeys(_checked_id(identity) for identity in ids))
     for start in range(0, len(distinct), CHUNK_EVENTS):
         yield distinct[start : start + CHUNK_EVENTS]

@@ -35,6 +35,7 @@ def make_templates() -> Environment:
         count=formats.count,
         capped_count=formats.capped_count,
         iso=formats.iso,
+        short_id=formats.short_id,
         korean_time=formats.korean_time,
         parse_moment=formats.parse_moment,
     )

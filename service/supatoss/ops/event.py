@@ -1,4 +1,4 @@
-"""The page of one event: its payload, proof and effect, and the actions of an operator."""
+"""The page of one event: its problem, payload, deliveries and effect, and the actions of an operator."""
 
 import asyncio
 import json
@@ -10,13 +10,18 @@ import structlog
 from starlette.responses import Response
 
 from supatoss.inbox.event import EventStatus
-from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay
+from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay, unignore
 from supatoss.masking import mask_json
-from supatoss.ops.formats import korean_time, links_to_toss, money, parse_moment
+from supatoss.ops.formats import DASHBOARD, korean_time, links_to_toss, money, parse_moment
+from supatoss.ops.json_view import read_json
 from supatoss.ops.page import PageNotFound, PageRequest
-from supatoss.store.events import EventFilter, EventOutcome, StoredEvent
+from supatoss.ops.problems import Advised, attempts, describe_problem
+from supatoss.store.events import EventFilter, EventOutcome
 
-_TONES = {"replayed": "good", "ignored": "good", "dry_run": "wait", "unchanged": "wait", "not_open": "wait"}
+_TONES = {
+    **dict.fromkeys(("replayed", "ignored", "unignored"), "good"),
+    **dict.fromkeys(("dry_run", "unchanged", "not_open", "bulk_none", "bulk_unticked"), "wait"),
+}
 _AMOUNTS = ("amount", "balance", "pay_out_amount", "fee")
 
 _log = structlog.get_logger("supatoss.ops")
@@ -36,7 +41,7 @@ def read_notice(request: PageRequest) -> dict[str, str] | None:
     code, details = flash
     texts = request.texts
     text = ""
-    if code in ("replayed", "dry_run"):
+    if code in ("replayed", "dry_run", "unignored"):
         reason = texts.named("reason", details["reason"]) if details["reason"] else ""
         text = texts.t("done_text.becomes", status=texts.named("status", details["status"]), reason=reason).strip()
         if code == "replayed" and details["status"] == EventStatus.PENDING:
@@ -47,7 +52,13 @@ def read_notice(request: PageRequest) -> dict[str, str] | None:
         text = texts.t(f"done_text.{code}")
     has_failed = code == "replayed" and details["status"] == EventStatus.FAILED
     tone = "bad" if has_failed else _TONES.get(code, "bad")
-    return {"tone": tone, "title": texts.named("done", code), "text": text}
+    return {
+        "tone": tone,
+        "title": texts.named("done", code),
+        "text": text,
+        "code": code,
+        "status": details.get("status", ""),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +86,38 @@ async def render_event(
     if not page.events or not rows:
         raise PageNotFound
     (event,) = page.events
+    notice = read_notice(request)
+    change = mask_json(event.change)
+    change = change if isinstance(change, dict) else {}
+    problem = describe_problem(event, change, rows, request.texts)
+    advised = problem.advised if problem else Advised.NONE
+    if notice and notice["code"] == "dry_run" and notice["status"] != EventStatus.FAILED:
+        advised = Advised.REPLAY
     return request.render(
         "event.html",
         status,
         section="events",
         event=event,
         transmission=rows["transmission"],
-        change=_change(event, request),
+        deliveries=rows["deliveries"][::-1],
+        change=_change(change, request),
         rows=rows,
-        payload=_payload(event) or request.texts.t("event.emptied"),
+        payload=read_json(event.payload),
+        problem=problem,
+        advised=advised,
+        attempts=attempts(event, request.texts),
         actions=event.actions[::-1],
         is_open=event.status in UNFINISHED,
+        is_ignored=(event.status, event.reason) == (EventStatus.IGNORED, "operator"),
         reason_text=reason_text,
         reason_error=reason_error,
-        links=links_to_toss(rows["payment"]),
-        notice=read_notice(request),
+        dashboard=DASHBOARD,
+        links=links_to_toss(rows["payment"], change.get("receipt_url")),
+        notice=notice,
     )
 
 
-def _payload(event: StoredEvent) -> str:
-    """The body, masked and indented; empty once retention has emptied it."""
-    masked = mask_json(event.payload)
-    return json.dumps(masked, ensure_ascii=False, indent=2) if masked else ""
-
-
-def _change(event: StoredEvent, request: PageRequest) -> list[tuple[str, DisplayValue]]:
-    change = mask_json(event.change)
-    if not isinstance(change, dict):
-        return []
+def _change(change: Mapping[str, Any], request: PageRequest) -> list[tuple[str, DisplayValue]]:
     return [(name, _display(name, value, change.get("currency"), request)) for name, value in change.items()]
 
 
@@ -151,6 +166,24 @@ async def ignore_event(request: PageRequest) -> Response:
         status=outcome.status,
         operator=request.signed_in.operator,
     )
+    leave_notice(request, outcome, dry_run=False)
+    return request.redirect(f"/ops/events/{identity}")
+
+
+async def unignore_event(request: PageRequest) -> Response:
+    """POST /ops/events/{id}/unignore."""
+    await request.form()
+    identity = str(request.http.path_params["id"])
+    (outcome,) = await unignore(request.store, [identity], **who(request), dry_run=False)
+    _log.info(
+        "event unignored",
+        event_id=identity,
+        outcome=outcome.outcome,
+        status=outcome.status,
+        operator=request.signed_in.operator,
+    )
+    if outcome.status == EventStatus.PENDING:
+        request.context.wake_worker()
     leave_notice(request, outcome, dry_run=False)
     return request.redirect(f"/ops/events/{identity}")
 

@@ -1,17 +1,22 @@
 """The list of events and its search."""
 
 import datetime as dt
+import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from starlette.responses import Response
 
+from supatoss.inbox.bulk import MAX_BATCH_EVENTS
 from supatoss.inbox.event import EventStatus
+from supatoss.inbox.replay import UNFINISHED
 from supatoss.ops.assets import query
+from supatoss.ops.event import read_notice
 from supatoss.ops.i18n import CATALOGUES
 from supatoss.ops.page import PageRequest
-from supatoss.store.events import Cursor, EventFilter, EventPage
+from supatoss.store.events import Cursor, EventFilter, EventPage, Search
 from supatoss.toss.events import MAX_TYPE_LENGTH, TYPES
 from supatoss.toss.fields import SEOUL
 
@@ -22,6 +27,21 @@ EVENTS = "/ops/events"
 
 MAX_SEARCH = 200
 MAX_REASON = 100
+
+CONTENT = "content"
+"""Search for amounts and names; see supatoss.store.events.Search."""
+
+MIN_ID_CHARACTERS = 4
+"""Of an event's id that opens the event."""
+
+LIST_SECONDS = 10
+SEARCH_SECONDS = 30
+"""Between two looks of a list that stays fresh; a search may take the database a third of a second."""
+
+MAX_AMOUNT_CHARACTERS = 20
+_AMOUNT = re.compile(
+    r"(?:₩|KRW|US\$|\$|USD)?\s*(?P<number>[0-9][0-9,]*(?:\.[0-9]{1,4})?)\s*(?:원|KRW|USD)?", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,24 @@ class EventSearch:
         return bool(self.reason or self.type or self.since_text or self.until_text)
 
     @property
+    def has_conditions(self) -> bool:
+        """Whether anything narrows it beside the text."""
+        return bool(self.status or self.has_more_conditions)
+
+    @property
+    def amount(self) -> str | None:
+        """The text as an amount, in plain digits."""
+        found = _AMOUNT.fullmatch(self.q)
+        if not found or len(found["number"]) > MAX_AMOUNT_CHARACTERS:
+            return None
+        return format(Decimal(found["number"].replace(",", "")).normalize(), "f")
+
+    @property
+    def is_surely_an_amount(self) -> bool:
+        """Whether it is written as one: 9,900 or ₩9900."""
+        return self.amount is not None and not self.q.isdecimal()
+
+    @property
     def id(self) -> str | None:
         """The event's id, if that was searched for."""
         try:
@@ -61,16 +99,16 @@ class EventSearch:
         except ValueError:
             return None
 
-    def to_filter(self, *, by_payment: bool = False) -> EventFilter:
-        """For the store. The search text is an order id, or else a payment key."""
+    def to_filter(self, statuses: Sequence[str] = ()) -> EventFilter:
+        """For the store. statuses: in the place of its own."""
+        by = CONTENT if self.by == CONTENT or self.is_surely_an_amount else "key"
         return EventFilter(
-            statuses=(self.status,) if self.status else (),
+            statuses=statuses or ((self.status,) if self.status else ()),
             types=(self.type,) if self.type else (),
             reasons=(self.reason,) if self.reason else (),
-            order_id=None if by_payment else self.q or None,
-            payment_key=self.q or None if by_payment else None,
             created_from=self.since,
             created_until=self.until,
+            search=Search(self.q, by, self.amount) if self.q else None,
         )
 
     def to_query(self) -> dict[str, str]:
@@ -114,7 +152,7 @@ def read_search(query: Mapping[str, str]) -> EventSearch:
         since_text=texts["from"],
         until_text=texts["until"],
         after=texts["after"],
-        by="payment" if query.get("by") == "payment" else "",
+        by=CONTENT if query.get("by") == CONTENT else "",
         since=since,
         until=until,
         cursor=cursor,
@@ -146,13 +184,15 @@ def _cursor(text: str) -> Cursor | None:
 
 
 async def show_events(request: PageRequest) -> Response:
-    """GET /ops/events?q=&status=&reason=&type=&from=&until=&after=."""
+    """GET /ops/events?q=&status=&reason=&type=&from=&until=&by=&after=."""
     search = read_search(request.http.query_params)
     if search.id:
-        return request.redirect(f"{EVENTS}/{search.id}")
+        return request.redirect_page(f"{EVENTS}/{search.id}")
     page, by = EventPage((), None), ""
     if not search.problems:
         page, by = await _find(request, search)
+    if only := _named_by_id(search, page):
+        return request.redirect_page(f"{EVENTS}/{only}")
     texts = request.texts
     summary = ""
     if page.events:
@@ -165,27 +205,58 @@ async def show_events(request: PageRequest) -> Response:
         400 if search.problems else 200,
         section="events",
         search=search,
+        by=by,
         problems=search.problems,
         page=page,
         summary=summary,
         next_page=f"{EVENTS}?{next_query}" if next_query else "",
         first_page=f"{EVENTS}?{query(**search.to_query())}",
+        conditions=_conditions(search, request),
+        only_text=f"{EVENTS}?{query(q=search.q)}" if search.q and search.has_conditions else "",
+        as_amount=f"{EVENTS}?{query(**search.to_query(), by=CONTENT)}" if search.amount and by != CONTENT else "",
+        live_seconds=0 if search.after or search.problems else (SEARCH_SECONDS if search.q else LIST_SECONDS),
+        has_open=any(event.status in UNFINISHED for event in page.events),
+        max_batch=MAX_BATCH_EVENTS,
         reasons=_with(
             [key.removeprefix("reason.") for key in CATALOGUES[texts.language] if key.startswith("reason.")],
             search.reason,
         ),
         types=_with(sorted(TYPES), search.type),
+        notice=read_notice(request),
     )
 
 
 async def _find(request: PageRequest, search: EventSearch) -> tuple[EventPage, str]:
-    """The page, and "payment" if the search text turned out to be a payment key."""
-    if search.by != "payment":
-        page = await request.store.find_events(search.to_filter(), limit=PAGE_EVENTS, after=search.cursor)
-        if page.events or not search.q or search.cursor:
-            return page, ""
-    page = await request.store.find_events(search.to_filter(by_payment=True), limit=PAGE_EVENTS, after=search.cursor)
-    return page, "payment"
+    """The page, and how the text was searched for: what no key has is looked for in amounts and names."""
+    page = await request.store.find_events(search.to_filter(), limit=PAGE_EVENTS, after=search.cursor)
+    is_whole = search.by == CONTENT or search.is_surely_an_amount
+    if page.events or page.next or not search.q or search.cursor or is_whole:
+        return page, search.by
+    by_content = replace(search, by=CONTENT)
+    return await request.store.find_events(by_content.to_filter(), limit=PAGE_EVENTS), CONTENT
+
+
+def _named_by_id(search: EventSearch, page: EventPage) -> str | None:
+    """The one event that was found, if it is its own id that was typed, and nothing else of it."""
+    if len(page.events) != 1 or search.cursor or len(search.q) < MIN_ID_CHARACTERS:
+        return None
+    (event,) = page.events
+    typed = search.q.lower()
+    is_id = event.id.startswith(typed) or event.id.replace("-", "").startswith(typed)
+    return event.id if is_id and search.q not in (event.order_id or "") else None
+
+
+def _conditions(search: EventSearch, request: PageRequest) -> list[str]:
+    """What narrows a search beside its text, as people read it."""
+    texts = request.texts
+    named = (
+        texts.named("status", search.status) if search.status else "",
+        texts.named("reason", search.reason) if search.reason else "",
+        search.type,
+        f"{texts.t('filter.from')} {search.since_text}" if search.since_text else "",
+        f"{texts.t('filter.until')} {search.until_text}" if search.until_text else "",
+    )
+    return [text for text in named if text]
 
 
 def _with(known: list[str], requested: str) -> list[str]:

@@ -10,6 +10,9 @@ from supatoss.toss.fields import SEOUL
 MAX_COUNTED = 1000
 """supatoss_ops_overview_v1 counts unfinished events up to this."""
 
+SHORT_ID_CHARACTERS = 13
+"""The 48 bits of time in an id of version 7, with a hyphen; the first 8 characters are those of a whole minute."""
+
 DEVELOPERS = "https://developers.tosspayments.com/"
 DASHBOARD = "https://app.tosspayments.com/"
 
@@ -56,6 +59,11 @@ def iso(moment: dt.datetime) -> str:
     return moment.astimezone(SEOUL).isoformat(timespec="seconds")
 
 
+def short_id(identity: str) -> str:
+    """The beginning of an event's id, which the search takes."""
+    return identity[:SHORT_ID_CHARACTERS]
+
+
 def count(value: int) -> str:
     """12,345."""
     return f"{value:,}"
@@ -75,11 +83,16 @@ def span(seconds: float) -> tuple[str, int]:
     return "seconds", whole
 
 
-def links_to_toss(payment: dict[str, Any] | None) -> list[dict[str, str]]:
-    """Name and URL of each. Toss documents no URL of a single payment, so only the receipt is linked directly."""
+def links_to_toss(payment: dict[str, Any] | None, own_receipt: object = None) -> list[dict[str, str]]:
+    """Name and URL of each. Toss documents no URL of a single payment, so only receipts are linked directly.
+
+    own_receipt: of the payment that the event is about, which may be another one than its order's row.
+    """
     links = [{"name": "developers", "url": DEVELOPERS}, {"name": "dashboard", "url": DASHBOARD}]
-    receipt = str((payment or {}).get("receipt_url") or "")
-    return [{"name": "receipt", "url": receipt}, *links] if is_toss_url(receipt) else links
+    receipt, own = str((payment or {}).get("receipt_url") or ""), str(own_receipt or "")
+    if is_toss_url(receipt):
+        links = [{"name": "receipt_of_order" if own and own != receipt else "receipt", "url": receipt}, *links]
+    return [{"name": "receipt", "url": own}, *links] if is_toss_url(own) and own != receipt else links
 
 
 def is_toss_url(url: str) -> bool:

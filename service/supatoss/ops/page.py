@@ -21,7 +21,9 @@ from supatoss.store import Store
 MAX_FORM_BYTES = 16 * 1024
 """The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
 
-MAX_FIELDS = 20
+MAX_FIELDS = 80
+"""The ticked events of a page of the list, and its filter."""
+
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 SESSION_COOKIE = "supatoss_ops"
@@ -33,7 +35,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
-ACTIONS = ("/replay", "/ignore", "/end")
+ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/end")
 """How the paths end that act; the others only show."""
 
 
@@ -121,12 +123,16 @@ class PageRequest:
         return forwarded[0] if len(forwarded) == 1 else peer
 
     async def form(self) -> dict[str, str]:
-        """The fields of the submitted form. Raises InvalidForm."""
-        fields = await _read_form(self.http)
-        token = fields.get("csrf", "")
+        """The fields of the submitted form, the last of each name. Raises InvalidForm."""
+        return dict(await self.form_items())
+
+    async def form_items(self) -> list[tuple[str, str]]:
+        """Every field of the submitted form. Raises InvalidForm."""
+        items = await _read_form(self.http)
+        token = dict(items).get("csrf", "")
         if not self.form_session or not self.context.cookies.is_form_token(self.form_session, token):
             raise InvalidForm
-        return fields
+        return items
 
     def render(self, template: str, status: int = 200, section: str = "", **values: Any) -> Response:
         """A page."""
@@ -147,6 +153,12 @@ class PageRequest:
     def redirect(self, path: str) -> Response:
         """To another page, by GET."""
         return self._with_cookies(RedirectResponse(path, 303))
+
+    def redirect_page(self, path: str) -> Response:
+        """To another page, where htmx asks for a part of this one: the browser loads it as a whole."""
+        if self.http.headers.get("hx-request"):
+            return self._with_cookies(Response(headers={"HX-Redirect": path}))
+        return self.redirect(path)
 
     def problem(self, status: int, kind: str, detail: str = "", link: str = HOME, link_text: str = "back") -> Response:
         """A page that explains an error."""
@@ -209,8 +221,7 @@ def safe_path(text: str) -> str:
     return text if is_ours and is_plain and not acts else HOME
 
 
-async def _read_form(http: Request) -> dict[str, str]:
-    """Fields of a form, the last of each name."""
+async def _read_form(http: Request) -> list[tuple[str, str]]:
     if http.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
         raise InvalidForm
     body = bytearray()
@@ -219,8 +230,6 @@ async def _read_form(http: Request) -> dict[str, str]:
         if len(body) > MAX_FORM_BYTES:
             raise InvalidForm
     try:
-        return dict(
-            parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
-        )
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise InvalidForm from None

@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from supatoss.errors import StoreError
 from supatoss.ops.assets import Assets, make_templates, query
+from supatoss.ops.bulk import apply_batch, open_batch_of_events, show_batch
 from supatoss.ops.cookies import Cookies
-from supatoss.ops.event import ignore_event, replay_event, show_event
+from supatoss.ops.event import ignore_event, replay_event, show_event, unignore_event
 from supatoss.ops.events import show_events
 from supatoss.ops.open_sessions import end_sessions, show_sessions
 from supatoss.ops.operators import Operators
@@ -108,6 +109,10 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/{id:uuid}", show_event),
         page("/events/{id:uuid}/replay", replay_event, "POST"),
         page("/events/{id:uuid}/ignore", ignore_event, "POST"),
+        page("/events/{id:uuid}/unignore", unignore_event, "POST"),
+        page("/events/bulk", open_batch_of_events, "POST"),
+        page("/events/bulk/{id:uuid}", show_batch),
+        page("/events/bulk/{id:uuid}/apply", apply_batch, "POST"),
         page("/payment", show_payment),
         page("/reconciliations", show_reconciliations),
         page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),

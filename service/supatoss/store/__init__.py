@@ -2,6 +2,7 @@
 
 from supatoss.store.adoption import AdoptionCalls
 from supatoss.store.alerts import AlertCalls
+from supatoss.store.batches import BatchCalls
 from supatoss.store.events import EventCalls
 from supatoss.store.exposure import ExposureCalls
 from supatoss.store.reconciliation import ReconciliationCalls
@@ -14,6 +15,7 @@ from supatoss.store.sessions import SessionCalls
 class Store(
     RecordingCalls,
     EventCalls,
+    BatchCalls,
     RefusedCalls,
     AlertCalls,
     ReconciliationCalls,

@@ -23,6 +23,19 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What an operator typed.
+
+    by key: an order or a part of its id, a payment key, a customer key, or the beginning of an event's id. by content:
+    in the newest 20,000 events, the amount (decimal text) and the names of the order and of the customer.
+    """
+
+    text: str
+    by: str = "key"
+    amount: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events. What is empty does not narrow; created_from is inclusive, created_until is not."""
 
@@ -34,6 +47,7 @@ class EventFilter:
     payment_key: str | None = None
     created_from: dt.datetime | None = None
     created_until: dt.datetime | None = None
+    search: Search | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -69,7 +83,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for."""
+    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for.
+
+    order_name, amount (decimal text) and currency: of the event, else of its order's row. payment_status: what the
+    event says of its payment, once that is known.
+    """
 
     id: str
     event_key: str
@@ -88,6 +106,10 @@ class StoredEvent:
     last_error: str | None
     delivery_count: int
     last_delivered_at: dt.datetime
+    order_name: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+    payment_status: str | None = None
     payload: str | None = field(default=None, repr=False)
     change: str | None = field(default=None, repr=False)
     actions: tuple[Action, ...] = ()
@@ -113,24 +135,33 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """A page of events, and where the next one begins; None at the end."""
+    """A page of events, and where the next one begins; None at the end.
+
+    as_of: when the database read it. looked_back_to: how far a search has looked, if not through all events.
+    """
 
     events: tuple[StoredEvent, ...]
     next: Cursor | None
+    as_of: dt.datetime | None = None
+    looked_back_to: dt.datetime | None = None
 
     @classmethod
     def from_answer(cls, page: Mapping[str, Any]) -> Self:
         """Reads find_webhook_events_v1's answer. Raises KeyError, TypeError or ValueError."""
         events = tuple(StoredEvent.from_row(row) for row in page["events"])
-        return cls(events, events[-1].cursor if page["has_more"] else None)
+        if page["has_more"]:
+            return cls(events, events[-1].cursor, _time(page["now"]))
+        end = page["looked_back_to"]
+        cursor = Cursor(dt.datetime.fromisoformat(end["created_at"]).astimezone(dt.UTC), end["id"]) if end else None
+        return cls(events, cursor, _time(page["now"]), cursor.created_at if cursor else None)
 
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
     """What an action did to one event: outcome, and the event's status and reason afterwards.
 
-    outcome: replayed, ignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not any more
-    as it was read), missing, or refused.
+    outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not
+    any more as it was read), missing, or refused.
     """
 
     event: str
@@ -179,6 +210,13 @@ class EventCalls(Connection):
         arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, **who, "dry_run": dry_run}
         return await self.call(Function.IGNORE_EVENTS, arguments, _outcomes, tries=1)
 
+    async def unignore_events(
+        self, ids: Sequence[str], *, actor: str, address: str | None = None, dry_run: bool
+    ) -> list[EventOutcome]:
+        """Takes back that events were ignored, one outcome an id."""
+        arguments = {"event_ids": json.dumps(list(ids)), "actor": actor, "address": address, "dry_run": dry_run}
+        return await self.call(Function.UNIGNORE_EVENTS, arguments, _outcomes, tries=1)
+
     async def read_overview(self, hours: int) -> dict[str, Any]:
         """What arrived in the last hours, what waits and what failed, for the operators' page."""
         return await self.call(Function.OPS_OVERVIEW, {"p_hours": hours}, read_object)
@@ -206,5 +244,7 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case tuple() | list():
             return [_plain(item) for item in value]
+        case Search():
+            return asdict(value)
         case _:
             return value

@@ -64,6 +64,7 @@ class Delivery:
     transmission_time: bytes | None = None
     transmission_id: str | None = None
     retried_count: int | None = None
+    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class PaperStore(Store):
     def __init__(self) -> None:
         self.events: tuple[StoredEvent, ...] = (stored_event(),)
         self.next: Cursor | None = None
+        self.as_of: dt.datetime | None = None
+        self.looked_back_to: dt.datetime | None = None
         self.trouble: Exception | None = None
         self.searched: list[tuple[EventFilter, Cursor | None]] = []
         self.did: list[tuple[str, Any]] = []
@@ -97,6 +99,7 @@ class PaperStore(Store):
             },
             Function.OPS_ROWS: {
                 "transmission": {"id": None, "time": None, "retried_count": None},
+                "deliveries": [{"at": "2026-11-25T03:30:00+00:00", "effect": "create"}],
                 "payment": None,
                 "settlements": [],
                 "subscriptions": [],
@@ -130,7 +133,7 @@ class PaperStore(Store):
         if self.trouble:
             raise self.trouble
         self.searched.append((wanted, after))
-        return EventPage(self.events, self.next)
+        return EventPage(self.events, self.next, self.as_of, self.looked_back_to)
 
     async def replay_events(
         self, readings: Sequence[Mapping[str, Any]], *, actor: str, address: str | None = None, dry_run: bool

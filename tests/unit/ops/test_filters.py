@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supatoss.ops.events import cursor_text, read_search
-from supatoss.store.events import Cursor
+from supatoss.store.events import Cursor, Search
 
 ID = "5e9f2d5a-0000-4000-8000-000000000001"
 
@@ -27,15 +27,35 @@ def test_every_condition_narrows_the_search() -> None:
     search = read_search(
         {"q": " order-1 ", "status": "failed", "reason": "double_charge", "type": "PAYMENT_STATUS_CHANGED"}
     )
-    by_order = search.to_filter()
-    assert (by_order.order_id, by_order.payment_key) == ("order-1", None)
-    assert (by_order.statuses, by_order.reasons, by_order.types) == (
+    wanted = search.to_filter()
+    assert wanted.search == Search("order-1", "key")
+    assert (wanted.statuses, wanted.reasons, wanted.types) == (
         ("failed",),
         ("double_charge",),
         ("PAYMENT_STATUS_CHANGED",),
     )
-    by_payment = search.to_filter(by_payment=True)
-    assert (by_payment.order_id, by_payment.payment_key) == (None, "order-1")
+    assert search.to_filter(["failed", "pending"]).statuses == ["failed", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "amount", "by"),
+    [
+        ("9900", "9900", "key"),  # may be a part of an order id
+        ("9,900", "9900", "content"),
+        ("₩9,900", "9900", "content"),
+        ("9900원", "9900", "content"),
+        ("12.340", "12.34", "content"),
+        ("US$1,234.50", "1234.5", "content"),
+        ("₩ 0.00", "0", "content"),
+        ("order-9900", None, "key"),
+        ("1e5", None, "key"),
+        ("9" * 21, None, "key"),
+        ("김토스", None, "key"),
+    ],
+)
+def test_what_is_written_as_an_amount_is_one(typed: str, amount: str | None, by: str) -> None:
+    assert read_search({"q": typed}).to_filter().search == Search(typed, by, amount)
+    assert read_search({"q": typed, "by": "content"}).to_filter().search == Search(typed, "content", amount)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from supatoss.errors import StoreUnavailable
 from supatoss.ops.i18n import CATALOGUES, Language
 from supatoss.ops.routes import HEADERS
 from supatoss.store.client import Function
-from supatoss.store.events import Action, Cursor, EventOutcome
+from supatoss.store.events import Action, Cursor, EventOutcome, Search
 from tests.unit.fakes import LogLines
 from tests.unit.ops.office import ADDRESS, AT, EVENT_ID, SECRET, Office, stored_event
 
@@ -171,11 +171,28 @@ async def test_an_event_that_is_not_there_is_not_found(office: Office) -> None:
     assert (await office.get("/ops/events/not-an-id")).status_code == 404
 
 
-async def test_a_search_for_an_order_also_finds_a_payment(office: Office) -> None:
+async def test_what_no_key_has_is_looked_for_in_amounts_and_names(office: Office) -> None:
     office.store.events = ()
-    response = await office.get("/ops/events?q=tpay0001")
-    assert [wanted.order_id or wanted.payment_key for wanted, _ in office.store.searched] == ["tpay0001", "tpay0001"]
+    response = await office.get("/ops/events?q=tpay0001&status=failed")
+    assert [wanted.search for wanted, _ in office.store.searched] == [
+        Search("tpay0001", "key"),
+        Search("tpay0001", "content"),
+    ]
     assert "No results" in response.text
+    assert "Looked for “tpay0001” in order ids" in response.text
+    assert "Other conditions: Failed" in response.text
+    assert 'href="/ops/events?q=tpay0001"' in response.text
+
+
+async def test_the_beginning_of_an_id_opens_the_event_and_htmx_loads_it_whole(office: Office) -> None:
+    path = f"/ops/events?q={EVENT_ID[:8].upper()}"
+    assert (await office.get(path)).headers["location"] == EVENT
+    answer = await office.get(path, headers={"hx-request": "true"})
+    assert (answer.status_code, answer.headers["hx-redirect"], answer.text) == (200, EVENT, "")
+    office.store.events = (stored_event(order_id=f"order-{EVENT_ID[:8]}"),)
+    assert (await office.get(f"/ops/events?q={EVENT_ID[:8]}")).status_code == 200
+    office.store.events = (stored_event(), stored_event(id=EVENT_ID[:-1] + "2"))
+    assert (await office.get(path)).status_code == 200
 
 
 async def test_a_search_for_an_id_opens_the_event(office: Office) -> None:
@@ -416,3 +433,91 @@ async def test_the_overview_says_what_is_left_to_do(office: Office, differences:
     assert said in text
     assert 'href="/ops/reconciliations"' in text
     assert "0 of them" not in text
+
+
+async def test_a_list_that_stays_fresh_says_when_it_was_read(office: Office) -> None:
+    office.store.as_of = AT
+    text = (await office.get("/ops/events?status=failed")).text
+    assert "2026-11-25 12:30:00" in text.split("<table")[0]
+    assert 'data-live="10"' in text
+    assert 'hx-get="/ops/events?status=failed"' in text
+    assert 'data-live="30"' in (await office.get("/ops/events?q=order")).text
+    older = (await office.get(f"/ops/events?after=2026-11-25T00:00:00%2B00:00~{EVENT_ID}")).text
+    assert "data-live=" not in older
+
+
+async def test_a_list_row_says_what_was_paid_for(office: Office) -> None:
+    office.store.events = (
+        stored_event(order_name="무선 이어폰", amount="9900", currency="KRW", payment_status="DONE"),
+        stored_event(order_id=None, reason=None, status="processed"),
+    )
+    text = (await office.get("/ops/events")).text
+    for said in ("무선 이어폰", "₩9,900", "Paid", EVENT_ID[:8]):
+        assert said in text
+
+
+async def test_the_way_out_of_a_search_that_finds_nothing(office: Office) -> None:
+    office.store.events = ()
+    office.store.looked_back_to, office.store.next = AT, Cursor(AT, EVENT_ID)
+    text = (await office.get("/ops/events?q=9900&by=content&status=failed")).text
+    assert "Amounts and names were searched back to 2026-11-25 12:30:00" in text
+    found = re.search(r'rel="next" href="([^"]+)"', text)
+    assert found
+    assert "by=content" in found[1]
+    assert "Looked for the amount ₩9,900" in (await office.get("/ops/events?q=₩9,900")).text
+
+
+async def test_digits_may_mean_an_order_or_an_amount(office: Office) -> None:
+    assert 'href="/ops/events?q=9900&amp;by=content"' in (await office.get("/ops/events?q=9900")).text
+    assert "by=content" not in (await office.get("/ops/events?q=order-9900")).text
+
+
+async def test_the_advised_action_is_the_primary_button(office: Office) -> None:
+    text = (await office.get(EVENT)).text
+    assert "Toss ₩990</span>" in text
+    assert "difference ₩8,910" in text
+    assert re.search(r'<a class="button" href="https://app.tosspayments.com/"', text)
+    assert re.search(r'<button class="button button--plain" name="mode" value="dry_run">', text)
+    office.store.events = (stored_event(reason="hook_failed", last_error="x (SQLSTATE P0001)"),)
+    text = (await office.get(EVENT)).text
+    assert re.search(r'<button class="button" name="mode" value="dry_run">', text)
+    await office.post(f"{EVENT}/replay", mode="dry_run")
+    text = (await office.get(EVENT)).text
+    assert re.search(r'<button class="button" name="mode" value="apply">', text)
+
+
+async def test_an_ignored_event_can_be_taken_back(office: Office) -> None:
+    office.store.events = (stored_event(status="ignored", reason="operator"),)
+    assert f'action="{EVENT}/unignore"' in (await office.get(EVENT)).text
+    office.store.answers[Function.UNIGNORE_EVENTS] = [
+        {"event": EVENT_ID, "outcome": "unignored", "status": "pending", "reason": "check_deposit"}
+    ]
+    response = await office.post(f"{EVENT}/unignore")
+    assert (response.status_code, response.headers["location"]) == (303, EVENT)
+    (arguments,) = [told for function, told in office.store.asked if function is Function.UNIGNORE_EVENTS]
+    assert (arguments["actor"], arguments["address"], arguments["dry_run"]) == ("operator", ADDRESS, False)
+    assert office.woken == 1
+    assert "No longer ignored" in _notice(await office.get(EVENT))
+
+
+async def test_every_delivery_is_shown_with_its_headers(office: Office) -> None:
+    office.store.answers[Function.OPS_ROWS]["deliveries"] = [
+        {"at": "2026-11-25T03:30:00+00:00", "id": "t-1", "user_agent": "<b>Toss</b>", "effect": "create"},
+        {
+            "at": "2026-11-25T03:34:00+00:00",
+            "id": "t-2",
+            "sent_at": "2026-11-25T03:34:00Z",
+            "retried": 0,
+            "effect": "count",
+        },
+        {"at": "2026-11-25T03:38:00+00:00", "effect": "move"},
+    ]
+    text = re.sub(r"\s+", " ", (await office.get(EVENT)).text)
+    assert "Delivered 3 times." in text
+    assert "The first and the newest 20" not in text
+    assert "&lt;b&gt;Toss&lt;/b&gt;" in text
+    assert "Retries by Toss 0" in text
+    assert text.index("t-2") < text.index("t-1")
+    assert "supatoss asked Toss" in text
+    office.store.events = (stored_event(delivery_count=40),)
+    assert "The first and the newest 20 are shown." in (await office.get(EVENT)).text

@@ -8,6 +8,7 @@ import pytest
 
 from supatoss.alerts.rules import Rule
 from supatoss.errors import Reason
+from supatoss.inbox.bulk import BatchAction
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
@@ -60,10 +61,21 @@ CODES = {
     "environment": ("test", "live"),
     "overview": ("last_24", "last_168"),
     "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
-    "links": ("receipt", "developers", "dashboard"),
+    "links": ("receipt", "receipt_of_order", "developers", "dashboard"),
+    "delivery_effect": ("create", "count", "move", "ask", "reopen"),
+    "sqlstate": ("22001", "22003", "23502", "23503", "23505", "23514", "42501", "42703", "42883", "42P01", "P0001"),
+    "actions": (
+        *(f"{name}_note" for name in ("replay", "ignore", "cancel_at_toss", "check_at_toss")),
+        *("cancel_at_toss", "check_at_toss"),
+    ),
+    "bulk": tuple(f"{action}_{part}" for action in BatchAction for part in ("title", "now")),
+    "bulk_state": ("tried", "running", "interrupted", "finished"),
     "done_text": ("becomes", "in_hand", "changed", "pending"),
-    "done": ("replayed", "ignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused", "not_open"),
-    "action": ("replay", "ignore"),
+    "done": (
+        *("replayed", "ignored", "unignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
+        *("not_open", "bulk_none", "bulk_unticked"),
+    ),
+    "action": ("replay", "ignore", "unignore"),
     "problem": tuple(
         f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")
     ),

@@ -103,7 +103,7 @@
   document.addEventListener("htmx:afterSwap", (event) => {
     const id = event.detail.target.id;
     if (id === "figures") drawChart();
-    if (id === "results") announce();
+    if (id === "results" && event.detail.requestConfig.triggeringEvent?.type !== "live") announce();
     if (id === "content") focusNotice();
   });
 
@@ -111,4 +111,93 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400 && event.detail.target.id !== "figures") event.detail.shouldSwap = true;
   });
+})();
+
+// Events: parts that stay fresh by themselves, ticked rows, and buttons that copy.
+(() => {
+  const STEP_SECONDS = 2;
+  let waited = 0;
+
+  const part = () => document.querySelector("[data-live]");
+  const ticked = () => [...document.querySelectorAll("input.tick:checked")];
+
+  /** Says whether the list is live, paused because somebody works in it, or could not be refreshed. */
+  function tell(state) {
+    for (const words of document.querySelectorAll("[data-live-state]")) words.hidden = words.dataset.liveState !== state;
+  }
+
+  function isInUse(list) {
+    return ticked().length > 0 || (list.contains(document.activeElement) && document.activeElement !== list);
+  }
+
+  function refresh() {
+    const list = part();
+    if (!list || document.visibilityState !== "visible") return;
+    if (isInUse(list)) {
+      tell("paused");
+      return;
+    }
+    waited += STEP_SECONDS;
+    if (waited < Number(list.dataset.live)) return;
+    waited = 0;
+    htmx.trigger(list, "live");
+  }
+
+  /** What needs a script is hidden until there is one. */
+  function prepare() {
+    for (const button of document.querySelectorAll("[data-copy], [data-tick-all]")) button.hidden = false;
+    if (part()) tell("on");
+  }
+
+  function count() {
+    const number = document.querySelector("[data-ticked]");
+    if (number) number.textContent = ticked().length ? `(${ticked().length})` : "";
+  }
+
+  async function copy(button) {
+    const source = document.querySelector(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+    } catch {
+      // Without https there is no clipboard: what is selected can be copied by hand.
+      getSelection().selectAllChildren(source);
+      return;
+    }
+    document.getElementById("live").textContent = button.dataset.done;
+    const words = button.textContent;
+    button.textContent = button.dataset.done;
+    setTimeout(() => { button.textContent = words; }, 2000);
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    prepare();
+    setInterval(refresh, STEP_SECONDS * 1000);
+  });
+  document.addEventListener("htmx:afterSwap", prepare);
+
+  document.addEventListener("change", (event) => {
+    const all = event.target.closest("[data-tick-all] input");
+    if (all) for (const box of document.querySelectorAll("input.tick")) box.checked = all.checked;
+    if (all || event.target.matches("input.tick")) {
+      count();
+      tell(ticked().length ? "paused" : "on");
+    }
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+
+  // A list that can't be refreshed stays as it is, with its time.
+  function isOfRefresh(event) {
+    return event.detail.requestConfig?.triggeringEvent?.type === "live";
+  }
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (isOfRefresh(event) && event.detail.xhr.status >= 400) {
+      event.detail.shouldSwap = false;
+      tell("failed");
+    }
+  });
+  document.addEventListener("htmx:sendError", (event) => { if (isOfRefresh(event)) tell("failed"); });
 })();
