@@ -45,7 +45,7 @@ drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real pro
 fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promise, for MINUTES=10 in all; what it finds is kept in tests/fuzz/corpus
 	PYTHONPATH=.local/fuzz/packages $(PY) -m tests.fuzz --minutes $(MINUTES)
 
-attack: $(VENV)/.built  ## every attack beside honest deliveries, on loopback (about ten minutes); writes the table of docs/security.md
+attack: $(VENV)/.built  ## every attack beside genuine deliveries, on loopback (about ten minutes); writes the table of docs/security.md
 	$(PY) -m tests.attack --write docs/security.md
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report

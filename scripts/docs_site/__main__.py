@@ -15,7 +15,11 @@ SITE = BUILD / "site"
 def main() -> int:
     """Exit status 1 if MkDocs warns of anything or a link leads nowhere."""
     shutil.rmtree(SITE, ignore_errors=True)
-    pages.write(BUILD / "pages")
+    try:
+        pages.write(BUILD / "pages")
+    except pages.NotOnSite as problem:
+        print(problem, file=sys.stderr)
+        return 1
     for config in ("mkdocs.yml", "mkdocs.ko.yml"):  # in this order: MkDocs empties a folder that it builds into
         built = subprocess.run(
             [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--config-file", config],

@@ -28,7 +28,7 @@ LANGUAGE_LINE = re.compile(r"[ \n]*(?:한국어|English):\s\[[^\]]*\]\([^)]*\)\.
 
 
 class NotOnSite(Exception):
-    """A page links to a file that the site doesn't have."""
+    """A page links to a file or a heading that the site doesn't have."""
 
 
 def sources() -> dict[str, str]:
@@ -131,6 +131,8 @@ def title(file: Path) -> str:
 def _twin_anchor(source: str, place: str) -> str:
     """The anchor of the same heading in the Korean twin."""
     english, twin = (anchors((ROOT / name).read_text(encoding="utf-8")) for name in (source, korean(source)))
+    if place not in english:
+        raise NotOnSite(f"{source} has no heading #{place}")
     return twin[english.index(place)]
 
 

@@ -1,4 +1,4 @@
-"""Alerts that a process sends itself while the database is away, and what the table is told of them afterwards."""
+"""Alerts that a process sends itself while the database is unavailable, and how the table learns of them afterwards."""
 
 import datetime as dt
 import uuid
@@ -91,7 +91,7 @@ class DirectAlerts:
         return [alert.to_record(self._clock(), read_at) for alert in over]
 
     def is_open(self, rule: str, subject: str) -> bool:
-        """Whether it began while the database was away."""
+        """Whether it began while the database was unavailable."""
         return (rule, subject) in self._open
 
     def recorded(self, opinions: Iterable[Opinion]) -> None:
