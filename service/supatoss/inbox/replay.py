@@ -1,4 +1,4 @@
-"""Operators' actions on stored events: replay records them again, ignore sets them aside."""
+"""Operators' actions on stored events: replay records them again, ignore closes them."""
 
 import datetime as dt
 import uuid
