@@ -19,6 +19,7 @@ NOT_IN_DOCS = {
     "LICENSE": "license.txt",
     ".env.example": "env.example.txt",
     "service/supatoss/ops/static/icon.svg": "images/icon.svg",
+    "scripts/docs_site/site.css": "assets/site.css",
     "scripts/docs_site/vendor/iframe-worker/iframe-worker.js": "assets/iframe-worker.js",
 }
 ONLY_ENGLISH = "> 이 문서는 영어로만 제공됩니다.\n"
