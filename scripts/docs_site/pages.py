@@ -16,8 +16,11 @@ NOT_IN_DOCS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
-    "LICENSE": "license.txt",
-    ".env.example": "env.example.txt",
+    "LICENSE": "files/license.txt",
+    ".env.example": "files/env.example",
+    ".github/workflows/ci.yml": "files/ci.yml",
+    ".github/workflows/release.yml": "files/release.yml",
+    "supabase/released.json": "files/released.json",
     "service/supatoss/ops/static/icon.svg": "images/icon.svg",
     "scripts/docs_site/site.css": "assets/site.css",
     "scripts/docs_site/vendor/iframe-worker/iframe-worker.js": "assets/iframe-worker.js",
@@ -105,7 +108,7 @@ def _link(link: re.Match[str], source: str, language: str, translated: bool) -> 
     english = named.replace(".ko.md", ".md")
     files = sources()
     if english not in files:
-        raise NotOnSite(f"{source} links to {target}")
+        raise NotOnSite(f"{source} links to {target}, which NOT_IN_DOCS lacks")
     here, there = PurePosixPath(files[source]).parent, files[english]
     has_korean = english.endswith(".md") and (ROOT / korean(english)).exists()
     if translated and has_korean and english == named:  # from Korean to what the English page alone has

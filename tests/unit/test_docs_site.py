@@ -77,7 +77,7 @@ def test_a_link_to_a_file_that_the_site_lacks_is_an_error(monkeypatch: pytest.Mo
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/one.md").write_text("# One\n\n[code](../scripts/dev.py)\n")
     monkeypatch.setattr(pages, "ROOT", tmp_path)
-    with pytest.raises(pages.NotOnSite, match=r"docs/one.md links to ../scripts/dev.py"):
+    with pytest.raises(pages.NotOnSite, match=r"docs/one.md links to ../scripts/dev.py, which NOT_IN_DOCS lacks"):
         pages.page("docs/one.md", "en")
 
 
