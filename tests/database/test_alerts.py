@@ -316,7 +316,7 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     for _ in range(3):
         check(database, receiver.url, "b:2")
     assert [text.split("\n")[0] for text in receiver.texts] == ["🚨 process_gone"]
-    assert "process a:1 stopped" in receiver.texts[0]
+    assert "process a:1 hasn't been seen" in receiver.texts[0]
     database.connection.execute("update supatoss.alerts set seen_at = seen_at - interval '1 hour'")
     database.connection.execute(
         "update supatoss.processes set seen_at = now() - interval '25 hours' where name = 'a:1'"
@@ -344,7 +344,7 @@ def test_a_process_that_came_in_the_place_of_a_silent_one_ends_its_alert_for_goo
     )
     check(database, receiver.url, "n:web:1")  # the worker of the same machine, and this one, are nobody's successors
     assert [text.split("\n")[1] for text in receiver.texts] == [
-        "process m:web:1 crashed or hangs: no sign of life for five minutes"
+        "process m:web:1 hasn't been seen for five minutes: it crashed or hangs"
     ]
     for _ in range(3):
         check(database, receiver.url, "m:web:2")

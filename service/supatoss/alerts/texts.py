@@ -99,7 +99,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "supatoss doctor --send-test-alert",
         ),
         Rule.PROCESS_GONE: Text(
-            "process {subject} crashed or hangs: no sign of life for five minutes",
+            "process {subject} hasn't been seen for five minutes: it crashed or hangs",
             "프로세스 {subject}이(가) 비정상 종료되었거나 응답하지 않습니다 (5분 이상)",
             "fly status",
         ),
