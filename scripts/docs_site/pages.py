@@ -112,7 +112,8 @@ def _link(link: re.Match[str], source: str, language: str, translated: bool) -> 
     here, there = PurePosixPath(files[source]).parent, files[english]
     has_korean = english.endswith(".md") and (ROOT / korean(english)).exists()
     if translated and has_korean and english == named:  # from Korean to what the English page alone has
-        up = os.path.relpath(there.removesuffix(".md") + ".html", PurePosixPath("ko") / here)
+        built = there.replace("README.md", "index.md").removesuffix(".md") + ".html"
+        up = os.path.relpath(built, PurePosixPath("ko") / here)
         return f'<a href="{up}{"#" * bool(place)}{place}">{text}</a>'
     if there.endswith(".md") and text == path.removeprefix("./"):  # GitHub's readers look for files, the site's don't
         text = title(_file(english, language))

@@ -104,3 +104,11 @@ def links(document: Path) -> Counter[str]:
 @pytest.mark.parametrize("document", TRANSLATED, ids=name)
 def test_both_languages_link_to_the_same_places(document: Path) -> None:
     assert links(document) == links(document.with_suffix(".ko.md"))
+
+
+@pytest.mark.parametrize("document", TRANSLATED, ids=name)
+def test_a_korean_page_links_to_korean_pages(document: Path) -> None:
+    text = FENCE.sub("", document.with_suffix(".ko.md").read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s#:]+\.md)", text):
+        found = (document.parent / target).resolve()
+        assert found == document or not found.with_suffix(".ko.md").exists(), target
