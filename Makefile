@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test check slow faults attack drill fuzz audit sbom dist bench lint lock clean
+.PHONY: help run test check slow faults attack drill fuzz audit sbom dist bench docs lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -45,7 +45,7 @@ drill: $(VENV)/.built  ## every section of docs/runbook.md, played with real pro
 fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promise, for MINUTES=10 in all; what it finds is kept in tests/fuzz/corpus
 	PYTHONPATH=.local/fuzz/packages $(PY) -m tests.fuzz --minutes $(MINUTES)
 
-attack: $(VENV)/.built  ## every attack beside honest deliveries, on loopback (about ten minutes); writes the table of docs/security.md
+attack: $(VENV)/.built  ## every attack beside genuine deliveries, on loopback (about ten minutes); writes the table of docs/security.md
 	$(PY) -m tests.attack --write docs/security.md
 
 bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, report
@@ -62,6 +62,9 @@ dist: $(VENV)/.built .local/release/.built  ## what is released: wheel and sdist
 	$(PY) -m hatchling build -d dist
 	PYTHONPATH=.local/release/packages $(PY) -m twine check --strict dist/*
 
+docs: $(VENV)/.built .local/docs/.built  ## the documentation as a site in English and Korean, links checked: build/site
+	PYTHONPATH=.local/docs/packages $(PY) -m scripts.docs_site
+
 lint: $(VENV)/.built  ## style, SQL, Dockerfile, workflows, types and arrows between modules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -76,7 +79,8 @@ lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade t
 	@for target in "requirements.txt --extra otel" "requirements-dev.txt --extra dev --extra otel --constraint requirements.txt" \
 	  "requirements-fuzz.txt --group fuzz --constraint requirements-dev.txt" \
 	  "requirements-audit.txt --group audit --constraint requirements-dev.txt" \
-	  "requirements-release.txt --group release --constraint requirements-dev.txt"; do \
+	  "requirements-release.txt --group release --constraint requirements-dev.txt" \
+	  "requirements-docs.txt --group docs --constraint requirements-dev.txt"; do \
 	  case "$$target" in *--group*) source="";; *) source=pyproject.toml;; esac; \
 	  .local/lock/bin/uv pip compile $(LOCKED) $$source --output-file $$target || exit 1; \
 	done

@@ -3,7 +3,7 @@
 SupatossError
 ├── ConfigurationError        the service can't start with these settings
 ├── NotAllowed                an operator's action is refused
-├── DeliveryError             the delivery is rejected, nothing is stored
+├── DeliveryError             the delivery is refused, nothing is stored
 │   ├── NotGenuine        401
 │   ├── NotReadable       400
 │   ├── BodyTooLarge      413
@@ -14,7 +14,7 @@ SupatossError
 │   │   └── TooManyLookups        strangers have used up the look-ups for deliveries like it
 │   └── StoreError            the Data API did not confirm the call
 │       ├── StoreUnavailable      a retry can help
-│       │   └── StoreKeyRefused   the gateway rejects our key, or doesn't know it yet
+│       │   └── StoreKeyRefused   the gateway refuses our key, or doesn't know it yet
 │       └── StoreRefused          fails until somebody fixes the set-up
 │           └── SchemaMismatch    the database's functions are not those of this release
 └── TossError                 a call of Toss's API failed
@@ -22,7 +22,7 @@ SupatossError
     │   └── TossThrottled         too many calls, says Toss or our own limit
     ├── TossNotFound          not found under any of our keys
     ├── TossRefused           refused for good
-    └── TossMisconfigured     our key is rejected until somebody fixes the set-up
+    └── TossMisconfigured     our key is refused until somebody fixes the set-up
 """
 
 from enum import StrEnum
@@ -30,7 +30,7 @@ from typing import ClassVar
 
 
 class Reason(StrEnum):
-    """Why a delivery was rejected or not stored: log field, metric label, and what tests assert."""
+    """Why a delivery was refused or not stored: log field, metric label, and what tests assert."""
 
     MISSING_SIGNATURE = "missing_signature"
     INVALID_SIGNATURE = "invalid_signature"
@@ -74,7 +74,7 @@ class NotAllowed(SupatossError):
 
 
 class DeliveryError(SupatossError):
-    """The delivery is rejected. The message may be shown to its sender."""
+    """The delivery is refused. The message may be shown to its sender."""
 
     http_status = 400
     retry_can_help = False
@@ -157,7 +157,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreKeyRefused(StoreUnavailable):
-    """The gateway rejects our key. A key that was just created or replaced reaches all gateways within moments."""
+    """The gateway refuses our key. A key that was just created or replaced reaches all gateways within moments."""
 
 
 class StoreRefused(StoreError):
@@ -230,7 +230,7 @@ class TossRefused(TossError):
 
 
 class TossMisconfigured(TossError):
-    """Toss rejects our secret key: wrong, revoked, of another environment, or without permission."""
+    """Toss refuses our secret key: wrong, revoked, of another environment, or without permission."""
 
     outcome = "misconfigured"
 

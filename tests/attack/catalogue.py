@@ -18,7 +18,7 @@ class Attack:
 ATTACKS = (
     Attack("forged", "deliveries", "forged payments from one address, Toss takes 0.5 s", 60, toss_seconds=0.5),
     Attack("forged_everywhere", "deliveries", "forged payments, each from another address", 60, toss_seconds=0.5),
-    Attack("guesses", "deliveries", "an order's number with made-up secrets", 20),
+    Attack("guesses", "deliveries", "an order id with made-up secrets", 20),
     Attack("own_payment", "deliveries", "own genuine payment, another body each time", 20),
     Attack("huge_numbers", "JSON", "own payment with 6,000 × 1e131071", 4),
     Attack("signed_huge_numbers", "JSON", "the same, signed", 4),

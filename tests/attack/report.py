@@ -12,7 +12,7 @@ from tests.attack.honest import SIGNED_EVERY_SECONDS, UNSIGNED_EVERY_SECONDS, An
 from tests.attack.stage import Result
 
 COLUMNS = (
-    *("attack", "connections", "answered to it", "honest", "refused", "lost"),
+    *("attack", "connections", "answered to it", "genuine", "refused", "lost"),
     *("signed p50", "signed p99", "at rest", "×", "unsigned p50", "unsigned p99", "at rest", "×", "peak MiB", "stored"),
 )
 """Times in milliseconds. stored: rows that are there because of the attack."""
@@ -47,7 +47,7 @@ def write(document: Path, results: Sequence[Result], seconds: float) -> None:
     about = (
         f"{seconds:g} s at rest and {seconds:g} s of each attack, on {os.cpu_count()} cores ({platform.machine()},"
         f" Python {platform.python_version()}) that PostgreSQL, the Data API, the Toss emulator, the senders and the"
-        f" attacker share. Honest: {rates}, each on a new connection. Times in milliseconds."
+        f" attacker share. Genuine: {rates}, each on a new connection. Times in milliseconds."
     )
     text = document.read_text(encoding="utf-8")
     document.write_text(_TABLE.sub(lambda _: f"\n{rows}\n\n{about}\n\n", text), encoding="utf-8")

@@ -316,7 +316,7 @@ def test_a_process_that_is_silent_without_a_goodbye_is_an_alert_for_a_day(
     for _ in range(3):
         check(database, receiver.url, "b:2")
     assert [text.split("\n")[0] for text in receiver.texts] == ["🚨 process_gone"]
-    assert "process a:1 stopped" in receiver.texts[0]
+    assert "process a:1 hasn't been seen" in receiver.texts[0]
     database.connection.execute("update supatoss.alerts set seen_at = seen_at - interval '1 hour'")
     database.connection.execute(
         "update supatoss.processes set seen_at = now() - interval '25 hours' where name = 'a:1'"
@@ -344,7 +344,7 @@ def test_a_process_that_came_in_the_place_of_a_silent_one_ends_its_alert_for_goo
     )
     check(database, receiver.url, "n:web:1")  # the worker of the same machine, and this one, are nobody's successors
     assert [text.split("\n")[1] for text in receiver.texts] == [
-        "process m:web:1 stopped without a goodbye; nothing was heard of it for five minutes"
+        "process m:web:1 hasn't been seen for five minutes: it crashed or hangs"
     ]
     for _ in range(3):
         check(database, receiver.url, "m:web:2")
@@ -436,7 +436,7 @@ def test_an_alert_whose_events_are_ignored_is_set_aside_and_not_resolved(
     ids = json.dumps([str(event["id"])])
     database.call("select ignore_webhook_events_v1(%s, 'refunded at Toss', 'kim', false)", ids)
     check(database, receiver.url)
-    assert receiver.texts[1].startswith("☑️ amount_mismatch set aside by kim · kim 무시 처리\n")
+    assert receiver.texts[1].startswith("☑️ amount_mismatch ignored by kim · kim 무시 처리\n")
 
 
 def test_a_refund_to_an_account_that_failed_is_an_alert_until_it_is_done(

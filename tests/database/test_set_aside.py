@@ -206,7 +206,7 @@ def test_the_alert_of_a_day_ends_by_name_and_does_not_begin_again(database: Data
     assert len(receiver.texts) == 1  # the other one is open
     reconcile(database, found("transfer"), found("lost", kind="missing", outcome="repaired"))
     check(database, receiver.url)
-    assert receiver.texts[1].startswith("☑️ reconciliation_difference set aside by kim · kim 무시 처리\n")
+    assert receiver.texts[1].startswith("☑️ reconciliation_difference ignored by kim · kim 무시 처리\n")
     reconcile(database, found("transfer"))
     check(database, receiver.url)
     assert len(receiver.texts) == 2

@@ -118,7 +118,7 @@ def _paid_without_toss(stage: Stage) -> None:
     )
     says(shown, "1 set aside")
     stage.until_ended("reconciliation_difference", phase="set_aside")
-    says(stage.follow("supatoss reconcile --day YYYY-MM-DD --apply", days=[alert.subject]), "1 set aside by operators")
+    says(stage.follow("supatoss reconcile --day YYYY-MM-DD --apply", days=[alert.subject]), "1 ignored by operators")
 
 
 def _edited_by_hand(stage: Stage) -> None:

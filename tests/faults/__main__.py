@@ -29,7 +29,7 @@ PIPE_COLUMNS = 160
 COLUMNS = (
     "fault",
     "deliveries",
-    "sent with re-sends",
+    "sent with retries",
     "acknowledged",
     "lost",
     "doubled",

@@ -102,4 +102,4 @@ def test_what_an_operator_sets_aside_is_told_by_name(stack: Stack, machines: tup
     action = stack.row(f"peek_operator_actions?event_id=eq.{event}")
     assert (action["actor"], action["address"], action["action"]) == ("anna", LOOPBACK, "ignore")
     with_store(stack, look)
-    assert any("set-aside-1" in text and "set aside by anna" in text for text in sent.texts)
+    assert any("set-aside-1" in text and "ignored by anna" in text for text in sent.texts)

@@ -211,7 +211,7 @@ def test_settings_that_somebody_should_know_about(world: World, changes: dict[st
 def test_what_was_not_looked_at_is_said(world: World) -> None:
     found = verdicts(doctor(world, "--json", PUBLIC_URL=None, SUPABASE_PUBLISHABLE_KEY=None))
     assert found["public address"]["message"] == "not checked: PUBLIC_URL is not set"
-    assert "not checked" in found["public key"]["message"]
+    assert "not checked" in found["publishable key"]["message"]
 
 
 def test_no_key_is_shown(world: World) -> None:

@@ -63,7 +63,7 @@ def test_a_command_that_is_pasted_into_a_shell_holds_nothing_but_a_plain_order()
 
 def test_an_ignored_event_is_set_aside_and_not_resolved() -> None:
     alert = unsent(Rule.AMOUNT_MISMATCH, phase="end", set_aside_by="kim")
-    assert describe_alert(alert, "both", "", str).title == "☑️ amount_mismatch set aside by kim · kim 무시 처리"
+    assert describe_alert(alert, "both", "", str).title == "☑️ amount_mismatch ignored by kim · kim 무시 처리"
     (body,) = bodies(JsonTarget("https://example.com"), alert)
     assert body["type"] == "supatoss.alert.set_aside"
 

@@ -43,7 +43,7 @@ def test_a_day_without_differences(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_operators_have_set_aside_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     counts = [FindingCount(FindingKind.EXTRA, FindingOutcome.SET_ASIDE, 2)]
     assert printed(capsys, counts=counts).splitlines()[-1] == (
-        "payments of 2026-11-16 (Korea): 7 compared, no other differences; 2 set aside by operators"
+        "payments of 2026-11-16 (Korea): 7 compared, no other differences; 2 ignored by operators"
     )
     document = json.loads(printed(capsys, OutputMode.JSON, counts))
     assert (document["left"], document["set_aside"]) == (0, 2)

@@ -126,7 +126,7 @@ def test_a_dry_run_shows_what_would_be_set_aside(ask: Callable[..., FakeStore]) 
 
 def test_apply_sets_it_aside(ask: Callable[..., FakeStore]) -> None:
     store = ask(FINDING | {"outcome": "set_aside"})
-    assert "1 set aside" in ignore("--day", "2026-11-16", "--payment-key", "key-1", "--apply").output
+    assert "1 ignored" in ignore("--day", "2026-11-16", "--payment-key", "key-1", "--apply").output
     document = json.loads(ignore(IDENTITY, "--apply", "--json").output)
     assert (document["applied"], document["has_more"]) == (True, False)
     assert [(item["id"], item["outcome"]) for item in document["findings"]] == [(IDENTITY, "set_aside")]

@@ -28,13 +28,14 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, list[str]]]:
         yield from _commands(child, f"{name} {child.name}")
 
 
+@pytest.mark.parametrize("document", ["docs/cli.md", "docs/cli.ko.md"])
 @pytest.mark.parametrize(("command", "options"), list(_commands(get_command(app), "supatoss")))
-def test_every_command_is_documented_with_its_options(command: str, options: list[str]) -> None:
-    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+def test_every_command_is_documented_with_its_options(document: str, command: str, options: list[str]) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
     if command == "supatoss":
         section = text.split("\n## ")[0]
     else:
-        assert f"\n## `{command}" in text, f"docs/cli.md has no section ## `{command} …`"
+        assert f"\n## `{command}" in text, f"{document} has no section ## `{command} …`"
         section = re.split(rf"\n## `{command}\b", text)[1].split("\n## `")[0]
     missing = [option for option in options if not re.search(rf"{option}(?![\w-])", section) and option != "--help"]
     assert not missing

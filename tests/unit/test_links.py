@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+from scripts.docs_site.pages import anchors
 from supatoss.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -20,10 +22,14 @@ def name(document: Path) -> str:
     return str(document.relative_to(ROOT))
 
 
-def anchors(document: Path) -> set[str]:
+def headings(document: Path) -> list[str]:
     """The anchors of a document's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return anchors(document.read_text(encoding="utf-8"))
+
+
+def english(document: Path) -> Path:
+    """The English one of two languages."""
+    return document.with_name(document.name.replace(".ko.md", ".md"))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
@@ -35,7 +41,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         path, _, anchor = target.partition("#")
         found = (document.parent / path).resolve() if path else document
         assert found.exists(), target
-        assert not anchor or anchor in anchors(found), target
+        assert not anchor or anchor in headings(found), target
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
@@ -77,3 +83,32 @@ def test_both_languages_have_the_same_sections_and_the_same_code(document: Path)
     if document.name != "README.md":
         without_comments = [[re.sub(r" +#.*", "", block) for block in blocks] for blocks in code]
         assert without_comments[0] == without_comments[1]
+
+
+def links(document: Path) -> Counter[str]:
+    """What a document links to, whatever its language: the place of a heading instead of its anchor."""
+    found: Counter[str] = Counter()
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", document.read_text(encoding="utf-8"))):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            found[target] += 1
+            continue
+        file = (document.parent / path).resolve() if path else document
+        if path and english(file) == english(document):  # to the other language
+            continue
+        place = f"#{headings(file).index(anchor)}" if anchor else ""
+        found[name(english(file)) + place] += 1
+    return found
+
+
+@pytest.mark.parametrize("document", TRANSLATED, ids=name)
+def test_both_languages_link_to_the_same_places(document: Path) -> None:
+    assert links(document) == links(document.with_suffix(".ko.md"))
+
+
+@pytest.mark.parametrize("document", TRANSLATED, ids=name)
+def test_a_korean_page_links_to_korean_pages(document: Path) -> None:
+    text = FENCE.sub("", document.with_suffix(".ko.md").read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s#:]+\.md)", text):
+        found = (document.parent / target).resolve()
+        assert found == document or not found.with_suffix(".ko.md").exists(), target

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 import supatoss.app  # noqa: F401 - every metric is registered
 from supatoss.alerts.rules import Rule
+from supatoss.ops.texts import en, ko
 from supatoss.telemetry import FAILURE_REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -58,6 +59,22 @@ def test_every_alert_has_its_section_in_the_runbook(rule: dict[str, Any], docume
     assert f"\n## {rule['alert']}\n" in (DOCS / document).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("document", "texts", "page", "ticket"),
+    [("runbook.md", en.TEXTS, "now", "today"), ("runbook.ko.md", ko.TEXTS, "바로", "오늘")],
+)
+def test_the_runbook_begins_with_all_alerts_as_the_page_calls_them(
+    document: str, texts: dict[str, str], page: str, ticket: str
+) -> None:
+    text = (DOCS / document).read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(#\1\) \| (.*) \|$", text, re.MULTILINE))
+    assert rows.keys() == {rule["alert"] for rule in RULES}
+    for rule in RULES:
+        urgency = page if rule["labels"]["severity"] == "page" else ticket
+        name = texts.get(f"rule.{rule['alert']}", rows[rule["alert"]].partition(" | ")[0])
+        assert rows[rule["alert"]] == f"{name} | {urgency}"
+
+
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_panel_asks_for_metrics_that_exist(panel: dict[str, Any]) -> None:
     assert panel["targets"]
@@ -74,9 +91,12 @@ def test_failures_are_counted_from_zero_for_every_reason_that_the_runbook_names(
     assert set(FAILURE_REASONS) == {*re.findall(r"`(\w+)`", cells), *further}
 
 
-def test_every_metric_is_described_and_shown() -> None:
-    text = (DOCS / "monitoring/README.md").read_text(encoding="utf-8")
-    shown = set().union(*(named(target["expr"]) for panel in PANELS for target in panel["targets"]))
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
+def test_every_metric_is_described(document: str) -> None:
+    text = (DOCS / "monitoring" / document).read_text(encoding="utf-8")
     for metric in families():
         assert f"| `{metric}` |" in text, metric
-    assert shown == families()
+
+
+def test_every_metric_is_shown() -> None:
+    assert set().union(*(named(target["expr"]) for panel in PANELS for target in panel["targets"])) == families()

@@ -59,8 +59,8 @@ DEPENDENCIES = names(PROJECT["dependencies"])
 DEV = names(PROJECT["optional-dependencies"]["dev"])
 GROUPS = {name: names(group) for name, group in PYPROJECT["dependency-groups"].items()}
 """Tools with a folder of their own below .local."""
-STARTED_APART = {"cyclonedx-bom", "pip-audit", "pipx", "twine", "uv"}
-"""Those that scripts/audit.py, scripts/sbom.py, `make dist` and tests/packaging start."""
+STARTED_APART = {"cyclonedx-bom", "mkdocs-material", "pip-audit", "pipx", "twine", "uv"}
+"""Those that scripts/audit.py, scripts/docs_site, scripts/sbom.py, `make dist` and tests/packaging start."""
 BROUGHT_APART = {"requests": "schemathesis"}
 ADOPT = names(PROJECT["optional-dependencies"]["adopt"])
 """What one command imports when it runs, and the service never."""

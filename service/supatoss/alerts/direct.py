@@ -1,4 +1,4 @@
-"""Alerts that a process sends itself while the database is away, and what the table is told of them afterwards."""
+"""Alerts that a process sends itself while the database is unavailable, and how the table learns of them afterwards."""
 
 import datetime as dt
 import uuid
@@ -44,7 +44,7 @@ class DirectAlert:
 
 
 class DirectAlerts:
-    """The memory of one process. What the table knows already is told through it, and not from here."""
+    """The memory of one process. Alerts that the table knows are sent from there, not from here."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class DirectAlerts:
         self._past: deque[DirectAlert] = deque(maxlen=MAX_PAST)
 
     def note(self, opinions: Iterable[Opinion]) -> tuple[list[DirectAlert], list[DirectAlert]]:
-        """Takes one look without the database. Returns what began and what ended with it."""
+        """One check without the database. Returns what began and what ended with it."""
         violated = {_key(opinion): opinion for opinion in opinions if opinion.details is not None}
         began = [
             DirectAlert(opinion, self._clock())
@@ -69,12 +69,12 @@ class DirectAlerts:
         return began, ended
 
     def cut_short(self) -> None:
-        """The process stops: what ends now has not been solved."""
+        """The process stops: its alerts end although nothing was solved."""
         for alert in self._open.values():
             alert.is_cut_short = True
 
     def unsent(self) -> list[tuple[DirectAlert, UnsentAlert]]:
-        """What operators have not been told yet. An end is only told after its start."""
+        """What operators haven't been told yet. An end is only told after its start."""
         waiting = [(alert, "start") for alert in self._open.values() if not alert.is_start_sent]
         waiting += [(alert, "end") for alert in self._past if alert.is_start_sent and not alert.is_end_sent]
         return [(alert, self._describe(alert, phase)) for alert, phase in waiting]
@@ -85,13 +85,13 @@ class DirectAlerts:
         return alert is not None and alert.is_start_sent
 
     def to_past(self, still: Iterable[Opinion], read_at: dt.datetime) -> list[dict[str, Any]]:
-        """What is over, for the table; what still holds begins in the table as any other alert."""
+        """What is over, for the table; what is still open begins in the table like any other alert."""
         violated = {_key(opinion) for opinion in still if opinion.details is not None}
         over = [*self._past, *(alert for key, alert in self._open.items() if key not in violated)]
         return [alert.to_record(self._clock(), read_at) for alert in over]
 
     def is_open(self, rule: str, subject: str) -> bool:
-        """Whether it began while the database was away."""
+        """Whether it began while the database was unavailable."""
         return (rule, subject) in self._open
 
     def recorded(self, opinions: Iterable[Opinion]) -> None:

@@ -17,30 +17,30 @@ WINDOW_SECONDS = 900.0
 """A quarter of an hour decides the shares: Toss's first retries fall into it."""
 
 LONG_WINDOW_SECONDS = 7200.0
-"""Toss repeats a delivery after 1, 4, 16 and 64 minutes, so one that is always rejected comes five times in it."""
+"""Toss retries a delivery after 1, 4, 16 and 64 minutes, so one that is always refused comes five times in it."""
 
 MIN_DELIVERIES = 20
-"""Fewer deliveries in a window say nothing of a share: a scanner's two probes are no reason for an alert."""
+"""Fewer deliveries in a window are too few for a share: a scanner's two probes are no reason for an alert."""
 
 MIN_REJECTED = 5
 """Where nothing at all is accepted, in the long window: one delivery of Toss with its retries."""
 
 MAX_REJECTED_SHARE = 0.5
-"""A wrong key rejects every delivery of Toss; strangers' attempts stay below half of a project's traffic."""
+"""With a wrong key every delivery of Toss is refused; strangers' attempts stay below half of a project's traffic."""
 
 MIN_NOT_STORED = 3
-"""One delivery with its first two retries. Fewer may be a time-out of Toss, which the retry mends."""
+"""One delivery with its first two retries. Fewer may be a time-out of Toss, which the retry cures."""
 
 MAX_NOT_STORED_SHARE = 0.2
 
 QUIET_SECONDS = 300.0
-"""A process whose sending failed and that has had nothing to send since: others have sent what it could not."""
+"""For a process whose sending failed and that has had nothing to send since: others have sent its alerts by then."""
 
 AWAY_SECONDS = 180.0
-"""For Toss, the database and the target of alerts: shorter failures mend themselves and need nobody."""
+"""For Toss, the database and the target of alerts: shorter failures end by themselves."""
 
 PROBE_SECONDS = 600.0
-"""Between two look-ups with each key while all is well. With trouble, every check looks."""
+"""Between two look-ups with each key while all is well. In trouble, every check does one."""
 
 PROBE_TIMEOUT_SECONDS = 5.0
 
@@ -84,7 +84,7 @@ class DeliveryWindow:
         self._samples: deque[tuple[float, DeliveryCounts]] = deque([(clock(), _counted())])
 
     def read(self, seconds: float = WINDOW_SECONDS) -> DeliveryCounts:
-        """Deliveries since the newest sample that is at least so old, or since the first one."""
+        """Deliveries since the newest sample of at least that age, or since the first one."""
         now, counted = self._clock(), _counted()
         while len(self._samples) > 1 and self._samples[1][0] <= now - LONG_WINDOW_SECONDS:
             self._samples.popleft()
@@ -100,7 +100,7 @@ class DeliveryWindow:
 
 
 def judge_deliveries(recent: DeliveryCounts, longer: DeliveryCounts, observer: str) -> list[Opinion]:
-    """Whether too many deliveries were rejected, or not stored."""
+    """Whether too many deliveries were refused, or not stored."""
     rejected = None
     if recent.total >= MIN_DELIVERIES and recent.rejected > recent.total * MAX_REJECTED_SHARE:
         rejected = {"rejected": recent.rejected, "deliveries": recent.total}
@@ -136,7 +136,7 @@ class Trouble:
         self._failures = 0
 
     def was_not_tried(self) -> None:
-        """There was no reason to try; after a while the failure is history."""
+        """There was no reason to try; after a while the failure is forgotten."""
         if self._clock() - self._failed_at >= QUIET_SECONDS:
             self._since = None
 
@@ -147,7 +147,7 @@ class Trouble:
 
     @property
     def is_long(self) -> bool:
-        """Whether it has failed for so long that it will not mend itself."""
+        """Whether it has failed for so long that somebody should look."""
         return self._since is not None and self._clock() - self._since >= AWAY_SECONDS
 
     def details(self) -> dict[str, Any] | None:
@@ -194,7 +194,7 @@ class KeyProbe:
         except TossMisconfigured as error:
             state.is_refused, state.code = True, error.code
         except TossError:
-            state.is_refused = False  # Odd, but the key was let in.
+            state.is_refused = False  # Odd, but the key was accepted.
         else:
             state.is_refused = False
         state.trouble.worked()
@@ -239,7 +239,7 @@ class LocalView:
         self._probe = KeyProbe(self.toss, self.clock) if self.toss else None
 
     async def look(self) -> list[Opinion]:
-        """What it knows now, of the database only what was known before."""
+        """What it knows now, without trying the database."""
         return [
             *judge_deliveries(self._window.read(), self._window.read(LONG_WINDOW_SECONDS), self.observer),
             Opinion(Rule.ALERTS_NOT_SENT, self.observer, self.target.details()),
@@ -247,7 +247,7 @@ class LocalView:
         ]
 
     def judge_database(self) -> Opinion:
-        """Whether the database has been away for long."""
+        """Whether the database has been unavailable for long."""
         return Opinion(Rule.DATABASE_AWAY, self.observer, self.database.details())
 
 

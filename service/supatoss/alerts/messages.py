@@ -58,7 +58,7 @@ def _title(alert: UnsentAlert, language: Language, escape: Escape) -> str:
         return f"☑️ {rule} {({'en': english, 'ko': korean}).get(language, f'{english} · {korean}')}"
     actor = alert.details.get("set_aside_by")
     name = clean(actor, escape)
-    english, korean = ("resolved", "해결됨") if actor is None else (f"set aside by {name}", f"{name} 무시 처리")
+    english, korean = ("resolved", "해결됨") if actor is None else (f"ignored by {name}", f"{name} 무시 처리")
     words = {"en": english, "ko": korean, "both": f"{english} · {korean}"}[language]
     return f"{'✅' if actor is None else '☑️'} {rule} {words}"
 

@@ -10,7 +10,7 @@ from supatoss.store.alerts import AlertFacts, DayDifferences, Failure
 from supatoss.toss.events import TYPES
 
 MAX_SUBJECTS = 20
-"""Alerts per rule: more than a person works on at once. The oldest come first, so that new ones end none of them."""
+"""Alerts per rule: more than an operator works on at once. The oldest come first, so that new ones end none of them."""
 
 MAX_TYPES = 3
 """Names of unknown types in one alert."""
@@ -89,7 +89,7 @@ def evaluate(facts: AlertFacts, limits: Limits) -> list[Violation]:
 
 
 def judged(limits: Limits) -> list[dict[str, Any]]:
-    """The rules that `evaluate` judges with these limits: elements of `judged` of supatoss_note_alerts_v1."""
+    """The rules that `evaluate` checks with these limits: elements of `judged` of supatoss_note_alerts_v1."""
     return [
         *({"rule": rule.value} for rule in _ABSOLUTE_RULES),
         {"rule": Rule.BACKLOG.value, "limit": limits.backlog_minutes},
@@ -108,7 +108,7 @@ _ABSOLUTE_RULES = (
     Rule.UNKNOWN_TYPE,
     Rule.RECONCILIATION_DIFFERENCE,
 )
-"""Rules whose verdict no setting changes."""
+"""Rules that don't depend on settings."""
 
 
 def _failed(failure: Failure) -> Violation:

@@ -20,7 +20,7 @@ class Text:
 TEXTS: Mapping[str, Text] = MappingProxyType(
     {
         Rule.EVENT_FAILED: Text(
-            "{events} event(s) of {subject} need manual review: {reason}",
+            "{events} event(s) of {subject} need review: {reason}",
             "담당자 확인이 필요한 이벤트가 {events}건 있습니다 ({subject})",
             "supatoss events list --status failed",
             "events?status=failed",
@@ -44,7 +44,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "events?status=pending",
         ),
         Rule.REJECTED_SHARE: Text(
-            "{rejected} of the last {deliveries} deliveries to {subject} were rejected; check the Toss secret key",
+            "{rejected} of the last {deliveries} deliveries to {subject} were refused; check the Toss secret key",
             "최근 웹훅 {deliveries}건 중 {rejected}건을 거절했습니다({subject}). 시크릿 키를 확인하세요",
             "supatoss events refused",
             "refused",
@@ -68,7 +68,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "payment?order={subject}",
         ),
         Rule.REFUND_FAILED: Text(
-            "order {subject}: the refund to the buyer's account failed; the buyer has not got the money",
+            "order {subject}: the refund to the buyer's account failed; the buyer hasn't received the money",
             "구매자 계좌로 환불하지 못했습니다 (주문 {subject})",
             "supatoss events list --order {subject}",
             "payment?order={subject}",
@@ -99,7 +99,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "supatoss doctor --send-test-alert",
         ),
         Rule.PROCESS_GONE: Text(
-            "process {subject} stopped without a goodbye; nothing was heard of it for five minutes",
+            "process {subject} hasn't been seen for five minutes: it crashed or hangs",
             "프로세스 {subject}이(가) 비정상 종료되었거나 응답하지 않습니다 (5분 이상)",
             "fly status",
         ),
@@ -119,7 +119,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
 )
 
 MORE = Text(
-    "events of more than {shown} orders need manual review; only the oldest ones have alerts of their own",
+    "more than {shown} orders have events that need review; only the oldest have alerts of their own",
     "담당자 확인이 필요한 주문이 {shown}건을 넘었습니다",
     "supatoss events list --status failed",
     "events?status=failed",

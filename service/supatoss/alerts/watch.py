@@ -2,7 +2,7 @@
 
 Any number of processes may run it. The database decides what is new and leases each message to one of them, so every
 start and every end is sent once. A message repeats only if a process dies between sending and recording it. While the
-database is away, each process tells what it sees itself, and the database is told afterwards.
+database is unavailable, each process sends its own alerts, and the database learns of them afterwards.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ LEASE_SECONDS = 60
 SEND_BATCH = 20
 
 STORE_SECONDS = 20.0
-"""Longest time for what a check tells the database and is told by it."""
+"""Longest time for a check's calls of the database."""
 
 CHECK_SECONDS = 45.0
 """Longest check: the keys, the database, and the messages. One that hangs would silence the alerts."""
 
 GOODBYE_SECONDS = 2.0
-"""A process that stops has five seconds; without its goodbye it counts as gone."""
+"""A process that stops has five seconds; if it can't say so, it counts as gone."""
 
 Role = Literal["web", "worker"]
 """What a process is for: it receives deliveries, or it works on them alone."""
@@ -112,7 +112,7 @@ class Watch:
             await self._note_in_time(opinions)
         except StoreError as error:
             self._local.database.failed(str(error))
-            if self._local.database.is_repeated:  # A single failed call is no outage, and others may tell the same.
+            if self._local.database.is_repeated:  # one failed call is no outage; others may say the same
                 await self._tell_directly([*opinions, self._local.judge_database()])
             raise
         while self._target and (unsent := await self._store.claim_alerts(SEND_BATCH, LEASE_SECONDS)):
@@ -129,10 +129,10 @@ class Watch:
             raise StoreUnavailable(f"the Data API did not answer within {STORE_SECONDS:g} seconds") from None
 
     async def _note(self, opinions: Sequence[Opinion]) -> None:
-        """Tells the database what this look found, and what began and ended while it was away."""
+        """Tells the database what this check found, and what began and ended while it was unavailable."""
         facts = await self._store.read_alert_facts(MAX_SUBJECTS)
         self._measure(facts)
-        # That the look arrives says that the database is back.
+        # If this call succeeds, the database is back.
         opinions = [*opinions, Opinion(Rule.DATABASE_AWAY, self._observer)]
         violations = evaluate(facts, self._limits)
         noted = await self._store.note_alerts(
@@ -178,7 +178,7 @@ class Watch:
         ]
 
     async def _tell_directly(self, opinions: Sequence[Opinion]) -> None:
-        """Without the database nobody knows who has told what: each process tells what it sees, once."""
+        """Without the database nobody knows who has sent what: each process sends its own alerts, once."""
         began, ended = self._direct.note(opinions)
         for alert in began:
             _log_alert("alert started", _for_log(alert))
@@ -198,7 +198,7 @@ class Watch:
                     direct.is_end_sent = message.phase == "end"
 
     async def _end_direct_alerts(self) -> None:
-        """What this process alone has told of: nobody else will tell of its end."""
+        """What this process alone has sent: nobody else will send its end."""
         self._direct.cut_short()
         await self._tell_directly([])
 

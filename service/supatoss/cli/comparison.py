@@ -78,7 +78,7 @@ def print_report(
     if report.run.orders_asked:
         typer.echo(_orders(report))
     span = f"{days.first}" if days.first == days.last else f"{days.first} to {days.last}"
-    aside = f"; {report.set_aside} set aside by operators" if report.set_aside else ""
+    aside = f"; {report.set_aside} ignored by operators" if report.set_aside else ""
     sentence = f"{_sentence(report, applies=applies)}{aside}"
     typer.echo(f"{scope.value} of {span} (Korea): {report.run.compared} compared, {sentence}")
 

@@ -38,7 +38,7 @@ def ignore(
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Ignore open differences, with a reason: they are set aside, and no row changes."""
+    """Ignore open differences, with a reason. No row changes."""
     from supatoss.store.reviews import FindingFilter
 
     if any("\x00" in text for text in (order or "", payment_key or "")):
@@ -87,6 +87,6 @@ def _report(ignored: "IgnoredFindings", mode: OutputMode, limit: int, *, is_appl
     if ignored.has_more:
         typer.echo(f"More than {limit} differences match; these are the oldest. Raise --limit for more.")
     if is_applied:
-        typer.echo(f"{len(rows)} set aside")
+        typer.echo(f"{len(rows)} ignored")
     else:
         typer.echo("Nothing was changed. To ignore them, add --apply")

@@ -111,7 +111,7 @@ LABELS = {
         "url": "URL",
         "environment": "환경",
         "boxes": "이벤트",
-        "guide_events": "가맹점 가이드의 이벤트와 토스 이벤트",
+        "guide_events": "연동 가이드의 이벤트와 토스 이벤트",
         "registration": "등록 체크리스트",
         "production": "운영 전 체크리스트",
     },

@@ -11,7 +11,7 @@ MINUTE_SECONDS = 60.0
 
 
 class Allowance:
-    """So many uses a minute for each name, all at once if need be; they come back one by one."""
+    """A number of uses a minute for each name, all at once if need be; each comes back after a minute."""
 
     def __init__(
         self, per_minute: int, clock: Callable[[], float] = time.monotonic, max_names: int = MAX_NAMES
@@ -20,7 +20,7 @@ class Allowance:
         self._clock = clock
         self._max_names = max_names
         self._whole_at: OrderedDict[str, float] = OrderedDict()
-        """When all uses of a name are back; the name that was used longest ago first."""
+        """When each name has all its uses again; the name that was used longest ago first."""
 
     def has(self, name: str) -> bool:
         """Whether there is a use left."""
@@ -40,7 +40,7 @@ class Allowance:
 
 
 class Recent:
-    """Names that were noted within some seconds; of too many, the newest."""
+    """Names that were noted within some seconds; if they are too many, the newest."""
 
     def __init__(self, seconds: float, max_names: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -56,7 +56,7 @@ class Recent:
             self._noted_at.popitem(last=False)
 
     def forget(self, name: str) -> None:
-        """As if it had not been noted."""
+        """Forgets a name."""
         self._noted_at.pop(name, None)
 
     def holds(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The end of one attempt at a pending event, and when the next one is due. Pure: the caller brings the dice."""
+"""The end of one attempt at a pending event, and when the next one is due. Pure: the random number is passed in."""
 
 import json
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from supatoss.inbox.event import EventReason, EventStatus, Meaning
 from supatoss.store.recording import ClaimedEvent
 
 MAX_ATTEMPTS = 12
-"""The eleven waits add up to about three hours: longer than any outage on Toss's status page, and short enough that a
-person hears of it the same day."""
+"""The eleven waits add up to about three hours: longer than any outage on Toss's status page, and short enough that an
+operator learns of it the same day."""
 
 FIRST_DELAY_SECONDS = 5.0
 MAX_DELAY_SECONDS = 3600.0
@@ -31,8 +31,8 @@ def next_delay_seconds(attempts: int, dice: float, at_least_seconds: float = 0.0
 FIRST_DISAGREEMENT_DELAY_SECONDS = 30.0
 MAX_DISAGREEMENT_DELAY_SECONDS = 2 * 3600.0
 DISAGREEMENT_SECONDS = 24 * 3600.0
-"""How long Toss is asked about a delivery that says more than its look-up shows. Look-ups are not known to lag for
-longer than moments; a day also outlasts an incident of theirs."""
+"""How long a payment is looked up again if a delivery claims more than Toss shows. Look-ups are only known to lag for
+moments; a day also outlasts an incident at Toss."""
 
 
 def disagreement_delay_seconds(

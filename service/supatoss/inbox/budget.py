@@ -1,8 +1,8 @@
-"""How often unsigned deliveries may have us ask Toss, and who goes first when that is too often.
+"""Limits look-ups for unsigned deliveries, and decides who goes first when they are used up.
 
 Anybody can send one. Toss's published addresses have a share of their own; everybody else shares another one, and when
-that is used up, only deliveries about orders that the tables know are looked up. The rest is answered 503: a genuine
-one comes again.
+that is used up, only deliveries about orders that the tables know are looked up. The rest is answered 503, and
+Toss retries what is genuine.
 """
 
 import time
@@ -26,7 +26,7 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.ratelimit import KNOWN, STRANGER, TOSS, Purpose
 
 PER_SUBJECT = 10
-"""Look-ups a minute about one payment or order: it has a handful of events, and cancels in a row share look-ups."""
+"""Look-ups a minute about one payment or order: it has a few events, and cancels in a row share look-ups."""
 
 STRANGERS_PER_ADDRESS = 30
 """A minute. Only Toss has a reason to send more."""
@@ -45,7 +45,7 @@ QUEUE_PER_PLACE = 6
 """Look-ups in hand for each place at Toss, the one in flight included: three seconds' if Toss takes 0.5 s."""
 
 UNKNOWN_SECONDS = 60.0
-"""How long a payment key that Toss doesn't know is not asked about again: Toss's first re-send comes after a minute."""
+"""How long a payment key that Toss doesn't know is not looked up again: Toss's first retry comes after a minute."""
 
 UNKNOWN_KEYS = 1000
 """More than strangers may ask about in that time."""
@@ -120,7 +120,7 @@ class Share:
 
 
 class LookupBudget:
-    """Decides at whose expense a delivery is looked up.
+    """Decides whose share of look-ups a delivery uses.
 
     strangers_per_minute: look-ups for deliveries from other addresses than Toss's, before only known orders count.
     toss_addresses: further addresses of Toss.
@@ -165,7 +165,7 @@ class LookupBudget:
     async def _spend(
         self, claim: Claim, sender: str | None, look_up: Callable[[Lookups], Awaitable[T]], *, is_known: bool
     ) -> T:
-        """At strangers' expense if that needs no waiting; else at known orders'; else strangers queue."""
+        """From strangers' share if that needs no waiting, else from known orders'; else it queues as a stranger."""
         name = claim.payment_key or claim.order_id or ""
         use = Use(sender, name, name)
         may_queue = self._strangers.is_free(use)
@@ -219,7 +219,7 @@ class LookupBudget:
 
 
 async def _verifying(looking_up: Awaitable[T]) -> T:
-    """A throttled look-up, for which there is nobody else's expense, is one that can't be made."""
+    """A throttled look-up for which there is no other share is one that can't be made."""
     try:
         return await looking_up
     except TossThrottled as error:

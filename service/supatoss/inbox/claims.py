@@ -1,6 +1,6 @@
 """What an unsigned delivery claims about a payment, and whether it says more than Toss's answer shows. Pure.
 
-A claim is a hint: it says which payment to look up, and nothing of it is ever stored as a fact.
+A claim only says which payment to look up; nothing of it is ever stored as a fact.
 """
 
 import datetime as dt
@@ -44,7 +44,7 @@ class Claim:
     """What a delivery says of a payment, true or not.
 
     cancels: transaction keys. secret_digest: SHA-256 of the payment's secret, which tells attempts at an order apart.
-    merchant_id: whose key is asked first; no part of what is judged.
+    merchant_id: whose key is tried first; not compared.
     """
 
     payment_key: str | None = None
@@ -56,7 +56,7 @@ class Claim:
     merchant_id: str | None = None
 
     def exceeds(self, answer: Payment) -> bool:
-        """Whether it says more than the answer shows, so that Toss is worth asking again."""
+        """Whether it says more than the answer shows, so that another look-up is worthwhile."""
         shown = answer.status
         if self.status is None or shown is None or shown not in _KNOWN:
             return False
@@ -79,7 +79,7 @@ class Claim:
         return self.payment_key is not None or not self.differs_in_secret(answer)
 
     def to_json(self) -> dict[str, Any]:
-        """What has to be kept to ask again."""
+        """What has to be kept for another look-up."""
         return {
             "status": self.status,
             "secret_digest": self.secret_digest,
@@ -103,7 +103,7 @@ def _is_later(created_at: dt.datetime | None, approved_at: dt.datetime | None) -
 
 
 def claim_of(event_type: str, fields: Mapping[str, Any]) -> Claim | None:
-    """The claim of a body, None where its type is not about a payment. Total: what is no text counts as absent.
+    """The claim of a body, None where its type is not about a payment. Never raises: what isn't text counts as absent.
 
     Read from the JSON itself, not from the typed event: a body that is malformed elsewhere may still name its payment.
     """

@@ -1,4 +1,4 @@
-"""Which orders the tables know: one call for all that are asked about while the call before is on its way."""
+"""Which orders the tables know: one call for all that are asked about while the call before is in flight."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,10 @@ from supatoss.store import Store
 
 MAX_BATCH = 200
 MAX_WAITING = 1000
-"""Orders that wait for an answer; a flood of others is not looked at."""
+"""Orders that wait for an answer; further ones count as not known."""
 
 TIMEOUT_SECONDS = 1.0
-"""The look-up at Toss comes after it, within the same answer."""
+"""The look-up at Toss comes after it, within the same deadline."""
 
 
 class KnownOrders:

@@ -1,7 +1,7 @@
 """Looking payments up at Toss, for one purpose: deliveries by their sender, the worker, or the reconciliation.
 
-A look-up is shared only with those who asked for it before its request was sent. Whoever comes later was told of a
-change that the answer may not show, and shares the next one.
+A look-up is shared only with those who asked for it before its request was sent. Whoever comes later may know of a
+change that the answer doesn't show, and shares the next one.
 """
 
 import asyncio

@@ -47,8 +47,8 @@ SLOW_CHARACTERS = 16 * 1024
 """Payload text of a slow event: four times the longest in Toss's documents. 256 KiB of cancels take 60 ms to record."""
 
 SLOW_ORDER_EVENTS = 20
-"""Events of one order within minutes that make further ones slow: each is folded with those before it. An honest order
-has a handful."""
+"""Events of one order within minutes that make further ones slow: each is folded with those before it. A normal order
+has a few."""
 
 REMEMBERED_ORDERS = 5000
 """Orders whose events are counted: those of some minutes under load. At most twice as many are in memory."""

@@ -1,7 +1,7 @@
-"""The bounded log of deliveries that were not believed: refused, or acknowledged without proof.
+"""The bounded log of deliveries that were refused, or acknowledged without being stored.
 
-It is what an operator looks at first after a key was rotated. Whoever sends them decides how many there are, so few of
-them a second and an hour are written, the database keeps the newest thousand, and the rest is only counted.
+It is where an operator looks first after replacing a key. Outsiders decide how many there are, so only a few a second
+and an hour are written, the database keeps the newest thousand, and the rest is only counted.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 8 * 1024
 HOUR_SECONDS = 3600.0
 FLUSH_SECONDS = 1.0
 MAX_WAITING = 50
-"""Deliveries that wait to be written: ten seconds of a database that is away."""
+"""Deliveries that wait to be written: ten seconds of an unavailable database."""
 
 _log = structlog.get_logger("supatoss.refused")
 
@@ -61,7 +61,7 @@ class RefusedLog:
         http_status: int,
         source_address: str,
     ) -> None:
-        """Keeps one delivery in mind, unless there were too many just now."""
+        """Queues one delivery, unless there were too many just now."""
         now = self._clock()
         if self._is_full(now, reason):
             REFUSED_UNLOGGED.inc()
@@ -94,7 +94,7 @@ class RefusedLog:
             await self._woken.wait()
             self._woken.clear()
             await self._try_to_flush()
-            # Those of the next second ride in one call.
+            # Those of the next second share one call.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._stopping.wait()

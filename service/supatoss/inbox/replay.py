@@ -1,4 +1,4 @@
-"""Operators' actions on stored events: replay records them again, ignore sets them aside, unignore takes that back."""
+"""Operators' actions on stored events: replay records them again, ignore closes them, unignore takes that back."""
 
 import datetime as dt
 import uuid

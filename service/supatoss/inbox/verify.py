@@ -1,4 +1,4 @@
-"""Is a delivery genuine, and what is true? A signature makes it an event; without one it is a hint to look at Toss.
+"""Is a delivery genuine, and what happened? A signature makes it an event; without one the payment is looked up.
 
 Signed: the body counts. Unsigned: the payment that it names is looked up, and Toss's answer is the event, whatever the
 body claims. A buyer knows the keys, secrets and amounts of their own payments, so knowing one proves nothing.
@@ -35,7 +35,7 @@ _BILLING = frozenset({events.BillingDeleted.TYPE, events.BillingKeyDeleted.TYPE}
 
 
 class Verifier:
-    """Turns a delivery into events that may be believed.
+    """Turns a delivery into verified events.
 
     look_up_seconds: longest wait for Toss within an answer. max_age: of a signed delivery.
     """
@@ -65,7 +65,7 @@ class Verifier:
     ) -> Sequence[NewEvent]:
         """What a delivery is to be recorded as; nothing where it is unsigned and its type changes no row.
 
-        source_address: decides only at whose expense Toss is asked. Raises NotGenuine, NotReadable, CannotVerify or
+        source_address: only decides whose share of look-ups is used. Raises NotGenuine, NotReadable, CannotVerify or
         StoreError.
         """
         size = len(delivery.body)
@@ -117,7 +117,7 @@ class Verifier:
             raise NotGenuine(Reason.NOTHING_VOUCHES)
         if event.event_type in _BILLING:
             billing_key = await self._check_billing_key(event)
-            # One event a key, whatever else is said: who knows the key could have any number of rows stored.
+            # One event a key, whatever else is said: or whoever knows the key could have any number of rows stored.
             said = {"eventType": event.event_type, "billingKey": billing_key}
             body = replace(body, key=read_body(json.dumps(said).encode()).key)
             return [NewEvent(event, body, interpret(event), Proof.BILLING_KEY, received_at, delivery)]
@@ -134,7 +134,7 @@ class Verifier:
     ) -> tuple[Claim, KnownKeys, PaymentAnswer]:
         """The claim about one payment, what we hold about its order, and what Toss answers.
 
-        Payment keys, secrets and transaction keys can't be guessed. Numbers of orders and cancels can: who names
+        Payment keys, secrets and transaction keys can't be guessed. Ids of orders and cancels can: who names
         nothing else is refused before anything is looked up.
         """
         if claim.payment_key is None and event.event_type == events.CancelStatusChanged.TYPE:
@@ -184,7 +184,7 @@ class Verifier:
     async def _at_least_what_was_shown(self, claim: Claim, known: KnownKeys, answer: PaymentAnswer) -> Claim:
         """An account that Toss has shown as paid and shows as waiting now: taken back, or a look-up that lags.
 
-        Both look the same, so Toss is asked again as if the delivery said that it is paid.
+        Both look the same, so it is looked up again as if the delivery said that it is paid.
         """
         payment = answer.payment
         if payment.status != PaymentStatus.WAITING_FOR_DEPOSIT or claim.exceeds(payment):

@@ -175,11 +175,11 @@ class Worker:
         shown = answer.payment.status
         if is_unsigned:
             # The answer is an event of its own, the same one that the delivery makes when it is sent again. It counts
-            # even where it is less than the claim: a made-up claim must not keep a real change away.
+            # even where it is less than the claim: a made-up claim must not hold a real change back.
             seen = observation(event.event_type, answer, dt.datetime.now(dt.UTC))
             await self._store.record_webhook_events([seen.to_record()])
         if claim.exceeds(answer.payment) or (event.reason == EventReason.CHECK_DEPOSIT and not is_final(answer)):
-            # What Toss never shows was not so, or was taken back. A signed one that was never approved needs a person.
+            # What Toss never shows didn't happen, or was taken back. A signed one that was never approved needs review.
             end = EventStatus.IGNORED if is_unsigned or is_final(answer) else EventStatus.FAILED
             problem = f"the delivery says {claim.status}, Toss shows {shown}"
             return _again(event, EventReason.NOT_BORNE_OUT.value, problem, end)

@@ -42,7 +42,7 @@ def is_suspect(payment: ComparedPayment, window: Window) -> bool:
         )
     if row.is_moved != bool(moves) and payment.listed:
         return True
-    # Toss tells of no webhook and lists nothing when a refund that failed is paid after all.
+    # Toss sends no webhook and lists nothing when a refund that failed is paid out after all.
     if row.is_moved and (not _is_consistent(row) or row.is_refund_failed):
         return True
     return not all(_matches(row, item) for item in moves) or _says_more(row, payment.listed, window)

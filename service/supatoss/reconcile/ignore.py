@@ -1,4 +1,4 @@
-"""Sets open differences aside: an operator says that nothing is to be done about them."""
+"""Ignores open differences: an operator says that nothing has to be done about them."""
 
 from supatoss.errors import NotAllowed
 from supatoss.inbox.replay import checked_actor, checked_reason
@@ -21,7 +21,7 @@ async def ignore_findings(
     dry_run: bool,
     limit: int = DEFAULT_LIMIT,
 ) -> IgnoredFindings:
-    """Sets the open findings aside that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
+    """Ignores the open findings that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
     if not wanted.to_json():
         raise NotAllowed("at least one filter is needed: an id, a day, an order or a payment key")
     if not 1 <= limit <= MAX_LIMIT:

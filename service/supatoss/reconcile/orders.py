@@ -1,6 +1,6 @@
-"""Open orders: rows that never moved money, asked for at Toss by order id.
+"""Open orders: unpaid rows, looked up at Toss by order id.
 
-The buyer who closed the window after paying: the row's placeholder finds nothing at Toss, the order id does.
+If the buyer closed the window after paying, the row still has its placeholder, but the order id finds the payment.
 """
 
 import datetime as dt
@@ -13,17 +13,17 @@ from supatoss.store import Store
 from supatoss.store.findings import Finding, FindingReason
 
 MAX_ORDERS = 500
-"""Of one day; a shop has more orders that nobody pays than Toss should be asked about."""
+"""Of one day; a shop has more unpaid orders than should be looked up."""
 
 BURST_ORDERS = 40
-"""Asked about without a pause, so that a small shop's day takes seconds."""
+"""Looked up without a pause, so that a small shop's day takes seconds."""
 
 _UNKNOWN = (FindingReason.UNKNOWN_TO_TOSS, FindingReason.REFUSED_BY_TOSS)
-"""Toss has no such order: nobody ever began to pay, or the id is one that Toss takes from nobody."""
+"""Toss has no such order: nobody ever began to pay, or Toss doesn't accept such an id."""
 
 
 class OpenOrders:
-    """Asks Toss for orders, and compares what it answers with their rows."""
+    """Looks orders up at Toss, and compares the answers with their rows."""
 
     def __init__(self, store: Store, records: TossRecords) -> None:
         self._store = store

@@ -103,7 +103,7 @@ class Window:
 
 @dataclass(slots=True)
 class Source:
-    """What one key of TOSS_SECRET_KEY has listed. problem: why it could not list all, so that its MID lacks."""
+    """What one key of TOSS_SECRET_KEY has listed. problem: why it could not list all of its MID's."""
 
     key: str
     merchant_ids: set[str] = field(default_factory=set)
@@ -146,8 +146,8 @@ class TossRecords:
     ) -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
         """Transactions of every key in a window, in steps: the position to resume after, and the rows to store.
 
-        Two keys of one MID list the same rows, which are stored once. A key that Toss refuses, or does not answer, is
-        no obstacle for the others. Raises TossUnavailable or TossMisconfigured where no key can list any.
+        Two keys of one MID list the same rows, which are stored once. A key that Toss refuses, or doesn't answer,
+        doesn't stop the others. Raises TossUnavailable or TossMisconfigured where no key can list any.
         """
         first, after = self._resume_at(position)
         for key in self._toss.keys[first:]:
@@ -169,7 +169,7 @@ class TossRecords:
         for place, key in enumerate(self._toss.keys):
             if position and position.startswith(f"{key.name} "):
                 return place, position.removeprefix(f"{key.name} ") or None
-        return 0, None  # The keys were changed since: rows that are listed again are stored once.
+        return 0, None  # The keys have changed since then: rows that are listed again are stored once.
 
     async def _transactions_of(
         self, key: ApiKey, window: Window, after: str | None
@@ -196,7 +196,7 @@ class TossRecords:
 
     @contextlib.contextmanager
     def _noting(self, key: ApiKey) -> Iterator[None]:
-        """Keeps what is wrong with a key, and raises it where nothing is right with any."""
+        """Keeps what is wrong with a key, and raises it if no key works."""
         source = self._sources[key.name]
         try:
             yield
@@ -209,7 +209,7 @@ class TossRecords:
     async def payment(self, payment_key: str, merchant_id: str | None = None) -> PaymentAnswer | FindingReason:
         """The payment, or why there is none to compare with: Toss may refuse the key of its MID, one of several.
 
-        merchant_id: whose key is asked first. Raises TossUnavailable, or TossMisconfigured where the only key is
+        merchant_id: whose key is tried first. Raises TossUnavailable, or TossMisconfigured where the only key is
         refused.
         """
         return await self._look_up(lambda: self._lookups.payment(payment_key, LOOKUP_SECONDS, merchant_id))
@@ -223,7 +223,7 @@ class TossRecords:
     ) -> list[PaymentAnswer | FindingReason]:
         """As `payment`, for several at once; one without an answer doesn't hold up the others.
 
-        Raises TossUnavailable if Toss answers for none of them, unless that is no news: a key that lists nothing.
+        Raises TossUnavailable if Toss answers for none of them, unless that is known already: a key that lists nothing.
         """
         return await self._all([self.payment(*names) for names in itertools.zip_longest(payment_keys, merchant_ids)])
 
@@ -232,7 +232,7 @@ class TossRecords:
         return await self._all([self.payment_of_order(order_id) for order_id in order_ids])
 
     async def pause(self) -> None:
-        """Leaves webhooks their share of the calls that Toss allows."""
+        """Leaves deliveries their share of the calls that Toss allows."""
         is_test = any(key.is_test for key in self._toss.keys)
         await self._sleep(TEST_PAUSE_SECONDS if is_test else PAUSE_SECONDS)
 

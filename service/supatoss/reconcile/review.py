@@ -1,4 +1,4 @@
-"""Looks again at open findings: what no longer differs is resolved, and its alert ends."""
+"""Looks open findings up again: what no longer differs is resolved, and its alert ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MAX_FINDINGS = 100
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """How many findings were looked at, and how many of them no longer differ."""
+    """How many findings were looked up, and how many of them no longer differ."""
 
     looked_at: int = 0
     resolved: int = 0
@@ -32,7 +32,7 @@ class Review:
         self._records = records
 
     async def look(self, older_than_seconds: float) -> Reviewed:
-        """Looks at those that were last looked at longer ago than that. Raises TossError and StoreError."""
+        """Looks up those that were last looked up longer ago than that. Raises TossError and StoreError."""
         found = await self._store.read_open_findings(older_than_seconds, MAX_FINDINGS)
         resolved = 0
         for first in range(0, len(found), LOOKUPS_AT_ONCE):
@@ -43,7 +43,7 @@ class Review:
         return Reviewed(len(found), resolved)
 
     async def _judge(self, batch: Sequence[OpenFinding]) -> dict[str, bool]:
-        """Whether each of them, by id, no longer differs. Of whom Toss names no payment, nothing is known."""
+        """Whether each of them, by id, no longer differs. Those for which Toss names no payment are left out."""
         named = [item for item in batch if item.scope is Scope.PAYMENTS and item.finding.payment_key]
         answers = await self._records.payments([item.finding.payment_key or "" for item in named])
         judged = dict.fromkeys((item.id for item in batch), False)
@@ -61,7 +61,7 @@ class Review:
             return difference(standing, answer.payment) is None
         if answer is not FindingReason.UNKNOWN_TO_TOSS or finding.kind is not FindingKind.EXTRA:
             return False
-        # Toss knows no such payment, and no row says any more that it moved money.
+        # Toss knows no such payment, and no row says any more that it was paid.
         standing = await self._store.read_standing(finding.payment_key, finding.order_id)
         row = standing.shown(finding.payment_key)
         return row is None or not row.is_moved

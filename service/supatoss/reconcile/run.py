@@ -71,7 +71,7 @@ class Report:
 
     @property
     def set_aside(self) -> int:
-        """Differences that an operator has set aside."""
+        """Differences that an operator has ignored."""
         return self._count(FindingOutcome.SET_ASIDE)
 
     def _count(self, outcome: FindingOutcome) -> int:
@@ -145,7 +145,7 @@ class Reconciliation:
         return await self._store.uncompared_days(last_day, max_days)
 
     async def review(self, older_than_seconds: float) -> Reviewed:
-        """Looks again at open findings that were last looked at longer ago than that."""
+        """Looks up open findings again that were last looked up longer ago than that."""
         self._records.begin()
         return await Review(self._store, self._records).look(older_than_seconds)
 
@@ -240,7 +240,7 @@ class Reconciliation:
 
 
 def _problem(error: BaseException) -> str | None:
-    """Why a run broke off; None if its process only stops."""
+    """Why a run was interrupted; None if its process only stops."""
     if isinstance(error, SupatossError):
         return str(error)
     return type(error).__name__ if isinstance(error, Exception) else None

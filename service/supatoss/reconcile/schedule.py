@@ -147,7 +147,7 @@ class Schedule:
         return reports
 
     async def review_findings(self) -> None:
-        """Looks again at open findings, once an hour."""
+        """Looks open findings up again, once an hour."""
         if time.monotonic() - self._reviewed_at < HOUR_SECONDS:
             return
         self._reviewed_at = time.monotonic()

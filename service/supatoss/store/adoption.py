@@ -1,4 +1,4 @@
-"""What remains to do in a project that had its tables before supatoss."""
+"""What is left to do in a project that had its tables before supatoss."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class OpenTable:
 
 @dataclass(frozen=True, slots=True)
 class ColumnZone:
-    """In which zone a column without one was written: UTC, Asia/Seoul or unclear, and what shows it."""
+    """In which zone a column without one was written: UTC, Asia/Seoul or unclear, with the evidence."""
 
     table: str
     column: str

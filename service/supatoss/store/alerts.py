@@ -64,8 +64,8 @@ class ReconciliationFacts:
 class AlertFacts:
     """What the rules evaluate.
 
-    unrefunded: orders whose refund to an account failed. gone: processes that are silent and said no goodbye.
-    acknowledged: types that were answered 200 within a day and not stored. recent_events: of the seven days before the
+    unrefunded: orders whose refund to an account failed. gone: processes that are silent and didn't stop properly.
+    acknowledged: types that were answered 200 and not stored within a day. recent_events: of the seven days before the
     newest event, counted up to 20.
     """
 
@@ -130,7 +130,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a look changed: open alerts by rule, and those that it began and ended."""
+    """What a check changed: open alerts by rule, and those that it started and ended."""
 
     open: Mapping[str, int]
     began: Sequence[Mapping[str, Any]]
@@ -151,12 +151,12 @@ class AlertCalls(Connection):
         return await self.call(Function.READ_ALERT_FACTS, {"max_items": max_items}, AlertFacts.from_row)
 
     async def note_alerts(self, look: Look) -> Noted:
-        """Starts and ends alerts by one look. Idempotent."""
+        """Starts and ends alerts after one check. Idempotent."""
         text = json.dumps(dataclasses.asdict(look), ensure_ascii=False, default=dt.datetime.isoformat)
         return await self.call(Function.NOTE_ALERTS, {"look": text}, lambda row: Noted(**row))
 
     async def forget_process(self, observer: str) -> None:
-        """Records that a process stops as it should. Idempotent."""
+        """Records that a process stops properly. Idempotent."""
         await self.call(Function.FORGET_PROCESS, {"observer": observer}, lambda _answer: None)
 
     async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:

@@ -29,7 +29,7 @@ MAX_CONNECTIONS = 32
 """Connections to the Data API; a delivery holds one for one round trip."""
 
 CONNECT_TIMEOUT_SECONDS = 2.0
-"""A connection that is not there in 2 s will not be there in time for Toss."""
+"""A connection that takes longer than 2 s comes too late for Toss."""
 
 TRIES = 2
 """Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
@@ -37,7 +37,7 @@ TRIES = 2
 T = TypeVar("T")
 
 SCHEMA_SECONDS = 5.0
-"""Between two looks at the schema's version while calls fail for it: each is a call more."""
+"""Between two checks of the schema's version while calls fail because of it: each is one more call."""
 
 
 class Function(StrEnum):
@@ -105,7 +105,7 @@ class Function(StrEnum):
 
 
 OWNER_FUNCTIONS = frozenset({Function.HARDEN, Function.CORRECT_TIMES})
-"""Steps of the project's owner, once after an adoption: the role supatoss_service may not call them."""
+"""For the project's owner, once after an adoption: the role supatoss_service may not call them."""
 
 
 _last: ContextVar[tuple[int, str]] = ContextVar("last_answer", default=(0, ""))
@@ -139,7 +139,7 @@ class Connection:
 
     @classmethod
     def open(cls, url: str, secret_key: str, timeout_seconds: float, publishable_key: str | None = None) -> Self:
-        """Makes a connection. Nothing is sent. publishable_key is needed beside a token of a role of its own."""
+        """Makes a connection. Nothing is sent. publishable_key is needed together with a token of supatoss_service."""
         http = httpx.AsyncClient(
             verify=tls_context(),
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
@@ -216,7 +216,7 @@ class Connection:
         """The same in words that name the versions of the database and of this release, where they differ."""
         if function is Function.SCHEMA_VERSION:
             return SchemaMismatch(schema.sentence(None) or "", schema.MIGRATE)
-        async with self._comparing:  # calls that fail together wait for one look
+        async with self._comparing:  # calls that fail together share one check
             if time.monotonic() - self._compared_at > SCHEMA_SECONDS:
                 try:
                     self._mismatch = schema.mismatch(await self.schema_version())

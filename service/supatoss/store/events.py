@@ -37,7 +37,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events. What is empty does not narrow; created_from is inclusive, created_until is not."""
+    """Which events. Empty fields match everything; created_from is inclusive, created_until is not."""
 
     ids: Sequence[str] = ()
     statuses: Sequence[str] = ()
@@ -83,7 +83,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for.
+    """A row of webhook_events. payload and change are JSON text, and are there if they were asked for.
 
     order_name, amount (decimal text) and currency: of the event, else of its order's row. payment_status: what the
     event says of its payment, once that is known.
@@ -160,8 +160,8 @@ class EventPage:
 class EventOutcome:
     """What an action did to one event: outcome, and the event's status and reason afterwards.
 
-    outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not
-    any more as it was read), missing, or refused.
+    outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (since it
+    was read), missing, or refused.
     """
 
     event: str
@@ -193,19 +193,19 @@ class EventCalls(Connection):
     async def replay_events(
         self, readings: Sequence[Mapping[str, Any]], *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
-        """Records stored events anew, one outcome a reading.
+        """Records stored events again, one outcome for each reading.
 
-        Replaying twice is harmless: an event that is not as the reading saw it is left alone.
+        Replaying twice is harmless: an event that has changed since it was read is left alone.
         """
         who = {"actor": actor, "address": address}
         arguments = {"readings": json.dumps(list(readings)), **who, "dry_run": dry_run}
-        # One try: were its answer lost, a second one would take what the first one did for somebody else's work.
+        # One try: if its answer got lost, a second one would take the first one's work for somebody else's.
         return await self.call(Function.REPLAY_EVENTS, arguments, _outcomes, tries=1)
 
     async def ignore_events(
         self, ids: Sequence[str], reason: str, *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
-        """Sets failed and pending events aside, one outcome an id."""
+        """Ignores failed and pending events, one outcome for each id."""
         who = {"actor": actor, "address": address}
         arguments = {"event_ids": json.dumps(list(ids)), "reason": reason, **who, "dry_run": dry_run}
         return await self.call(Function.IGNORE_EVENTS, arguments, _outcomes, tries=1)

@@ -19,7 +19,7 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A look at a table as a stranger: anon, or a signed-in user without rows."""
+    """How a table looks to a stranger: anon, or a signed-in user without rows."""
 
     table: str
     role: str
@@ -28,7 +28,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A policy that is not ours: `name on table`. asks: whether it looks at who asks."""
+    """A policy that is not ours: `name on table`. asks: whether it checks the user."""
 
     policy: str
     command: str

@@ -15,9 +15,9 @@ class FindingKind(StrEnum):
     """How Toss's record and ours differ."""
 
     MISSING = "missing"
-    """Toss moved money; our rows don't show it."""
+    """Paid or cancelled at Toss, but not in our rows."""
     EXTRA = "extra"
-    """Our row says that money moved; Toss doesn't."""
+    """Paid or cancelled in our row, but not at Toss."""
     AMOUNT = "amount"
     """Amount, currency or the balance after cancels."""
     STATUS = "status"
@@ -25,7 +25,7 @@ class FindingKind(StrEnum):
     TIME = "time"
     """The time of approval or cancellation."""
     DOUBLE_CHARGE = "double_charge"
-    """Two payments hold the money of one order."""
+    """Two payments hold money for one order."""
 
 
 class FindingOutcome(StrEnum):
@@ -38,7 +38,7 @@ class FindingOutcome(StrEnum):
     RESOLVED = "resolved"
     """A later run found it again, or it no longer differs."""
     SET_ASIDE = "set_aside"
-    """An operator said that nothing is to be done about it."""
+    """An operator ignored it."""
 
 
 class FindingReason(StrEnum):

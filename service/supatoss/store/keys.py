@@ -1,4 +1,4 @@
-"""Keys of a Supabase project: of which kind they are, and in which headers they are sent."""
+"""Keys of a Supabase project: their kinds, and the headers that carry them."""
 
 from supatoss.key_shapes import role_of
 
@@ -17,7 +17,7 @@ def is_legacy_key(key: str) -> bool:
 
 
 def key_headers(key: str, publishable_key: str | None = None) -> dict[str, str]:
-    """Headers that carry a key: a newer one in apikey only. As a bearer token it can fail, for it is no JWT.
+    """Headers that carry a key: a newer one in apikey only, since as a bearer token it can fail, being no JWT.
 
     Supabase's gateway takes only a key of its own as apikey: a token of another role needs the publishable key there.
     """

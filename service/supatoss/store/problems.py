@@ -1,4 +1,4 @@
-"""Errors of Supabase's client as ours: what is wrong, with its setting, and the remedy."""
+"""Turns errors of Supabase's client into ours: what is wrong, which setting it is, and the remedy."""
 
 import httpx
 
@@ -30,7 +30,7 @@ _TRANSIENT_POSTGREST = ("PGRST000", "PGRST001", "PGRST002", "PGRST003")
 
 _UNAUTHORIZED = "401"
 _ELSEWHERE = ("404", "405", "3")
-"""PostgREST has codes of its own for what it refuses: these are the answers of something else."""
+"""PostgREST has codes of its own for what it refuses, so something else gave these answers."""
 
 _PAUSED = "540"
 """Supabase's own status for a project that is paused."""
@@ -56,7 +56,7 @@ def no_answer(error: Exception) -> StoreUnavailable:
 
 
 def refusal(code: str, message: str, http_status: int) -> StoreError:
-    """The error for an answer that is one. Messages of PostgreSQL can hold values of rows, so only codes are kept.
+    """The error for an answer that reports one. Messages of PostgreSQL can hold values of rows, so only codes are kept.
 
     code: PostgreSQL's, PostgREST's, or an HTTP status; "" where a gateway answers with JSON of its own.
     """

@@ -36,7 +36,7 @@ class StartedBy(StrEnum):
 
 
 class Phase(StrEnum):
-    """Step of a run: list a day's transactions, compare them, ask for its open orders, or repair the findings."""
+    """Step of a run: list a day's transactions, compare them, look up its open orders, or repair the findings."""
 
     LIST = "list"
     COMPARE = "compare"
@@ -56,7 +56,7 @@ class LeaseLost(SupatossError):
 class Run:
     """A run and its position. `lease` is None if this process must not continue it. Counts are of the whole run.
 
-    orders_asked: open orders that were asked for at Toss; orders_left_out: a day had too many of them. incomplete: what
+    orders_asked: open orders that were looked up at Toss; orders_left_out: a day had too many of them. incomplete: what
     was not compared, and why: {name of a key: problem}.
     """
 
@@ -106,8 +106,8 @@ class ReconciliationCalls(Connection):
     ) -> Run:
         """Starts a run, or resumes an interrupted one. Its `outcome`: opened, resumed or busy.
 
-        Of a scheduled run also done (the day is compared), or later: it broke off within the hour, or was incomplete
-        within retry_seconds.
+        Of a scheduled run also done (the day is compared), or later: it was interrupted within the hour, or was
+        incomplete within retry_seconds.
         """
         request = {
             "kind": scope.value,

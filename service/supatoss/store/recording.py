@@ -1,4 +1,4 @@
-"""Recording events, and finishing those that wait for Toss: the rows and the calls about them."""
+"""Recording events, and finishing pending ones: the rows and the calls about them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class ClaimedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FinishedEvent:
-    """What became of an attempt: outcome is finished, or lost when somebody else had finished the event."""
+    """What became of an attempt: outcome is finished, or lost if another worker had taken the event over."""
 
     outcome: str
     status: str | None = None
@@ -140,7 +140,7 @@ class RecordingCalls(Connection):
 
     async def known_orders(self, order_ids: Sequence[str]) -> frozenset[str]:
         """Those of these orders that the application, or a proven event, has."""
-        # One try: deliveries wait for the answer, and it is worth nothing late.
+        # One try: deliveries wait for the answer, and a late one is useless.
         arguments = {"order_ids": _encode(order_ids).decode()}
         return await self.call(Function.KNOWN_ORDERS, arguments, frozenset, tries=1)
 

@@ -1,4 +1,4 @@
-"""Deliveries that were not believed, as the database keeps the newest of them."""
+"""Refused deliveries, of which the database keeps the newest."""
 
 import datetime as dt
 import json
@@ -39,7 +39,7 @@ class RefusedCalls(Connection):
     async def note_refused(self, deliveries: Sequence[RefusedDelivery]) -> int:
         """Keeps deliveries, and of all that are kept the newest thousand: how many were written."""
         records = json.dumps([delivery.to_record() for delivery in deliveries], ensure_ascii=False)
-        # One try: the log is no record of money, and a second one would write them twice.
+        # One try: no money depends on this log, and a second try would write them twice.
         return await self.call(Function.NOTE_REFUSED, {"deliveries": records}, int, tries=1)
 
     async def read_refused(self, max_deliveries: int, before_id: int | None = None) -> list[RefusedDelivery]:

@@ -30,7 +30,7 @@ class OpenFinding:
 
 @dataclass(frozen=True, slots=True)
 class FindingFilter:
-    """Which open findings; what is empty does not narrow."""
+    """Which open findings. Empty fields match everything."""
 
     ids: tuple[str, ...] = ()
     day: dt.date | None = None
@@ -50,7 +50,7 @@ class FindingFilter:
 
 @dataclass(frozen=True, slots=True)
 class IgnoredFindings:
-    """Findings that were set aside, or would be, oldest first; whether the limit left some out."""
+    """Findings that were ignored, or would be, oldest first; whether the limit left some out."""
 
     findings: Sequence[OpenFinding]
     has_more: bool
@@ -70,7 +70,7 @@ class ReviewCalls(Connection):
     async def read_open_orders(
         self, run: Run, day_start: dt.datetime, day_end: dt.datetime, max_orders: int
     ) -> list[str]:
-        """Order ids after the run's position: rows of these days that never moved money and that Toss didn't list."""
+        """Order ids after the run's position: unpaid rows of these days that Toss didn't list."""
         arguments = {
             "reconciliation": run.id,
             "day_start": day_start.isoformat(),
@@ -81,7 +81,7 @@ class ReviewCalls(Connection):
         return await self.call(Function.READ_OPEN_ORDERS, arguments, lambda rows: [str(order) for order in rows])
 
     async def read_open_findings(self, older_than_seconds: float, max_findings: int) -> list[OpenFinding]:
-        """Findings that were last looked at longer ago than that."""
+        """Findings that were last looked up longer ago than that."""
         arguments = {"older_than_seconds": older_than_seconds, "max_findings": max_findings}
         return await self.call(
             Function.READ_OPEN_FINDINGS,
@@ -104,7 +104,7 @@ class ReviewCalls(Connection):
         dry_run: bool,
         max_findings: int,
     ) -> IgnoredFindings:
-        """Sets open findings aside."""
+        """Ignores open findings."""
         arguments = {
             "wanted": json.dumps(wanted.to_json()),
             "reason": reason,

@@ -1,4 +1,4 @@
-"""What our tables say of the payments that a reconciliation compares."""
+"""What our tables say about the payments that a reconciliation compares."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class StoredPayment:
 
     @property
     def is_refund_failed(self) -> bool:
-        """Whether it says that the buyer hasn't got the money."""
+        """Whether it says that the buyer hasn't received the money."""
         return self.refund_status in ("FAILED", "PARTIAL_FAILED")
 
     @property

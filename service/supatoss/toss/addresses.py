@@ -12,4 +12,4 @@ PUBLISHED: tuple[Network, ...] = tuple(
         *("115.92.221.125", "115.92.221.126", "115.92.221.127"),
     )
 )
-"""From which Toss sends webhooks, for test and live (docs.tosspayments.com, firewall; 2026-09). They prove nothing."""
+"""From which Toss sends webhooks, for test and live (docs.tosspayments.com, firewall; 2026-09). They are no proof."""

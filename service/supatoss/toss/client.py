@@ -21,11 +21,11 @@ from supatoss.toss.responses import read_object, read_rows, typed
 
 
 class TossClient(TossConnection):
-    """A client of Toss's API with the keys of one merchant: one for each of its MIDs, and two while one is re-issued.
+    """A client of Toss's API with the keys of one merchant: one for each MID, and two while one is being replaced.
 
-    A payment is looked up with all of them; its MID, where one is named, only says whose key goes first. Which key is
-    whose is learned from Toss's answers. Transactions and settlements are listed for each key by itself: Toss lists
-    those of the key's MID.
+    A payment is looked up with all of them; its MID, if known, only decides which key is tried first. Which key belongs
+    to which MID is learned from Toss's answers. Transactions and settlements are listed for each key separately,
+    because Toss lists only those of the key's MID.
 
     Every method raises TossUnavailable, TossNotFound, TossRefused or TossMisconfigured.
     """
@@ -38,7 +38,7 @@ class TossClient(TossConnection):
         merchant_id: str | None = None,
         purpose: Purpose = ALONE,
     ) -> PaymentAnswer:
-        """The payment with this key. merchant_id: whose it may be; that one's key is asked first, nothing else."""
+        """The payment with this key. merchant_id: its MID, if known; that one's key is tried first."""
         return await self._payment(requests.payment(payment_key, timeout_seconds, purpose), merchant_id)
 
     async def payment_by_order(
@@ -49,7 +49,7 @@ class TossClient(TossConnection):
         fits: Callable[[Payment], bool] = lambda _payment: True,
         purpose: Purpose = ALONE,
     ) -> PaymentAnswer:
-        """A payment of this order. Toss doesn't document which of several attempts it is.
+        """A payment of this order. Which of several attempts Toss returns is not documented.
 
         Two MIDs may have the same order id: the first key whose payment fits decides, or if none does, the first.
         """
@@ -162,7 +162,7 @@ class TossClient(TossConnection):
             try:
                 return await self._ask(request, key, deadline)
             except (TossMisconfigured, TossNotFound) as error:
-                # Nothing was done under this key. After any other error something may have been.
+                # This key did nothing. After any other error it may have.
                 problems.append(error)
         raise weightiest(problems)
 
@@ -170,7 +170,7 @@ class TossClient(TossConnection):
         response = await self._send_with(request, key, deadline)
         fields = read_object(request.call, response.body)
         if any(fields.get(name) != value for name, value in request.expected.items()):
-            # The name came from an unsigned body and made a path; only an answer about that very payment counts.
+            # The name came from an unsigned body and became part of a path: only an answer about that payment counts.
             raise TossUnavailable(request.call, "answered for another payment")
         answer = PaymentAnswer(response.asked_at, fields, typed(request.call, Payment, fields))
         self._learn(key, answer.payment.m_id)

@@ -43,8 +43,8 @@ class TossResponse:
 class TossConnection:
     """A connection with the keys of one merchant. Safe to share between tasks of one event loop.
 
-    max_in_flight: of each purpose, instead of its own number. on_call(call, outcome, seconds) is told of every request;
-    outcome is ok or that of the error, seconds include the wait for a slot.
+    max_in_flight: of each purpose, instead of its own number. on_call(call, outcome, seconds) is called after every
+    request; outcome is ok or that of the error, seconds include the wait for a slot.
     """
 
     def __init__(

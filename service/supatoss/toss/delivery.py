@@ -24,13 +24,13 @@ MAX_DEPTH = 32
 PostgreSQL's, and jsonb_pretty() indents each line by four spaces a level."""
 
 MAX_DIGITS = 40
-"""Digits of a number that stays one. Amounts have at most 15, and PostgreSQL casts and adds these without error."""
+"""Most digits that a number keeps. Amounts have at most 15, and PostgreSQL casts and adds these without error."""
 
 MAX_DIGITS_OF_EXPONENT = 16
 """The same for a number with an exponent, which jsonb writes out: the six characters 1e9999 become 10,000 digits."""
 
 CUT = "\u2026"
-"""What stands where something was nested too deeply."""
+"""Replaces what is nested too deeply."""
 
 _EXACT_INTEGERS = 2**53
 _MARK = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[\]{}]', re.DOTALL)
@@ -73,7 +73,7 @@ class Body:
 
     fields: the object; numbers with a fraction are Decimal. text: the JSON text to store, the sender's own if
     PostgreSQL can store and query it. Else, in both: a number that is too large is a string of the same characters,
-    what is nested too deeply is CUT, and U+FFFD stands for U+0000 and half surrogate pairs. key: identity of the event,
+    what is nested too deeply is CUT, and U+FFFD replaces U+0000 and unpaired surrogates. key: identity of the event,
     SHA-256 of the canonical JSON as 64 lower-case hex digits.
     """
 
@@ -110,7 +110,7 @@ def _read_json(text: str, taken: list[str], *, has_long_numbers: bool) -> tuple[
         try:
             return _decode(text), text
         except (ValueError, ArithmeticError, RecursionError):
-            pass  # Not JSON, an exponent, or JSON that only the standard library reads, such as half a character.
+            pass  # Not JSON, an exponent, or JSON that only the standard library reads, such as an unpaired surrogate.
     text = _without_large_numbers(text, taken)
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant), text
@@ -134,7 +134,7 @@ def _without_depth(text: str, taken: list[str]) -> str:
                 taken.append(text[begin : mark.end()])
                 kept.append(f'"{CUT}"')
                 begin = mark.end()
-    kept.append(text[begin:] if depth <= MAX_DEPTH else f'"{CUT}"')  # It isn't JSON if it ends down there.
+    kept.append(text[begin:] if depth <= MAX_DEPTH else f'"{CUT}"')  # a text that ends down there isn't JSON
     return "".join(kept)
 
 

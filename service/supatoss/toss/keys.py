@@ -1,4 +1,4 @@
-"""Several secret keys: who asks when, and what their errors mean together."""
+"""Several secret keys: in which order they are tried, and which of their errors counts."""
 
 import base64
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,10 +35,10 @@ async def race(
     seconds: float,
     fits: Callable[[T], bool] = lambda _answer: True,
 ) -> T:
-    """The first answer that fits: the next key begins when the one before has failed, or is slow.
+    """The first answer that fits: the next key is tried when the one before has failed, or is slow.
 
-    So a key that hangs, is throttled or refused takes from the others no more than its share of the time. Where no
-    answer fits, it is that of the first key that has one, if every key could look. Raises TossError.
+    So a key that hangs, is throttled or refused costs the others no more than its share of the time. If no answer
+    fits, that of the first key that has one counts, provided that every key could look. Raises TossError.
     """
     problems: list[TossError] = []
     answers: dict[str, T] = {}
@@ -69,5 +69,5 @@ async def race(
 
 
 def weightiest(problems: Sequence[TossError]) -> TossError:
-    """The error that says most about what to do: retry, then mend a key, then a refusal; else it is not there."""
+    """The most useful error: one that a retry may cure, then one of a bad key, then a refusal; else not found."""
     return min(problems, key=lambda error: [not isinstance(error, kind) for kind in _WEIGHTS])

@@ -1,7 +1,7 @@
 """Limits on calls of Toss's API: calls a minute, calls in flight, and a pause after a 429, for each purpose by itself.
 
-What deliveries make us ask is decided by whoever sends them. So they have their own places, their own share of the
-minute and their own pause, and the worker, approvals and reconciliation go on beside them.
+Whoever sends deliveries decides how often they make us call Toss. So deliveries have slots, a share of the minute and a
+pause of their own, and don't hold up the worker, approvals and reconciliation.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ WINDOW_SECONDS = 61.0
 class Purpose:
     """What a call is made for.
 
-    in_flight: calls at once. share: of the minute's calls, those of all purposes together; while no more are used, it
-    may call. kept: of the minute's calls, those that are its own whatever the others use. waits: for a call of the
-    minute to come back, or a pause to end.
+    in_flight: calls at once. share: it may call while all purposes together have used no more than this share of the
+    minute's calls. kept: calls a minute that are reserved for it. waits: whether it waits for a free call, or for the
+    end of a pause.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Purpose:
 
 
 ALONE = Purpose("alone", in_flight=8)
-"""A command, which is the only one of its process that asks."""
+"""A command: nothing else in its process calls Toss."""
 
 STRANGER = Purpose("stranger", in_flight=4, share=0.3, waits=False)
 KNOWN = Purpose("known", in_flight=8, share=0.7)
@@ -43,7 +43,7 @@ one, and all of them for the worker and reconciliation."""
 
 WORKER = Purpose("worker", in_flight=8, share=0.8, kept=0.1)
 CONFIRM = Purpose("confirm", in_flight=4)
-"""An approval takes up to 30 s. It is an API of its own, so its minute is too; so are the records."""
+"""An approval takes up to 30 s. Toss counts approvals and records apart, each as an API of its own."""
 
 RECONCILE = Purpose("reconcile", in_flight=8, share=0.6, kept=0.1)
 

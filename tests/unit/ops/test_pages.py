@@ -223,7 +223,7 @@ async def test_an_empty_inbox_says_what_to_do(office: Office) -> None:
         (("replayed", "pending", "check_deposit"), "Replayed", "The worker looks it up at Toss"),
         (("replayed", "failed", "amount_mismatch"), "Replayed", "Status: Failed. Amount mismatch"),
         (("unchanged", "processed", None), "already applied", ""),
-        (("in_hand", "pending", None), "A worker is processing this event", "Its lease expires"),
+        (("in_hand", "pending", None), "A worker is processing this event", "Check again in a few minutes"),
         (("changed", "processed", None), "The event has changed in the meantime", "decide again"),
         (("missing", None, None), "no longer exists", ""),
         (("refused", "failed", "payload_emptied"), "cannot be replayed", "removed after its retention period"),
@@ -421,7 +421,7 @@ async def test_days_that_were_never_compared_are_offered(office: Office) -> None
     ("differences", "said"),
     [
         ({"open": 13, "needs_person": 0}, "13 differences found, not repaired</a></p>"),
-        ({"open": 13, "needs_person": 2}, "13 differences found, not repaired</a> 2 of them need a person."),
+        ({"open": 13, "needs_person": 2}, "13 differences found, not repaired</a> 2 of them need review."),
         ({"open": 0, "needs_person": 0}, "No open differences</a></p>"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the project's public key can read. Every browser has that key, so it should be nothing."""
+"""What the project's publishable key can read. Every browser has that key, so it should be nothing."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from supatoss.store.keys import key_headers
 from supatoss.store.problems import no_answer
 from supatoss.store.schema import MIGRATE
 
-NAME = "public key"
+NAME = "publishable key"
 
 TABLES = (
     "webhook_events",
@@ -167,7 +167,7 @@ async def _check_table(
     if not answer.is_success or not isinstance(rows := _json(answer), list):
         return warning(check, f"can't verify: HTTP {answer.status_code}", "see the project's logs")
     if rows:
-        return failed(check, "anyone with the public key can read its rows", _CLOSE.format(name))
+        return failed(check, "anyone with the publishable key can read its rows", _CLOSE.format(name))
     ours = await http.get(url, headers=_own_headers(settings))
     if _json(ours) == []:
         return warning(check, "can't verify: the table is empty", _EMPTY)

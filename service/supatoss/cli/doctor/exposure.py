@@ -39,7 +39,7 @@ def judge(found: Exposure, *, names_triggers: bool = False) -> list[Verdict]:
 
 
 def _look(look: Look) -> Verdict:
-    who = "anyone with the public key" if look.role == "anon" else "any signed-in user"
+    who = "anyone with the publishable key" if look.role == "anon" else "any signed-in user"
     check = f"{NAME}: {look.table} as {look.role}"
     if look.sees is Sight.UNKNOWN:
         return warning(check, f"can't verify what {who} sees: a policy raises an error", "see the project's policies")
