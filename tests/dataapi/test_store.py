@@ -17,6 +17,7 @@ from supatoss.store import client as store_module
 from supatoss.store.keys import key_headers
 from supatoss.store.recording import RecordedEvent
 from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
+from supatoss.telemetry import STORE_CALLS
 
 pytestmark = pytest.mark.anyio
 
@@ -43,9 +44,12 @@ def postgres_error(status: int, code: str, message: str = "value hidden of row")
     return answer(status, {"code": code, "message": message, "details": "Key (hidden)", "hint": "hidden"})
 
 
-@pytest.fixture(scope="module")
-async def store() -> AsyncIterator[Store]:
-    opened = Store.open(URL, KEY, 3.0)
+@pytest.fixture(scope="module", params=[False, True], ids=["service", "command"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """That of the service, and that of commands."""
+    opened = Store.open(
+        URL, KEY, 3.0, on_call=lambda *labels: STORE_CALLS.labels(*labels).inc(), is_brief=request.param
+    )
     yield opened
     await opened.close()
 

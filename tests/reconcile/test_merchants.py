@@ -169,7 +169,7 @@ async def test_the_command_counts_the_settlements_that_differ_by_merchant(
     for play, order in ((two.window, "order-1"), (two.window, "order-2"), (two.billing, "order-3")):
         await play.do(f"settlements/{await play.pay(order)}")
     keys = (WINDOW, BILLING)
-    monkeypatch.setattr("supatoss.app.open_toss", lambda _: TossClient(TOSS_URL, keys, transport=two.transport))
+    monkeypatch.setattr("supatoss.cli.session.open_toss", lambda _: TossClient(TOSS_URL, keys, transport=two.transport))
     env = {
         "SUPABASE_URL": two.window.project.supabase.url,
         "SUPABASE_SECRET_KEY": SUPABASE_KEY,

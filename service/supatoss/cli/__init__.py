@@ -3,19 +3,30 @@
 A command's module is imported when the command is used, and imports what it needs when it runs: commands start quickly.
 """
 
-from collections import UserDict
+import gc
+import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_group
 
 from supatoss import __version__
+from supatoss.cli.lazy import lazy_group
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
 from supatoss.errors import SupatossError
+
+GC_THRESHOLD = 100_000
+"""New objects between two collections, instead of 700: those of a start stay, and to look through them takes a tenth of
+a command's time."""
+
+gc.set_threshold(GC_THRESHOLD)
+
+_no_command_line = ModuleType("httpx._main")
+_no_command_line.main = lambda: None  # type: ignore[attr-defined]
+# httpx imports a command line of its own where it can, with rich and Pygments: a tenth of a command's time.
+sys.modules.setdefault("httpx._main", _no_command_line)
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -50,32 +61,8 @@ class Commands(TyperGroup):
             raise typer.Exit(exit_status(error)) from None
 
 
-class _Loaded(UserDict[str, Any]):
-    """Commands by name, each imported when it is asked for."""
-
-    def __getitem__(self, name: str) -> Any:
-        if self.data[name] is None:
-            self.data[name] = _load(name)
-        return self.data[name]
-
-
-class _OurCommands(Commands):
+class _OurCommands(Commands, lazy_group(COMMANDS)):  # type: ignore[misc]  # a class made by a function
     """Those of COMMANDS."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.commands = _Loaded(dict.fromkeys(COMMANDS))
-
-
-def _load(name: str) -> Any:
-    module, _, attribute = COMMANDS[name].partition(":")
-    found = getattr(import_module(f"{__name__}.{module}"), attribute)
-    holder = typer.Typer()
-    if isinstance(found, typer.Typer):
-        holder.add_typer(found, name=name)
-    else:
-        holder.command(name)(found)
-    return get_group(holder).commands[name]
 
 
 app = typer.Typer(

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, print_json, print_table
-from supatoss.cli.session import run_session
+from supatoss.cli.session import ask
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
-    from supatoss.store.adoption import OldTimes, OpenTable
+    from supatoss.store.adoption import AdoptionCalls, OldTimes, OpenTable
 
 ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")]
 
@@ -26,11 +24,12 @@ def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
     Users then only read their own payments and subscriptions, without the billing key; all else goes through the
     secret key. Exit status 1: something is open.
     """
+    from supatoss.store.adoption import AdoptionCalls
 
-    async def work(_settings: "Settings", store: "Store") -> "list[OpenTable]":
+    async def work(store: "AdoptionCalls") -> "list[OpenTable]":
         return await store.harden(dry_run=not apply)
 
-    tables = run_session(work)
+    tables = ask(AdoptionCalls, work)
     if json:
         print_json({"applied": apply, "tables": [asdict(table) for table in tables]})
     elif not tables:
@@ -57,8 +56,9 @@ def correct_times(
     Safe beside running applications and webhooks, and to repeat: a row is corrected once, whoever comes first. Exit
     status 1: rows are left.
     """
+    from supatoss.store.adoption import AdoptionCalls
 
-    async def work(_settings: "Settings", store: "Store") -> "tuple[OldTimes, int]":
+    async def work(store: "AdoptionCalls") -> "tuple[OldTimes, int]":
         corrected = 0
         for table in (await store.old_times()).tables if apply else ():
             after: str | None = None
@@ -70,7 +70,7 @@ def correct_times(
                 await asyncio.sleep(PAUSE_SECONDS)
         return await store.old_times(), corrected
 
-    times, corrected = run_session(work)
+    times, corrected = ask(AdoptionCalls, work)
     left = sum(table.rows for table in times.tables)
     if json:
         print_json({"corrected": corrected, "left": left, **asdict(times)})

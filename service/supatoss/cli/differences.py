@@ -10,13 +10,11 @@ import typer
 from supatoss.cli.comparison import shown_values
 from supatoss.cli.events import Actor, Apply, default_actor
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_json, print_problem, print_table
-from supatoss.cli.session import run_session
+from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
-    from supatoss.store.reviews import IgnoredFindings
+    from supatoss.store.reviews import IgnoredFindings, ReviewCalls
 
 LIMIT = 100
 COLUMNS = ("difference", "day", "kind", "order", "payment", "ours", "Toss", "reason")
@@ -39,20 +37,20 @@ def ignore(
     json: JsonOption = False,
 ) -> None:
     """Ignore open differences, with a reason: they are set aside, and no row changes."""
-    from supatoss.store.reviews import FindingFilter
+    from supatoss.store.reviews import FindingFilter, ReviewCalls
 
     if any("\x00" in text for text in (order or "", payment_key or "")):
         raise NotAllowed("a filter contains a NUL character, which nothing stored has")
     wanted = FindingFilter(_checked(ids or ()), day.date() if day else None, order, payment_key)
 
-    async def work(_settings: "Settings", store: "Store") -> "IgnoredFindings":
+    async def work(store: "ReviewCalls") -> "IgnoredFindings":
         from supatoss.reconcile.ignore import ignore_findings
 
         return await ignore_findings(
             store, wanted, reason, actor=actor or default_actor(), dry_run=not apply, limit=limit
         )
 
-    ignored = run_session(work)
+    ignored = ask(ReviewCalls, work)
     _report(ignored, OutputMode.of(json=json), limit, is_applied=apply)
     missing = set(wanted.ids) - {item.id for item in ignored.findings} if not ignored.has_more else set()
     for identity in sorted(missing):

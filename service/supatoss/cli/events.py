@@ -5,7 +5,6 @@ import getpass
 import json as json_text
 import os
 import socket
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
@@ -13,19 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from supatoss.cli.lazy import lazy_group
 from supatoss.cli.options import Since, read_moment, show_moment, takes_filter
-from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
-from supatoss.cli.refused import refused
-from supatoss.cli.session import run_session
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_progress, print_table
+from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
     from supatoss.inbox.replay import Progress, Selection
-    from supatoss.settings import Settings
-    from supatoss.store import Store
-    from supatoss.store.events import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+    from supatoss.store.events import Cursor, EventCalls, EventFilter, EventOutcome, EventPage, StoredEvent
 
-    Act = Callable[[Store, Sequence[str], Progress], Awaitable[object]]
+    Act = Callable[[EventCalls, Sequence[str], Progress], Awaitable[object]]
 
 COLUMNS = ("created (KST)", "event", "type", "status", "reason", "order", "payment key")
 PAGE_LIMIT = 50
@@ -40,12 +37,14 @@ def list_events(
     json: JsonOption = False,
 ) -> None:
     """List events, newest first."""
+    from supatoss.store.events import EventCalls
+
     cursor = _read_cursor(after) if after else None
 
-    async def work(_settings: "Settings", store: "Store") -> "EventPage":
+    async def work(store: "EventCalls") -> "EventPage":
         return await store.find_events(wanted, limit=limit, after=cursor)
 
-    page = run_session(work)
+    page = ask(EventCalls, work)
     following = f"{page.next.created_at.isoformat()},{page.next.id}" if page.next else None
     if json:
         print_json({"events": [event.to_json() for event in page.events], "next": following})
@@ -63,13 +62,13 @@ def show(
 ) -> None:
     """Show one event with its payload (masked) and what operators did."""
     from supatoss.masking import mask_json
-    from supatoss.store.events import EventFilter
+    from supatoss.store.events import EventCalls, EventFilter
 
-    async def work(_settings: "Settings", store: "Store") -> "EventPage":
+    async def work(store: "EventCalls") -> "EventPage":
         identity = await store.resolve_event_id(event)
         return await store.find_events(EventFilter(ids=(identity,)), limit=1, with_payload=True)
 
-    page = run_session(work)
+    page = ask(EventCalls, work)
     if not page.events:
         raise NotAllowed(f"there is no event {event}")
     found = page.events[0]
@@ -104,18 +103,19 @@ def tail(
 ) -> None:
     """Follow new events until Ctrl-C."""
     from supatoss.inbox.follow import follow
+    from supatoss.store.events import EventCalls
 
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
 
-    async def work(_settings: "Settings", store: "Store") -> None:
+    async def work(store: "EventCalls") -> None:
         async for event in follow(store, wanted, start):
             if json:
                 print_json(event.to_json())
             else:
                 typer.echo("  ".join(plain(cell) for cell in _cells(event) if cell))
 
-    run_session(work)
+    ask(EventCalls, work)
 
 
 def _cells(event: "StoredEvent") -> list[str | None]:
@@ -172,7 +172,7 @@ def replay(
     """
     who = actor or default_actor()
 
-    async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
+    async def act(store: "EventCalls", chosen: Sequence[str], progress: "Progress") -> None:
         from supatoss.inbox.replay import replay as replay_events
 
         await replay_events(store, chosen, actor=who, dry_run=not apply, progress=progress)
@@ -194,7 +194,7 @@ def ignore(
     """Ignore failed or pending events, with a reason. Changes already applied stay."""
     who = actor or default_actor()
 
-    async def act(store: "Store", chosen: Sequence[str], progress: "Progress") -> None:
+    async def act(store: "EventCalls", chosen: Sequence[str], progress: "Progress") -> None:
         from supatoss.inbox.replay import ignore as ignore_events
 
         await ignore_events(store, chosen, reason, actor=who, dry_run=not apply, progress=progress)
@@ -221,32 +221,29 @@ def _run(
     is_applied: bool,
     is_json: bool,
 ) -> None:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+    from supatoss.store.events import EventCalls
 
     outcomes: list[EventOutcome] = []
 
-    async def work(_settings: "Settings", store: "Store") -> "Selection":
+    async def work(store: "EventCalls") -> "Selection":
         from supatoss.inbox.replay import select
 
         whole = [await store.resolve_event_id(text) for text in ids or ()]
         chosen = await select(store, replace(wanted, ids=tuple(whole)), limit)
         outcomes.extend(chosen.refused)
-        console = Console(stderr=True)
-        with Bar(console=console, transient=True, disable=is_json or not sys.stderr.isatty()) as bar:
-            task = bar.add_task(verb, total=len(chosen.events))
 
-            def progress(done: Sequence["EventOutcome"]) -> None:
-                outcomes.extend(done)
-                bar.advance(task, len(done))
+        def progress(done: Sequence["EventOutcome"]) -> None:
+            outcomes.extend(done)
+            print_progress(f"{verb}: {len(outcomes)} of {len(chosen.events)}")
 
-            await act(store, [event.id for event in chosen.events], progress)
+        await act(store, [event.id for event in chosen.events], progress)
         return chosen
 
     has_more = False
     try:
-        has_more = run_session(work).has_more
+        has_more = ask(EventCalls, work).has_more
     finally:
+        print_progress()
         # Show what was done, however it ended.
         _report(outcomes, verb=verb, is_applied=is_applied, is_json=is_json, has_more=has_more, limit=limit)
     if any(outcome.outcome not in _DONE or outcome.status == "failed" for outcome in outcomes):
@@ -271,10 +268,17 @@ def _report(
         typer.echo(f"Nothing was changed. To {verb} them, add --apply")
 
 
-events = typer.Typer(no_args_is_help=True, help="Inspect and repair the inbox.")
-events.command("list")(list_events)
-events.command()(show)
-events.command()(tail)
-events.command()(replay)
-events.command()(ignore)
-events.command()(refused)
+events = typer.Typer(
+    cls=lazy_group(
+        {
+            "list": "events:list_events",
+            "show": "events:show",
+            "tail": "events:tail",
+            "replay": "events:replay",
+            "ignore": "events:ignore",
+            "refused": "refused:refused",
+        }
+    ),
+    no_args_is_help=True,
+    help="Inspect and repair the inbox.",
+)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supatoss.cli.events import default_actor
-from supatoss.cli.session import run_session
+from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
+    from supatoss.store.sessions import SessionCalls
 
 ops = typer.Typer(no_args_is_help=True, help="Add operators to the operators' page, and sign them out.")
 
@@ -68,9 +67,10 @@ def sign_out(
     """
     if (name is None) != everybody:
         raise typer.BadParameter("give a name, or --all", param_hint="NAME")
+    from supatoss.store.sessions import SessionCalls
 
-    async def work(_settings: "Settings", store: "Store") -> int:
+    async def work(store: "SessionCalls") -> int:
         return await store.end_sessions(operator=name, ended_by=default_actor())
 
-    ended = run_session(work)
+    ended = ask(SessionCalls, work)
     typer.echo(f"{ended} session{'' if ended == 1 else 's'} ended.")

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -18,8 +19,8 @@ from supatoss.errors import (
     TossUnavailable,
 )
 
-PIPE_COLUMNS = 240
-"""Width of a table written to a file or a pipe: wide enough for every row of ours."""
+if TYPE_CHECKING:
+    from supatoss.cli.table import Column
 
 
 class ExitStatus(IntEnum):
@@ -74,11 +75,20 @@ def print_note(text: str) -> None:
     typer.echo(styled(f"supatoss: {plain(text)}", sys.stderr, dim=True), err=True)
 
 
+def print_progress(text: str = "") -> None:
+    """Shows how far a command is, in place of what it showed before; nothing ends it. On a terminal only."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
 def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
     """Text with a colour or weight where the stream (standard output) is a terminal and NO_COLOR is not set."""
-    stream = stream or sys.stdout
-    has_style = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return typer.style(text, **style) if has_style else text
+    return typer.style(text, **style) if has_style(stream or sys.stdout) else text
+
+
+def has_style(stream: TextIO) -> bool:
+    """Whether what is written there may have colours: a terminal, and NO_COLOR is not set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def print_json(value: Any) -> None:
@@ -86,17 +96,17 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+def print_table(columns: "Sequence[str | Column]", rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table; None is an empty cell. Cells are data, never markup or terminal codes."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from supatoss.cli.table import Column, lines
 
-    table = Table(*columns, box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else plain(cell), overflow="fold") for cell in row))
-    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
+    wanted = [Column(column) if isinstance(column, str) else column for column in columns]
+    cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
+    if title:
+        typer.echo(styled(title, bold=True))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines(wanted, cells, width, has_style=has_style(sys.stdout)):
+        typer.echo(line)
 
 
 def plain(value: object) -> str:

@@ -65,6 +65,7 @@ def worker() -> None:
     from supatoss.telemetry import configure_logging
 
     settings = load_settings()
+    gc.set_threshold(GC_THRESHOLD)
     configure_logging(settings.log_level, settings.log_format)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.host)

@@ -90,8 +90,7 @@ async def _reconcile(
     days: "Days | None", now: dt.datetime, mode: OutputMode, *, settlements: bool, applies: bool
 ) -> ExitStatus:
     """Compares some days, or those that were never compared; the worst of what became of each range."""
-    from supatoss.app import open_toss
-    from supatoss.cli.session import open_session
+    from supatoss.cli.session import open_session, open_toss
     from supatoss.reconcile.records import today
     from supatoss.reconcile.run import Reconciliation
     from supatoss.store.reconciliation import Scope

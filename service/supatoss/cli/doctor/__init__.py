@@ -128,7 +128,6 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
     """The verdicts of all checks in a fixed order; the checks run concurrently."""
     import httpx
 
-    from supatoss.app import open_store
     from supatoss.cli.doctor.access import check_access
     from supatoss.cli.doctor.adoption import check_adoption
     from supatoss.cli.doctor.checks import (
@@ -141,10 +140,11 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
     from supatoss.cli.doctor.exposure import check_exposure
     from supatoss.cli.doctor.token import check_token
     from supatoss.cli.doctor.toss import check_toss
+    from supatoss.cli.session import open_store
     from supatoss.tls import tls_context
 
     async with (
-        open_store(settings) as store,
+        open_store(settings.data_api) as store,
         httpx.AsyncClient(
             verify=tls_context(), trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False
         ) as http,
