@@ -114,7 +114,13 @@ begin
                'payment_key', f.payment_key, 'order_id', f.order_id, 'occurred_at', f.occurred_at,
                'created_at', f.created_at, 'processed_at', f.processed_at, 'attempts', f.attempts,
                'next_attempt_at', f.next_attempt_at, 'lease_until', f.lease_until, 'last_error', f.last_error,
-               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at))
+               'delivery_count', f.delivery_count, 'last_delivered_at', coalesce(f.last_delivered_at, f.created_at),
+               'order_name', coalesce(f.change ->> 'order_name', p.order_name),
+               'amount', coalesce(f.change ->> 'amount', f.change ->> 'pay_out_amount', p.amount::text),
+               'currency', coalesce(f.change ->> 'currency', p.currency),
+               -- What a pending event claims is not known yet.
+               'payment_status', case when f.change ->> 'kind' = 'payment' and f.status <> 'pending'
+                                      then f.change ->> 'status' end)
              || case when %4$L::boolean then jsonb_build_object(
                'payload', case jsonb_typeof(f.payload) when 'string' then f.payload #>> '{}' else f.payload::text end,
                'change', f.change::text,
@@ -131,6 +137,7 @@ begin
       from public.webhook_events w where %1$s
       order by w.created_at %2$s, w.id %2$s limit %3$s
     ) f
+    left join public.payments p on p.order_id = f.order_id
     $query$, v_where, case when v_is_ascending then 'asc' else 'desc' end, v_limit + 1, v_with_payload) into v_page;
   return jsonb_build_object(
     'events', case when jsonb_array_length(v_page) > v_limit then v_page - v_limit else v_page end,
@@ -231,8 +238,25 @@ begin
 end;
 $$;
 
+-- The row of a reading's order, as replay_webhook_events_v1 shows it before and after: {status, amount, currency}.
+create function supatoss.payment_of_reading(p_reading jsonb)
+returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, public, extensions, pg_temp
+as $$
+begin
+  return (
+    select jsonb_build_object('status', p.payment_status, 'amount', p.amount::text, 'currency', p.currency)
+    from public.payments p
+    where p.order_id = coalesce(
+      p_reading ->> 'order_id',
+      (select w.order_id from public.webhook_events w where w.id = (p_reading ->> 'event')::uuid)));
+end;
+$$;
+
 -- Records stored events anew, with what is read of them today (see supatoss.replay_event), under the locks of
--- recording. One answer a reading, in order: {event, outcome, status, reason}. outcome: replayed; unchanged (its
+-- recording. One answer a reading, in order: {event, outcome, status, reason, payment_before, payment_after (see
+-- payment_of_reading)}. outcome: replayed; unchanged (its
 -- effect stands); in_hand (a worker has it); changed (not as the reading saw it); missing. dry_run does all of it,
 -- takes it back, and answers what would have come of it.
 create function public.replay_webhook_events_v1(readings text, actor text, dry_run boolean, address text default null)
@@ -246,13 +270,19 @@ declare
   v_readings jsonb[] := array(select e.item from jsonb_array_elements(readings::jsonb)
                               with ordinality as e (item, place) order by e.place);
   v_reading jsonb;
+  v_payment jsonb;
+  v_outcome jsonb;
   v_outcomes jsonb := '[]'::jsonb;
 begin
   perform supatoss.lock_stored_events(
     array(select (r.item ->> 'event')::uuid from unnest(v_readings) as r (item)), v_readings);
   begin
     foreach v_reading in array v_readings loop
-      v_outcomes := v_outcomes || jsonb_build_array(supatoss.replay_event(v_reading, actor, address));
+      v_payment := supatoss.payment_of_reading(v_reading);
+      v_outcome := supatoss.replay_event(v_reading, actor, address);
+      -- A statement of its own, which sees what that one wrote.
+      v_outcomes := v_outcomes || jsonb_build_array(v_outcome || jsonb_build_object(
+        'payment_before', v_payment, 'payment_after', supatoss.payment_of_reading(v_reading)));
     end loop;
     if dry_run then
       raise exception 'dry run' using errcode = 'SUPA1';

@@ -149,7 +149,7 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     (
         "a certificate of somebody else",
         httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] hidden"),
-        "no answer from the Data API: ConnectError (its certificate is not trusted: is a proxy before SUPABASE_URL?)",
+        "no answer from the Data API: its certificate is not trusted: is a proxy before SUPABASE_URL?",
     ),
     ("idle in its transaction", postgres_error(500, "25P03"), "the database is busy or away: SQLSTATE 25P03"),
     ("transaction time-out", postgres_error(500, "25P04"), "the database is busy or away: SQLSTATE 25P04"),

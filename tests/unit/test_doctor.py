@@ -266,7 +266,7 @@ def refuse_connection(request: httpx.Request) -> httpx.Response:
     [
         (lambda _request: httpx.Response(200), Level.OK, "the target accepted a test message"),
         (lambda _request: httpx.Response(404), Level.FAILED, "the target answers HTTP 404"),
-        (refuse_connection, Level.FAILED, "the target cannot be reached: ConnectError"),
+        (refuse_connection, Level.FAILED, "the target cannot be reached: no connection to ALERT_WEBHOOK_URL"),
     ],
 )
 def test_a_test_alert_says_what_became_of_it_and_hides_the_target(

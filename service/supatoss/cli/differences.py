@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supatoss.cli.comparison import shown_values
-from supatoss.cli.events import Actor, Apply, default_actor
+from supatoss.cli.options import Actor, Apply, default_actor
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_json, print_problem, print_table
 from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.events import default_actor
+from supatoss.cli.options import default_actor
 from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from supatoss import readable
 from supatoss.errors import (
     CannotVerify,
     ConfigurationError,
@@ -18,6 +19,8 @@ from supatoss.errors import (
     SupatossError,
     TossUnavailable,
 )
+
+plain = readable.plain
 
 if TYPE_CHECKING:
     from supatoss.cli.table import Column
@@ -68,6 +71,11 @@ def print_problem(problem: SupatossError | str) -> None:
         typer.echo("\n  ".join(["supatoss cannot start:", *problem.problems]), err=True)
     else:
         typer.echo(f"supatoss: {plain(problem)}", err=True)
+        for note in getattr(problem, "__notes__", ()):
+            typer.echo(f"  {plain(note)}", err=True)
+        remedy = getattr(problem, "remedy", None)
+        if remedy and remedy not in str(problem):
+            typer.echo(f"  → {plain(remedy)}", err=True)
 
 
 def print_note(text: str) -> None:
@@ -84,6 +92,11 @@ def print_progress(text: str = "") -> None:
 def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
     """Text with a colour or weight where the stream (standard output) is a terminal and NO_COLOR is not set."""
     return typer.style(text, **style) if has_style(stream or sys.stdout) else text
+
+
+def is_terminal() -> bool:
+    """Whether people read what the command writes; else it goes to a pipe or a file."""
+    return sys.stdout.isatty()
 
 
 def has_style(stream: TextIO) -> bool:
@@ -104,11 +117,6 @@ def print_table(columns: "Sequence[str | Column]", rows: Iterable[Sequence[objec
     cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
     if title:
         typer.echo(styled(title, bold=True))
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = shutil.get_terminal_size().columns if is_terminal() else None
     for line in lines(wanted, cells, width, has_style=has_style(sys.stdout)):
         typer.echo(line)
-
-
-def plain(value: object) -> str:
-    """Outside data as one line that cannot control a terminal: unprintable characters are escaped."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))

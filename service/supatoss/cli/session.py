@@ -3,9 +3,12 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
+
+from supatoss.errors import StoreError, SupatossError, TossError
 
 if TYPE_CHECKING:
     from supatoss.data_api import DataApi
@@ -31,9 +34,23 @@ def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
 
     async def inside() -> T:
         async with open_calls(calls, data_api) as store:
-            return await work(store)
+            with naming("SUPABASE_URL", data_api.supabase_url):
+                return await work(store)
 
     return asyncio.run(inside())
+
+
+_SENDERS: Mapping[str, type[SupatossError]] = MappingProxyType({"SUPABASE_URL": StoreError, "TOSS_API_URL": TossError})
+
+
+@contextmanager
+def naming(setting: str, address: str) -> Iterator[None]:
+    """Errors of what is called inside name its setting with its address."""
+    try:
+        yield
+    except _SENDERS[setting] as error:
+        error.add_note(f"{setting} is {address}")
+        raise
 
 
 def load_settings() -> "Settings":
@@ -51,7 +68,8 @@ async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
     settings = load_settings()
     log_to_stderr()
     async with open_store(settings.data_api) as store:
-        yield settings, store
+        with naming("SUPABASE_URL", settings.supabase_url), naming("TOSS_API_URL", settings.toss_api_url):
+            yield settings, store
 
 
 def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:

@@ -26,8 +26,8 @@ class Cut(Enum):
 class Column:
     """A column, and what becomes of it where the terminal is narrow.
 
-    shorten: a shorter form of its cells, taken first. drop: then columns are left out, the highest number first; 0:
-    never. At last cells are cut, to no less than `least` columns. style: how a cell looks on a terminal.
+    Cells are cut, to no less than `least` columns. Where that is not enough, columns are left out, those with the
+    highest `drop` first (0: never), and at last `shorten` gives a shorter form of the cells. style: how a cell looks.
     """
 
     name: str
@@ -85,35 +85,54 @@ def _fit(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> tuple[Sequence[Sequence[str]], dict[int, int]]:
     """The rows, their cells shortened if need be, and the width of each column that is shown."""
-    kept = list(range(len(columns)))
-    if _total(_widths(columns, rows, kept)) > width:
-        rows = [
-            [column.shorten(cell) if column.shorten else cell for column, cell in zip(columns, row, strict=True)]
-            for row in rows
-        ]
-    while _total(_smallest(columns, widths := _widths(columns, rows, kept))) > width:
-        dropped = max(kept, key=lambda place: columns[place].drop)
-        if not columns[dropped].drop:
-            break
-        kept.remove(dropped)
-    smallest = _smallest(columns, widths)
+    cells, widths, least = _choose(columns, rows, width)
+
+    def spare(place: int) -> tuple[bool, int, int]:
+        """Columns that could be left out give way first, then those that are longest."""
+        excess = widths[place] - least[place]
+        return excess > 0, columns[place].drop, excess
+
     while _total(widths) > width:
-        place = max(kept, key=lambda place: widths[place] - smallest[place])
-        if widths[place] == smallest[place]:
+        place = max(widths, key=spare)
+        if widths[place] == least[place]:
             break
         widths[place] -= 1
-    return rows, widths
+    return cells, widths
+
+
+def _choose(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[Sequence[Sequence[str]], dict[int, int], dict[int, int]]:
+    """The most columns that can be made to fit, with whole cells or else short ones: their widths, and the least."""
+    short = [
+        [column.shorten(cell) if column.shorten else cell for column, cell in zip(columns, row, strict=True)]
+        for row in rows
+    ]
+    choices = [(cells, kept) for cells in (rows, short) for kept in _choices(columns)]
+    for number, (cells, kept) in enumerate(choices, 1):
+        widths = _widths(columns, cells, kept)
+        least = {place: _least(columns[place], taken, is_short=cells is short) for place, taken in widths.items()}
+        if _total(least) <= width or number == len(choices):
+            return cells, widths, least
+    raise AssertionError("unreachable")
+
+
+def _choices(columns: Sequence[Column]) -> list[list[int]]:
+    """Which columns to show: all, then without the one that is dropped first, and so on."""
+    ranks = sorted({column.drop for column in columns if column.drop}, reverse=True)
+    limits = [max(ranks, default=0), *(rank - 1 for rank in ranks)]
+    return [[place for place, column in enumerate(columns) if column.drop <= limit] for limit in limits]
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]], kept: Iterable[int]) -> dict[int, int]:
     return {place: max(map(display_width, (columns[place].name, *(row[place] for row in rows)))) for place in kept}
 
 
-def _smallest(columns: Sequence[Column], widths: Mapping[int, int]) -> dict[int, int]:
-    def least(column: Column, width: int) -> int:
-        return width if column.cut is Cut.NEVER else min(width, max(column.least, len(column.name)))
-
-    return {place: least(columns[place], width) for place, width in widths.items()}
+def _least(column: Column, width: int, *, is_short: bool) -> int:
+    """To what a column may be cut; one that has a shorter form, only in that."""
+    if column.cut is Cut.NEVER or (column.shorten and not is_short):
+        return width
+    return min(width, max(column.least, len(column.name)))
 
 
 def _total(widths: Mapping[int, int]) -> int:

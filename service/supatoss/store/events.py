@@ -88,7 +88,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for."""
+    """A row of webhook_events. payload and change are JSON text, and are there where they were asked for.
+
+    order_name, amount (decimal text) and currency: of the event, else of its order's row. payment_status: what the
+    event says of its payment, once that is known.
+    """
 
     id: str
     event_key: str
@@ -107,6 +111,10 @@ class StoredEvent:
     last_error: str | None
     delivery_count: int
     last_delivered_at: dt.datetime
+    order_name: str | None = None
+    amount: str | None = None
+    currency: str | None = None
+    payment_status: str | None = None
     payload: str | None = field(default=None, repr=False)
     change: str | None = field(default=None, repr=False)
     actions: tuple[Action, ...] = ()
@@ -145,17 +153,34 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentState:
+    """The row of an order; amount is decimal text."""
+
+    status: str
+    amount: str
+    currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventOutcome:
     """What an action did to one event: outcome, and the event's status and reason afterwards.
 
     outcome: replayed, ignored, unchanged (its effect stands), in_hand (a worker has it), changed (it is not any more
-    as it was read), missing, or refused.
+    as it was read), missing, or refused. payment_*: the row of its order before and after a replay, where there is one.
     """
 
     event: str
     outcome: str
     status: str | None
     reason: str | None
+    payment_before: PaymentState | None = None
+    payment_after: PaymentState | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Reads an element of an action's answer. Raises KeyError or TypeError."""
+        payments = {name: PaymentState(**row[name]) for name in ("payment_before", "payment_after") if row.get(name)}
+        return cls(**{**row, **payments})
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON."""
@@ -252,7 +277,7 @@ def shorten_ids(ids: Sequence[str]) -> dict[str, str]:
 
 
 def _outcomes(rows: Any) -> list[EventOutcome]:
-    return [EventOutcome(**row) for row in rows]
+    return [EventOutcome.from_row(row) for row in rows]
 
 
 def _time(value: str | None) -> dt.datetime | None:
