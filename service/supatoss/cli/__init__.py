@@ -4,10 +4,13 @@ A command's module is imported when the command is used, and imports what it nee
 """
 
 import gc
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from types import MappingProxyType, ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -27,6 +30,8 @@ _no_command_line = ModuleType("httpx._main")
 _no_command_line.main = lambda: None  # type: ignore[attr-defined]
 # httpx imports a command line of its own where it can, with rich and Pygments: a tenth of a command's time.
 sys.modules.setdefault("httpx._main", _no_command_line)
+
+TRACEBACK = "SUPATOSS_TRACEBACK"
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
@@ -90,9 +95,34 @@ def supatoss(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its ExitStatus."""
+    """Runs a command and returns its ExitStatus. Whatever goes wrong is one line; TRACEBACK shows where it did."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))  # None where it is closed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 may lack Korean letters
     try:
         app(arguments, prog_name="supatoss")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitStatus.FOUND
+    except OSError as error:
+        if TRACEBACK in os.environ:
+            raise
+        return _end_without_output(error)
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        print_problem(f"internal error, {type(error).__name__}: please report it, with what {TRACEBACK}=1 shows")
+        return ExitStatus.FOUND
     return ExitStatus.OK
+
+
+def _end_without_output(error: OSError) -> ExitStatus:
+    """The reader of a pipe has gone, or there is no room: nothing more is written, at the interpreter's end neither."""
+    with suppress(OSError):
+        sys.stdout = _nowhere()
+        print_problem(f"can't write the output: {error.strerror}")
+    return ExitStatus.FOUND
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - until the end of the process

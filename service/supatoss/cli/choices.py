@@ -44,8 +44,8 @@ def _check(option: str, text: str, values: Sequence[str]) -> str:
     if found:
         return found
     meant = closest(text, values)
-    question = f" Did you mean {meant}?" if meant else ""
-    raise NotAllowed(f"{option}: {text[:40]!r} is none of {', '.join(values)}.{question}")
+    question = f"Did you mean {meant}? " if meant else ""
+    raise NotAllowed(f"{option} {text[:40]!r} is unknown. {question}It takes {', '.join(values)}")
 
 
 def closest(text: str, values: Sequence[str]) -> str | None:

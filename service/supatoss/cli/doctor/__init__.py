@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, styled
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """ok: nothing to do. warning: works or could not be checked, but needs a look. failed: must be fixed."""
+    """ok: nothing to do. skipped: not checked, and why. warning: needs a look. failed: must be fixed."""
 
     OK = "ok"
+    SKIPPED = "skipped"
     WARNING = "warning"
     FAILED = "failed"
 
@@ -44,8 +46,13 @@ def ok(check: str, message: str) -> Verdict:
     return Verdict(check, Level.OK, message)
 
 
+def skipped(check: str, message: str, fix: str | None = None) -> Verdict:
+    """Not checked: it could not be told, or this set-up doesn't need it."""
+    return Verdict(check, Level.SKIPPED, message, fix)
+
+
 def warning(check: str, message: str, fix: str) -> Verdict:
-    """Works or could not be checked, but needs a look."""
+    """Works, but needs a look."""
     return Verdict(check, Level.WARNING, message, fix)
 
 
@@ -57,7 +64,14 @@ def failed(check: str, message: str, fix: str) -> Verdict:
 REQUEST_SECONDS = 5.0
 """For one request: anything slower would be too slow for a delivery, too."""
 
-_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_STYLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "ok": {"fg": "green"},
+        "skipped": {"dim": True},
+        "warning": {"fg": "yellow", "bold": True},
+        "failed": {"fg": "red", "bold": True},
+    }
+)
 
 
 def doctor(
@@ -106,9 +120,9 @@ def _report(verdicts: list["Verdict"], *, json: bool) -> None:
     if json:
         print_json({"ok": "failed" not in levels, "verdicts": [verdict.to_json() for verdict in verdicts]})
     else:
-        for verdict in verdicts:
+        for verdict in _grouped(verdicts):
             _show(verdict)
-        typer.echo("\n" + ", ".join(f"{levels.count(level)} {level}" for level in _COLOURS if level in levels))
+        typer.echo("\n" + ", ".join(f"{levels.count(level)} {level}" for level in _STYLES if level in levels))
     raise typer.Exit(ExitStatus.FOUND if "failed" in levels else ExitStatus.OK)
 
 
@@ -164,8 +178,23 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         return await asyncio.gather(*checks)
 
 
+def _grouped(verdicts: Sequence["Verdict"]) -> list["Verdict"]:
+    """What was skipped for one reason is one verdict: "anon reads payments, subscriptions"."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(
+            verdict.message if verdict.level is Level.SKIPPED else f"{verdict.check} {verdict.message}", []
+        ).append(verdict)
+    grouped = []
+    for first, *others in groups.values():
+        beginning = first.check.rpartition(" ")[0] + " "
+        names = [first.check, *(other.check.removeprefix(beginning) for other in others)]
+        grouped.append(replace(first, check=", ".join(names)))
+    return grouped
+
+
 def _show(verdict: "Verdict") -> None:
-    level = typer.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level], bold=verdict.level != "ok")
+    level = styled(f"{verdict.level:<8}", **_STYLES[verdict.level])
     typer.echo(f"{level} {verdict.check}: {plain(verdict.message)}")
     for line in (verdict.fix or "").splitlines():
         typer.echo(f"{'':<8} → {plain(line)}")
