@@ -115,7 +115,7 @@ def test_the_cap_is_said_and_kept(stack: Stack) -> None:
     [
         (["replay"], "at least one filter is needed"),
         (["replay", "not-an-id"], "is not an event's id"),
-        (["replay", "--status", "lost"], "is not a status"),
+        (["replay", "--status", "lost"], "--status 'lost' is unknown"),
         (["replay", "--since", "yesterday"], "is not a time"),
         (["replay", "--order", "o", "--limit", "0"], "the limit should be between"),
         (["replay", "--order", "o", "--actor", " "], "an actor is needed"),
@@ -128,7 +128,7 @@ def test_wrong_use_says_what_was_expected(stack: Stack, arguments: list[str], pr
 
 
 def test_nothing_found_is_not_an_error(stack: Stack) -> None:
-    assert "No events." in events(stack, "list", "--order", "no-such-order")
+    assert "No events match." in events(stack, "list", "--order", "no-such-order")
     assert answer(stack, "replay", "--order", "no-such-order")["events"] == []
     missing = answer(stack, "replay", "11111111-1111-4111-8111-111111111111", status=1)
     assert [item["outcome"] for item in missing["events"]] == ["missing"]

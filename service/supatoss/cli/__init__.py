@@ -54,6 +54,17 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 """Every command in the help's order: its module in this package, and its function or group there."""
 
 
+SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "Set up": ("init", "doctor", "register", "migrations", "harden", "correct-times", "uninstall"),
+        "Run": ("serve", "worker"),
+        "Operate": ("events", "reconcile", "ops"),
+        "Develop": ("listen", "trigger", "emulator", "forward", "sign", "verify"),
+    }
+)
+"""How the help lists them."""
+
+
 class Commands(TyperGroup):
     """Turns one of our errors into a one-line message and its exit status."""
 
@@ -67,10 +78,25 @@ class Commands(TyperGroup):
 
 
 class _OurCommands(Commands, lazy_group(COMMANDS)):  # type: ignore[misc]  # a class made by a function
-    """Those of COMMANDS."""
+    """Those of COMMANDS, listed by what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section for each of SECTIONS, with the first sentence of each command's help."""
+        placed = {name for names in SECTIONS.values() for name in names}
+        others = {"Other commands": [name for name in self.list_commands(ctx) if name not in placed]}
+        for title, names in {**SECTIONS, **others}.items():
+            rows = [(name, _first_sentence(self.commands[name].help)) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").split()).partition(". ")[0].rstrip(".")
 
 
 app = typer.Typer(
+    rich_markup_mode=None,
     cls=_OurCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show the values of variables, keys included

@@ -12,17 +12,19 @@ from supatoss.cli.session import ask
 if TYPE_CHECKING:
     from supatoss.store.adoption import AdoptionCalls, OldTimes, OpenTable
 
-ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")]
+ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, only show what would happen.")]
 
 PAUSE_SECONDS = 0.05
 """Between batches, so that the application's writers and replication keep up."""
 
 
 def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
-    """Restrict adopted tables to the grants and policies that a fresh project starts with.
+    """Restrict adopted tables as a fresh project does.
 
-    Users then only read their own payments and subscriptions, without the billing key; all else goes through the
-    secret key. Exit status 1: something is open.
+    To the same grants and policies: users then only read their own payments and subscriptions, without the billing key;
+    all else goes through the secret key. Exit status 1: something is open.
+
+    Example: supatoss harden --apply
     """
     from supatoss.store.adoption import AdoptionCalls
 
@@ -48,13 +50,18 @@ def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
 def correct_times(
     *,
     apply: ApplyOption = False,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="Rows looked at in one call.")] = 1_000,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, max=10_000, help="Rows looked at in one call.")
+    ] = 1_000,
     json: JsonOption = False,
 ) -> None:
-    """Correct rows in which Korean wall time stood in a column without a time zone.
+    """Correct times that were stored as Korean wall time.
 
+    Of rows whose column had no time zone when the table was adopted.
     Safe beside running applications and webhooks, and to repeat: a row is corrected once, whoever comes first. Exit
     status 1: rows are left.
+
+    Example: supatoss correct-times --apply
     """
     from supatoss.store.adoption import AdoptionCalls
 

@@ -21,22 +21,32 @@ COLUMNS = ("difference", "day", "kind", "order", "payment", "ours", "Toss", "rea
 
 
 def ignore(
-    ids: Annotated[list[str] | None, typer.Argument(help="Ids of differences.", show_default=False)] = None,
-    *,
-    reason: Annotated[str, typer.Option("--reason", help="Why they can be ignored, 1 to 500 characters.")],
-    day: Annotated[
-        dt.datetime | None, typer.Option("--day", formats=["%Y-%m-%d"], help="Those of one day in Korea.")
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Ids of differences.", show_default=False)
     ] = None,
-    order: Annotated[str | None, typer.Option("--order", help="Order id.")] = None,
-    payment_key: Annotated[str | None, typer.Option("--payment-key", help="Toss's payment key.")] = None,
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why they can be ignored, 1 to 500 characters.")
+    ],
+    day: Annotated[
+        dt.datetime | None,
+        typer.Option("--day", formats=["%Y-%m-%d"], metavar="DATE", help="Those of one day in Korea."),
+    ] = None,
+    order: Annotated[str | None, typer.Option("--order", metavar="ID", help="Order id.")] = None,
+    payment_key: Annotated[str | None, typer.Option("--payment-key", metavar="KEY", help="Toss's payment key.")] = None,
     limit: Annotated[
-        int, typer.Option("--limit", help="Maximum number of differences, oldest first; up to 10000.")
+        int, typer.Option("--limit", metavar="N", help="At most so many differences, oldest first; up to 10000.")
     ] = LIMIT,
     apply: Apply = False,
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Ignore open differences, with a reason: they are set aside, and no row changes."""
+    """Ignore open differences, with a reason.
+
+    They are set aside, and no row changes. Without --apply it is a dry run.
+
+    Example: supatoss reconcile ignore --day 2026-03-13 --reason "test payments" --apply
+    """
     from supatoss.store.reviews import FindingFilter, ReviewCalls
 
     if any("\x00" in text for text in (order or "", payment_key or "")):

@@ -62,8 +62,12 @@ PIPE_COLUMNS = (
 def list_events(
     *,
     wanted: "EventFilter",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Events on a page.")] = PAGE_LIMIT,
-    after: Annotated[str | None, typer.Option("--after", help="Continue after the previous page: its `next`.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="Events on a page, at most 500.")
+    ] = PAGE_LIMIT,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="NEXT", help="Continue after a page: its `next`.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """List events, newest first.
@@ -133,9 +137,16 @@ def _fields(event: "StoredEvent") -> list[str | None]:
 
 
 def show(
-    event: Annotated[str, typer.Argument(help="Id of the event, or its end.")], *, json: JsonOption = False
+    event: Annotated[str, typer.Argument(metavar="ID", help="Id of the event, or its end.")],
+    *,
+    json: JsonOption = False,
 ) -> None:
-    """Show one event with its payload (masked) and what operators did."""
+    """Show one event with its payload, and what operators did.
+
+    Secrets and personal data are masked.
+
+    Example: supatoss events show 7c4d91ab
+    """
     from supatoss.masking import mask_json
     from supatoss.store.events import EventCalls, EventFilter
 
@@ -176,7 +187,10 @@ def tail(
     since: Since = None,
     json: JsonOption = False,
 ) -> None:
-    """Follow new events until Ctrl-C."""
+    """Show new events as they arrive, until Ctrl-C.
+
+    Example: supatoss events tail --status failed
+    """
     from supatoss.inbox.follow import follow
     from supatoss.store.events import SHORT_DIGITS, EventCalls
 
@@ -220,5 +234,5 @@ events = typer.Typer(
         }
     ),
     no_args_is_help=True,
-    help="Inspect and repair the inbox.",
+    help="Look at the inbox, and repair it.",
 )

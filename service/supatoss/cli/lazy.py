@@ -37,7 +37,7 @@ def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
 def _load(name: str, place: str) -> Any:
     module, _, attribute = place.partition(":")
     found = getattr(import_module(f"{__package__}.{module}"), attribute)
-    holder = typer.Typer()
+    holder = typer.Typer(rich_markup_mode=None)
     if isinstance(found, typer.Typer):
         holder.add_typer(found, name=name)
     else:

@@ -13,17 +13,19 @@ from supatoss.errors import NotAllowed
 if TYPE_CHECKING:
     from supatoss.store.sessions import SessionCalls
 
-ops = typer.Typer(no_args_is_help=True, help="Add operators to the operators' page, and sign them out.")
+ops = typer.Typer(no_args_is_help=True, help="Add operators to the page, and sign them out.")
 
 
 @ops.command("add-user")
 def add_user(
     name: Annotated[str, typer.Argument(help="The operator, as the audit trail will name them.")],
 ) -> None:
-    """Print the value of OPS_USERS with one more operator, or with a new password for one.
+    """Print OPS_USERS with one more operator, or a new password.
 
     Reads the password from the terminal, or one line of standard input. What OPS_USERS holds in this environment is
     kept. Nothing is sent or stored.
+
+    Example: supatoss ops add-user anna
     """
     from supatoss.cli.dotenv import load_dotenv
     from supatoss.passwords import PasswordHash, User, check_name, fold_name, read_users
@@ -61,9 +63,11 @@ def sign_out(
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody.")] = False,
 ) -> None:
-    """End the sessions of an operator, or all of them, on every machine at once.
+    """End an operator's sessions, or all of them.
 
-    The password still works: change it too if somebody else knows it.
+    On every machine at once. The password still works: change it too if somebody else knows it.
+
+    Example: supatoss ops sign-out anna
     """
     if (name is None) != everybody:
         raise typer.BadParameter("give a name, or --all", param_hint="NAME")

@@ -71,13 +71,18 @@ def show_moment(moment: dt.datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
 
 
-Since = Annotated[str | None, typer.Option("--since", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST).")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST)."),
+]
 
 
 def _reasons(*names: str) -> Any:
     return Annotated[
         list[str] | None,
-        typer.Option(*names, autocompletion=completion(REASONS), help="Such as amount_mismatch; repeatable."),
+        typer.Option(
+            *names, metavar="REASON", autocompletion=completion(REASONS), help="Such as amount_mismatch; repeatable."
+        ),
     ]
 
 
@@ -85,23 +90,26 @@ FILTER: Mapping[str, Any] = {
     "statuses": Annotated[
         list[str] | None,
         typer.Option(
-            "--status", autocompletion=completion(STATUSES), help="processed, ignored, pending or failed; repeatable."
+            "--status",
+            metavar="STATUS",
+            autocompletion=completion(STATUSES),
+            help="processed, ignored, pending or failed; repeatable.",
         ),
     ],
     "types": Annotated[
         list[str] | None,
-        typer.Option("--type", autocompletion=completion(TYPES), help="Event type as Toss names it; repeatable."),
+        typer.Option("--type", metavar="TYPE", autocompletion=completion(TYPES), help="Toss's event type; repeatable."),
     ],
     "reasons": _reasons("--with-reason"),
-    "order": Annotated[str | None, typer.Option("--order", help="Order id.")],
-    "payment_key": Annotated[str | None, typer.Option("--payment-key", help="Toss's payment key.")],
+    "order": Annotated[str | None, typer.Option("--order", metavar="ID", help="Order id.")],
+    "payment_key": Annotated[str | None, typer.Option("--payment-key", metavar="KEY", help="Toss's payment key.")],
 }
 REASON: Mapping[str, Any] = {"reasons": _reasons("--reason", "--with-reason")}
 """Where --reason is not why an operator acts."""
 
 PERIOD: Mapping[str, Any] = {
     "since": Since,
-    "until": Annotated[str | None, typer.Option("--until", help="Created before.")],
+    "until": Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Created before.")],
 }
 
 
@@ -175,10 +183,10 @@ def check_text(option: str, text: str | None) -> str | None:
     return text
 
 
-Apply = Annotated[
-    bool, typer.Option("--apply", "--yes", help="Apply the change; without it, only show what would happen.")
+Apply = Annotated[bool, typer.Option("--apply", "--yes", help="Do it; without this, only show what would happen.")]
+Actor = Annotated[
+    str | None, typer.Option("--actor", metavar="NAME", help="Your name for the audit trail; user@machine by default.")
 ]
-Actor = Annotated[str | None, typer.Option("--actor", help="Your name for the audit trail; default user@machine.")]
 
 
 def default_actor() -> str:

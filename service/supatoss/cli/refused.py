@@ -19,18 +19,23 @@ DEFAULT_LIMIT = 20
 
 def refused(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Deliveries on a page.")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="Deliveries on a page, at most 500.")
+    ] = DEFAULT_LIMIT,
     before: Annotated[
-        int | None, typer.Option("--before", min=1, help="Continue after the previous page: its `next`.")
+        int | None, typer.Option("--before", metavar="NEXT", min=1, help="Continue after a page: its `next`.")
     ] = None,
     body: Annotated[
         int | None, typer.Option("--body", min=1, metavar="ID", help="Show this one, with its body.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List deliveries that were refused, or acknowledged without proof, newest first.
+    """List refused deliveries, newest first.
 
-    The log keeps the newest 1,000 of them, and takes five a second at most. Bodies are masked.
+    And those that were acknowledged without proof. The log keeps the newest 1,000, and takes five a second at most.
+    Bodies are masked.
+
+    Example: supatoss events refused --body 1234
     """
     from supatoss.store.refused import RefusedCalls
 

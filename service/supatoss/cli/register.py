@@ -45,7 +45,12 @@ def register(
     ] = WAIT_SECONDS,
     json: JsonOption = False,
 ) -> None:
-    """Print what to enter at Toss to register the webhook, with checklists, and check whether deliveries arrive."""
+    """Print what to enter at Toss to register the webhook.
+
+    With checklists; and check whether deliveries arrive.
+
+    Example: supatoss register --url https://example.fly.dev --wait
+    """
     from supatoss.cli.options import read_moment
     from supatoss.cli.session import run_session
 

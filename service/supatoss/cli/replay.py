@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     Act = Callable[[EventCalls, Sequence[str], Progress], Awaitable[object]]
 
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events, or their ends.", show_default=False)]
-Limit = Annotated[int, typer.Option("--limit", help="Maximum number of events, oldest first; up to 10000.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="ID", help="Ids of events, or their ends.", show_default=False)
+]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", help="At most so many events, oldest first; up to 10000.")]
 
 DEFAULT_LIMIT = 100
 _DONE = ("replayed", "ignored", "unchanged")
@@ -44,9 +46,10 @@ def replay(
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Process stored events again: failed and pending ones unless --status says otherwise.
+    """Process stored events again.
 
-    Nothing is applied twice. Without --apply it is a dry run: the database does it and rolls back.
+    Failed and pending ones, unless --status says otherwise. Nothing is applied twice. Without --apply it is a dry run:
+    the database does it, says what would change, and rolls back.
 
     Example: supatoss events replay --reason amount_mismatch --since 1d
     """
@@ -64,16 +67,18 @@ def replay(
 def ignore(
     ids: Ids = None,
     *,
-    reason: Annotated[str, typer.Option("--reason", help="Why they can be ignored, 1 to 500 characters.")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why they can be ignored, 1 to 500 characters.")
+    ],
     wanted: "EventFilter",
     limit: Limit = DEFAULT_LIMIT,
     apply: Apply = False,
     actor: Actor = None,
     json: JsonOption = False,
 ) -> None:
-    """Ignore failed or pending events, with a reason. Changes already applied stay.
+    """Ignore failed or pending events, with a reason.
 
-    Without --apply it is a dry run.
+    Changes already applied stay. Without --apply it is a dry run.
 
     Example: supatoss events ignore 7c4d91ab --reason "refunded by phone" --apply
     """

@@ -135,7 +135,12 @@ def trigger(
     is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Send made-up events to the webhook, as Toss would. Events named together are about one order."""
+    """Send made-up events to the webhook, as Toss would.
+
+    Events named together are about one order.
+
+    Example: supatoss trigger PAYMENT_STATUS_CHANGED --set data.totalAmount=100
+    """
     if is_list:
         _show_catalogue(json=json)
         return

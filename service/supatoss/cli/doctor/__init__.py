@@ -84,7 +84,11 @@ def doctor(
     ] = False,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", help="For --adopt: PostgreSQL's connection string; SUPABASE_DB_URL by default."),
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="For --adopt: PostgreSQL's connection string; SUPABASE_DB_URL by default.",
+        ),
     ] = None,
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="NAME", help="For --adopt: as in `migrations copy`.")
@@ -97,7 +101,12 @@ def doctor(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
+    """Check this deployment, and say how to fix what is wrong.
+
+    Settings, database and its access, clock, Toss, the public address, alerts. Exit status 1: something failed.
+
+    Example: supatoss doctor --send-test-alert
+    """
     if adopts:
         from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
         from supatoss.cli.dotenv import load_dotenv
