@@ -42,7 +42,7 @@ def test_the_commands_are_listed_one_a_line() -> None:
     ("option", "begun", "expected"),
     [
         ("--status", "p", {"processed", "pending"}),
-        ("--type", "payment", {"PAYMENT_STATUS_CHANGED"}),
+        ("--type", "PAY", {"PAYMENT_STATUS_CHANGED"}),
         ("--type", "BILLING", {"BILLING_DELETED", "BILLING_KEY_ISSUED", "BILLING_KEY_DELETED"}),
         ("--reason", "amount", {"amount_mismatch"}),
         ("--with-reason", "double", {"double_charge"}),

@@ -78,13 +78,17 @@ def test_a_failed_event_is_found_looked_at_and_replayed(stack: Stack) -> None:
     assert (still["applied"], still["events"][0]["status"]) == (False, "failed")
     correct(stack, "주문-cli-1")
     rehearsed = events(stack, "replay", event)
+    assert "would become processed; payment PENDING → DONE, ₩" in rehearsed
     assert "Nothing was changed" in rehearsed
     assert stack.row(f"webhook_events?id=eq.{event}")["status"] == "failed"
     done = answer(stack, "replay", event, "--apply", "--actor", "김운영")
+    amount = stack.row("payments?order_id=eq.주문-cli-1")["amount"]
+    before, after = ({"status": status, "amount": str(amount), "currency": "KRW"} for status in ("PENDING", "DONE"))
+    outcome = {"event": event, "outcome": "replayed", "status": "processed", "reason": None}
     assert done == {
         "applied": True,
         "has_more": False,
-        "events": [{"event": event, "outcome": "replayed", "status": "processed", "reason": None}],
+        "events": [{**outcome, "payment_before": before, "payment_after": after}],
     }
     assert stack.row("payments?order_id=eq.주문-cli-1")["payment_status"] == "DONE"
     assert [action["actor"] for action in answer(stack, "show", event)["actions"]] == ["김운영"]
