@@ -13,10 +13,11 @@ COPY pyproject.toml README.md LICENSE /src/
 COPY service /src/service
 COPY supabase/migrations /src/supabase/migrations
 RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheels /src
-RUN pip --python /opt/venv/bin/python install --no-deps --no-index --find-links /tmp/wheels supatoss
+RUN pip --python /opt/venv/bin/python install --no-deps --no-index /tmp/wheels/supatoss-*.whl
 
 # The image: Python and that environment; no package manager's cache, no compiler, no source, nobody's secrets.
 FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title=supatoss org.opencontainers.image.licenses=MIT
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin supatoss
 COPY --from=build /opt/venv /opt/venv

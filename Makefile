@@ -1,7 +1,7 @@
 # make run: everything on this machine. make test: every check. Needs git, make and Python >= 3.11.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test check slow faults attack drill fuzz audit sbom bench lint lock clean
+.PHONY: help run test check slow faults attack drill fuzz audit sbom dist bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -57,10 +57,17 @@ audit: $(VENV)/.built .local/audit/.built  ## known vulnerabilities of every loc
 sbom: $(VENV)/.built .local/audit/.built  ## the bill of materials of what is shipped, as CycloneDX: build/sbom.cdx.json
 	PYTHONPATH=.local/audit/packages $(PY) -m scripts.sbom build/sbom.cdx.json
 
-lint: $(VENV)/.built  ## style, SQL, types and arrows between modules
+dist: $(VENV)/.built .local/release/.built  ## what is released: wheel and sdist, checked, in dist/
+	rm -rf dist
+	$(PY) -m hatchling build -d dist
+	PYTHONPATH=.local/release/packages $(PY) -m twine check --strict dist/*
+
+lint: $(VENV)/.built  ## style, SQL, Dockerfile, workflows, types and arrows between modules
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/squawk supabase/migrations/*.sql
+	$(VENV)/bin/hadolint Dockerfile .devcontainer/Dockerfile
+	$(VENV)/bin/zizmor --quiet --offline --strict-collection .github
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
@@ -68,7 +75,8 @@ lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade t
 	@$(FIND_PYTHON); $$python -m venv .local/lock && .local/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt" \
 	  "requirements-fuzz.txt --group fuzz --constraint requirements-dev.txt" \
-	  "requirements-audit.txt --group audit --constraint requirements-dev.txt"; do \
+	  "requirements-audit.txt --group audit --constraint requirements-dev.txt" \
+	  "requirements-release.txt --group release --constraint requirements-dev.txt"; do \
 	  case "$$target" in *--group*) source="";; *) source=pyproject.toml;; esac; \
 	  .local/lock/bin/uv pip compile $(LOCKED) $$source --output-file $$target || exit 1; \
 	done

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON_LOCKS = tuple(f"requirements{name}.txt" for name in ("", "-build", "-dev", "-fuzz", "-audit"))
+PYTHON_LOCKS = tuple(f"requirements{name}.txt" for name in ("", "-build", "-dev", "-fuzz", "-audit", "-release"))
 NPM_FOLDERS = ("scripts/local", "benchmarks/peers", "tests/browser", "tests/push")
 PYTHON_CONTROL = "jinja2==2.10\n"
 """CVE-2019-10906."""

@@ -16,7 +16,7 @@ settings.load_profile("quick")
 ONE_STACK = ("browser", "shop", "integration", "stories", "reconcile", "push", "monitoring", "attack")
 """Folders whose tests share processes: all of a folder run in one process of pytest, which starts them once."""
 
-LONGEST_FIRST = ("faults", *ONE_STACK, "canary", "fuzz", "merchant", "database", "benchmarks")
+LONGEST_FIRST = ("faults", *ONE_STACK, "canary", "fuzz", "packaging", "merchant", "database", "released", "benchmarks")
 
 
 def folder_of(test_id: str) -> str:

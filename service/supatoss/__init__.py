@@ -1,3 +1,3 @@
 """supatoss: the webhook target for Toss Payments beside a Supabase project."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

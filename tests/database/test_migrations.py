@@ -1,13 +1,14 @@
 """The migrations are a baseline: one subject a file, each function defined once, nothing left open on the way."""
 
 import re
-from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 import pytest
 
 from scripts.local_stack import MIGRATIONS
+from scripts.release import Checkout, Released
 from supatoss.store.schema import SCHEMA_VERSION
 from tests.database.support import Database
 
@@ -39,11 +40,37 @@ MAY_BE_READ = {"payments to authenticated", "subscriptions to authenticated"}
 """Users read their own rows, which row level security narrows."""
 
 
-def test_every_function_is_defined_exactly_once() -> None:
-    defined = Counter(name for text in FILES.values() for _, name, _ in FUNCTION.findall(text))
-    assert len(defined) == sum(text.lower().count("create function") for text in FILES.values()) > 50
-    assert [name for name, times in defined.items() if times > 1] == []
-    assert [name for text in FILES.values() for replaces, name, _ in FUNCTION.findall(text) if replaces] == []
+def wrongly_defined(texts: Mapping[str, str], released: Released) -> list[str]:
+    """Functions that a release defines twice, replaces without an earlier one, or creates although there is one."""
+    release_of = {name: version for version, files in released.items() for name in files}
+    known: dict[str, str] = {}
+    found = []
+    for file, text in sorted(texts.items()):
+        release = release_of.get(file, "the next release")
+        for replaces, name, _ in FUNCTION.findall(text):
+            if known.get(name) == release or bool(replaces) != (name in known):
+                found.append(f"{file}: {name}")
+            known[name] = release
+    return found
+
+
+def test_a_release_defines_a_function_once() -> None:
+    texts = {file.name: file.read_text(encoding="utf-8") for file in MIGRATIONS.glob("*.sql")}
+    assert wrongly_defined(texts, Checkout().released()) == []
+    defined = {name for text in texts.values() for _, name, _ in FUNCTION.findall(text)}
+    written = sum(len(re.findall(r"create (?:or replace )?function", text.lower())) for text in texts.values())
+    assert written >= len(defined) > 50
+    assert Checkout().released() or written == len(defined)
+
+
+def test_only_what_is_released_is_replaced() -> None:
+    made, replaced = ("create function supatoss.f() as\nas $$", "create or replace function supatoss.f() as\nas $$")
+    one, two = {"1.sql": made}, {"1.sql": made, "2.sql": replaced}
+    assert wrongly_defined(one, {}) == wrongly_defined(two, {"1.0.0": {"1.sql": ""}}) == []
+    assert wrongly_defined(two, {}) == ["2.sql: supatoss.f"]
+    assert wrongly_defined({"1.sql": replaced}, {}) == ["1.sql: supatoss.f"]
+    assert wrongly_defined({**one, "2.sql": made}, {"1.0.0": {"1.sql": ""}}) == ["2.sql: supatoss.f"]
+    assert wrongly_defined({**two, "3.sql": replaced}, {"1.0.0": {"1.sql": ""}}) == ["3.sql: supatoss.f"]
 
 
 def test_every_function_of_the_data_api_has_a_version_and_no_other() -> None:

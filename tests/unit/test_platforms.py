@@ -35,7 +35,7 @@ def test_requests_are_routed_by_the_process_alone() -> None:
 
 
 def test_readiness_is_watched_and_never_routes() -> None:
-    (check,) = FLY["checks"].values()
+    check = FLY["checks"]["ready"]
     assert (check["type"], check["path"], check["port"]) == ("http", "/readyz", HTTP["internal_port"])
     assert seconds(check["timeout"]) > READY_SECONDS
 
@@ -57,11 +57,11 @@ def test_the_proxy_lets_through_almost_as_much_as_the_service_takes() -> None:
 
 def test_no_machine_sleeps_and_each_has_room_for_a_command_beside_the_service() -> None:
     assert HTTP["auto_stop_machines"] == "off"
-    assert [(machine["size"], machine["memory"]) for machine in FLY["vm"]] == [("shared-cpu-1x", "512mb")]
+    assert {(machine["size"], machine["memory"]) for machine in FLY["vm"]} == {("shared-cpu-1x", "512mb")}
 
 
 def test_deployments_replace_one_machine_at_a_time() -> None:
-    assert FLY["deploy"] == {"strategy": "rolling", "max_unavailable": 1}
+    assert (FLY["deploy"]["strategy"], FLY["deploy"]["max_unavailable"]) == ("rolling", 1)
 
 
 @pytest.mark.parametrize(("name", "value"), FLY["env"].items())
@@ -79,7 +79,7 @@ def test_the_environment_is_made_of_settings(name: str, value: str) -> None:
 
 def test_the_ports_agree() -> None:
     assert FLY["env"]["PORT"] == str(HTTP["internal_port"])
-    assert FLY["env"]["METRICS_PORT"] == str(FLY["metrics"]["port"])
+    assert [FLY["env"]["METRICS_PORT"]] == [str(metrics["port"]) for metrics in FLY["metrics"]]
 
 
 def texts() -> Iterator[Path]:

@@ -82,6 +82,9 @@ def doctor(
     adopts: Annotated[
         bool, typer.Option("--adopt", help="Instead: check whether the migrations can be pushed into this project.")
     ] = False,
+    for_release: Annotated[
+        bool, typer.Option("--release", help="Instead: check only what a new release can't run without.")
+    ] = False,
     database_url: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +110,8 @@ def doctor(
 
     Example: supatoss doctor --send-test-alert
     """
+    if for_release and (adopts or sends_alert):
+        raise NotAllowed("--release goes with --json only")
     if adopts:
         from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
         from supatoss.cli.dotenv import load_dotenv
@@ -120,7 +125,7 @@ def doctor(
     elif prints or schema or table:
         raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:
-        verdicts = asyncio.run(_examine(sends_alert=sends_alert))
+        verdicts = asyncio.run(_examine(sends_alert=sends_alert, for_release=for_release))
     _report(verdicts, json=json)
 
 
@@ -135,7 +140,7 @@ def _report(verdicts: list["Verdict"], *, json: bool) -> None:
     raise typer.Exit(ExitStatus.FOUND if "failed" in levels else ExitStatus.OK)
 
 
-async def _examine(*, sends_alert: bool) -> list["Verdict"]:
+async def _examine(*, sends_alert: bool, for_release: bool) -> list["Verdict"]:
     from supatoss.cli.session import load_settings
     from supatoss.errors import ConfigurationError
 
@@ -144,7 +149,17 @@ async def _examine(*, sends_alert: bool) -> list["Verdict"]:
     except ConfigurationError as error:
         fix = "set it where the service runs; .env.example describes every setting"
         return [failed("settings", problem, fix) for problem in error.problems]
+    if for_release:
+        return await _run_release(settings)
     return [verdict for verdicts in await _run(settings, sends_alert=sends_alert) for verdict in verdicts]
+
+
+async def _run_release(settings: "Settings") -> list["Verdict"]:
+    from supatoss.cli.doctor.release import check_release
+    from supatoss.cli.session import open_store
+
+    async with open_store(settings.data_api) as store:
+        return await check_release(settings, store)
 
 
 async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Verdict"]]:

@@ -1,19 +1,22 @@
 """The steps of the Dockerfile, run in a clean environment below a temporary folder, and what is then in the image."""
 
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import venv
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from supatoss import __version__
+from supatoss.cli import app
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = re.compile(r"(?<!\S)(?=/(opt/venv|tmp|src)\b)")
@@ -50,7 +53,6 @@ class Image:
     """The folder that stands for the root of the image, and its environment."""
 
     root: Path
-    wheels: Path
 
     def inside(self, text: str) -> str:
         """A text of the Dockerfile, its folders below ours."""
@@ -68,7 +70,7 @@ class Image:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """The build stage done step by step; then only what the last stage copies is left."""
     folder = tmp_path_factory.mktemp("image")
-    image = Image(folder / "root", folder / "wheels")
+    image = Image(folder / "root")
     image.root.mkdir()
     venv.EnvBuilder(with_pip=True, symlinks=True).create(folder / "python")
     build, final = stages()
@@ -88,7 +90,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
         else:
             assert step.instruction == "ENV"  # pip's cache is wanted here, so these are left out
     assert [step.rest for step in final if step.instruction == "COPY"] == ["--from=build /opt/venv /opt/venv"]
-    shutil.copytree(image.root / "tmp/wheels", image.wheels)
     for name in ("tmp", "src"):
         shutil.rmtree(image.root / name)
     shutil.rmtree(folder / "python")
@@ -113,21 +114,82 @@ def test_the_image_has_the_command(image: Image) -> None:
         assert (answer.returncode, answer.stdout, answer.stderr) == (0, f"{__version__}\n", "")
 
 
-def test_a_login_shell_finds_the_command_too(image: Image) -> None:
+LOGIN_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""PATH in /etc/profile of Debian, which `fly ssh console` has."""
+
+
+@pytest.fixture(scope="module")
+def login(image: Image) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command as a login shell of the image finds it; the last stage's links are made first."""
     _, final = stages()
-    link = next(step.rest for step in final if step.rest.startswith("ln -s "))
-    source, target = link.removeprefix("ln -s ").split()
-    assert target == "/usr/local/bin/supatoss"
-    linked = image.root / "supatoss"
-    linked.symlink_to(image.inside(source))
-    assert image.run(str(linked), "--version").stdout == f"{__version__}\n"
+    for step in final:
+        if step.instruction == "RUN" and step.rest.startswith("ln -s "):
+            source, target = step.rest.removeprefix("ln -s ").split()
+            linked = image.root / target.lstrip("/")
+            linked.parent.mkdir(parents=True)
+            linked.symlink_to(image.inside(source))
+    path = [f"{image.root}{folder}" for folder in LOGIN_PATH if folder.startswith("/usr/local")] + list(LOGIN_PATH[2:])
+
+    def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - commands of the test
+            ["/bin/sh", "-c", 'exec "$0" "$@"', *command], cwd=image.root, capture_output=True, text=True, check=False,
+            timeout=COMMAND_SECONDS, env={"PATH": ":".join(path), "HOME": str(image.root), **variables},
+        )  # fmt: skip
+
+    return run
 
 
-@pytest.mark.parametrize("command", ["doctor", "events", "reconcile", "worker", "serve"])
-def test_the_commands_of_the_runbook_start(image: Image, command: str) -> None:
-    answer = image.run("supatoss", command, "--help")
+def every_command(command: Any = None, *names: str) -> list[tuple[str, ...]]:
+    """`supatoss`, its commands and theirs."""
+    command = command or get_command(app)
+    children = getattr(command, "commands", {})
+    return [names, *(found for name, child in children.items() for found in every_command(child, *names, name))]
+
+
+ALL_HELP = """
+import json, sys
+from supatoss.cli import main
+for names in json.loads(sys.argv[1]):
+    print("\\x1e")
+    assert main([*names, "--help"]) == 0, names
+"""
+"""Each command's help in one process: what it imports is there, and the process starts once."""
+
+
+def test_every_command_is_there(login: Callable[..., subprocess.CompletedProcess[str]], image: Image) -> None:
+    commands = every_command()
+    for name in ("doctor", "events", "reconcile", "migrations"):
+        assert (name,) in commands
+        answer = login("supatoss", name, "--help")
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert f"Usage: supatoss {name} " in answer.stdout
+    answer = image.run("python", "-c", ALL_HELP, json.dumps(commands))
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert f"Usage: supatoss {command}" in answer.stdout
+    shown = answer.stdout.split("\x1e")[1:]
+    for names, text in zip(commands, shown, strict=True):
+        assert f"Usage: {' '.join(('supatoss', *names))} " in text
+
+
+def test_commands_of_the_runbook_say_which_setting_is_missing(
+    login: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    for names in (("doctor",), ("doctor", "--release"), ("events", "list"), ("reconcile",)):
+        answer = login("supatoss", *names)
+        assert answer.returncode in (1, 2)
+        assert "SUPABASE_URL is missing" in answer.stdout + answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
+def test_the_image_copies_its_migrations(
+    login: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase/config.toml").write_text('project_id = "shop"\n')
+    answer = login("supatoss", "migrations", "copy", str(tmp_path))
+    assert (answer.returncode, answer.stderr) == (0, "")
+    copied = {file.read_text() for file in (tmp_path / "supabase/migrations").iterdir()}
+    ours = {file.read_text() for file in (ROOT / "supabase/migrations").iterdir()}
+    assert {text.split("\n", 2)[2] if text not in ours else text for text in copied} == ours
 
 
 def test_what_the_image_starts_needs_settings_and_says_which(image: Image) -> None:
@@ -137,16 +199,6 @@ def test_what_the_image_starts_needs_settings_and_says_which(image: Image) -> No
     answer = image.run("supatoss", "serve")
     assert answer.returncode == 2
     assert "SUPABASE_URL is missing" in answer.stderr
-
-
-def test_the_wheel_brings_one_package_and_the_migrations(image: Image) -> None:
-    (wheel,) = image.wheels.iterdir()
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {"supatoss", f"supatoss-{__version__}.dist-info"}
-    migrations = {name.rpartition("/")[2] for name in names if name.startswith("supatoss/migrations/")}
-    assert migrations == {file.name for file in (ROOT / "supabase/migrations").iterdir()} != set()
-    assert "supatoss/ops/templates/base.html" in names
-    assert "supatoss/ops/static/ops.css" in names
 
 
 def test_the_image_has_neither_pip_nor_what_builds_wheels(image: Image) -> None:
