@@ -146,7 +146,8 @@ def _end_without_output(error: OSError) -> ExitStatus:
     """The reader of a pipe has gone, or there is no room: nothing more is written, at the interpreter's end neither."""
     with suppress(OSError):
         sys.stdout = _nowhere()
-        print_problem(f"can't write the output: {error.strerror}")
+        what = f"{error.filename}" if error.filename else "can't write the output"
+        print_problem(f"{what}: {error.strerror}")
     return ExitStatus.FOUND
 
 

@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.comparison import shown_values
+from supatoss.cli.comparison import differing, shown_values
 from supatoss.cli.options import Actor, Apply, default_actor
-from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_json, print_problem, print_table
+from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, is_terminal, print_json, print_problem, print_table
 from supatoss.cli.session import ask
+from supatoss.cli.table import Column, Cut
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.store.reviews import IgnoredFindings, ReviewCalls
+    from supatoss.store.reviews import IgnoredFindings, OpenFinding, ReviewCalls
 
 LIMIT = 100
-COLUMNS = ("difference", "day", "kind", "order", "payment", "ours", "Toss", "reason")
+COLUMNS = (
+    Column("difference", Cut.NEVER),
+    Column("order", Cut.MIDDLE, least=10),
+    Column("what", least=30),
+    Column("day", Cut.NEVER, drop=1),
+)
+PIPE_COLUMNS = ("difference", "day", "kind", "order", "payment", "ours", "Toss", "reason")
 
 
 def ignore(
@@ -85,16 +92,25 @@ def _report(ignored: "IgnoredFindings", mode: OutputMode, limit: int, *, is_appl
     if not ignored.findings:
         typer.echo("No open differences.")
         return
-    rows = []
-    for item in ignored.findings:
-        found = item.finding
-        ours, theirs = shown_values(found)
-        name = found.payment_key or found.transaction_key or found.subject
-        rows.append([item.id, found.day, found.kind, found.order_id, name, ours, theirs, found.reason])
-    print_table(COLUMNS, rows)
+    if is_terminal():
+        verb = "set aside" if is_applied else "would be set aside"
+        rows = [
+            [item.id, item.finding.order_id, f"{verb}: {differing(item.finding)}", item.finding.day]
+            for item in ignored.findings
+        ]
+        print_table(COLUMNS, rows)
+    else:
+        print_table(PIPE_COLUMNS, [_fields(item) for item in ignored.findings])
     if ignored.has_more:
         typer.echo(f"More than {limit} differences match; these are the oldest. Raise --limit for more.")
     if is_applied:
-        typer.echo(f"{len(rows)} set aside")
+        typer.echo(f"{len(ignored.findings)} set aside")
     else:
         typer.echo("Nothing was changed. To ignore them, add --apply")
+
+
+def _fields(item: "OpenFinding") -> list[object]:
+    found = item.finding
+    ours, theirs = shown_values(found)
+    name = found.payment_key or found.transaction_key or found.subject
+    return [item.id, found.day, found.kind, found.order_id, name, ours, theirs, found.reason]
