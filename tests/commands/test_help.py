@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from supatoss.cli import app
 from supatoss.cli.choices import REASONS, STATUSES, TYPES
 from supatoss.inbox.event import EventReason, EventStatus
+from supatoss.telemetry import FAILURE_REASONS
 from supatoss.toss.samples import SAMPLES
 from tests.commands.lines import ARGUMENTS, LIGHT, commands
 from tests.unit.ops.test_texts import OTHER_REASONS
@@ -59,6 +60,7 @@ def test_the_values_of_filters_are_those_that_are_stored() -> None:
     assert set(STATUSES) == set(EventStatus)
     assert {name for name in TYPES if not name.startswith("supatoss.")} == set(SAMPLES)
     assert set(REASONS) == {*EventReason, *OTHER_REASONS}
+    assert set(FAILURE_REASONS) <= set(REASONS)
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,9 @@ def test_what_toss_answers_is_not_taken_for_the_network(
 
 def test_a_wrong_address_is_named_and_not_the_key(world: World) -> None:
     found = verdicts(doctor(world, "--json", SUPABASE_URL=world.emulator_url, TOSS_API_URL=world.service_url))
-    assert found["Data API"]["message"] == "what answers at SUPABASE_URL is not a Supabase project: HTTP 404"
+    assert found["Data API"]["message"] == (
+        f"{world.emulator_url}: what answers at SUPABASE_URL is not a Supabase project: HTTP 404"
+    )
     assert found["Data API"]["fix"].startswith("check that SUPABASE_URL is the project's address")
     toss = found["Toss key 1 of 1"]
     assert toss["message"].endswith("answered without an error code (HTTP 404)")
