@@ -160,7 +160,7 @@ class Connection:
         Data API. The others (sign-in, storage, realtime) take 0.2 s to import.
         """
         http = httpx.AsyncClient(
-            verify=tls_context(),
+            verify=tls_context(url),
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
