@@ -44,10 +44,10 @@ COLUMNS = (
     Column("event", Cut.NEVER),
     Column("time (KST)", Cut.NEVER, shorten=_short_time),
     Column("type", shorten=_short_type),
-    Column("order", Cut.MIDDLE, least=10),
+    Column("order", Cut.MIDDLE, least=12),
     Column("amount", Cut.NEVER, is_number=True),
     Column("payment", least=7),
-    Column("outcome", least=16, style=_style),
+    Column("outcome", least=13, style=_style),
     Column("order name", drop=1),
     Column("payment key", Cut.NEVER, drop=2),
 )
