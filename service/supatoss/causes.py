@@ -28,6 +28,9 @@ _KINDS = {
     "WriteError": "the connection to {} broke off",
     "RemoteProtocolError": "what {} sent broke off, or is no HTTP",
     "DecodingError": "what {} sent can't be decompressed",
+    "LocalProtocolError": "the request to {} can't be sent as it is",
+    "UnsupportedProtocol": "{} is no http address",
+    "CloseError": "the connection to {} broke off",
     "JSONDecodeError": "what {} sent is no JSON",
 }
 """By the name of httpx's class, or Python's."""
