@@ -73,7 +73,7 @@ lint: $(VENV)/.built  ## style, SQL, Dockerfile, workflows, types and arrows bet
 
 lock:  ## make the requirement files and the npm lock again; UPGRADE=--upgrade takes newer versions
 	@$(FIND_PYTHON); $$python -m venv .local/lock && .local/lock/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@for target in "requirements.txt" "requirements-dev.txt --extra dev --constraint requirements.txt" \
+	@for target in "requirements.txt --extra otel" "requirements-dev.txt --extra dev --extra otel --constraint requirements.txt" \
 	  "requirements-fuzz.txt --group fuzz --constraint requirements-dev.txt" \
 	  "requirements-audit.txt --group audit --constraint requirements-dev.txt" \
 	  "requirements-release.txt --group release --constraint requirements-dev.txt"; do \

@@ -1,6 +1,7 @@
 """How the tests are shared out among processes (`make test`), how many examples a property gets, and what is undone."""
 
 import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,11 @@ def group_of(test_id: str) -> str:
     """Tests of one group run in one process: those of a module, or of a folder."""
     folder = folder_of(test_id)
     return folder if folder in ONE_STACK else test_id.split("::", maxsplit=1)[0]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a fifth of the time, tests wait for a clock or for another process."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

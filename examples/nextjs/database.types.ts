@@ -271,6 +271,7 @@ export type Database = {
           proof: string | null;
           reason: string | null;
           status: string;
+          traceparent: string | null;
           transmission_id: string | null;
           transmission_retried_count: number | null;
           transmission_time: string | null;
@@ -300,6 +301,7 @@ export type Database = {
           proof?: string | null;
           reason?: string | null;
           status?: string;
+          traceparent?: string | null;
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;
@@ -329,6 +331,7 @@ export type Database = {
           proof?: string | null;
           reason?: string | null;
           status?: string;
+          traceparent?: string | null;
           transmission_id?: string | null;
           transmission_retried_count?: number | null;
           transmission_time?: string | null;

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from supatoss import __version__
+from supatoss import __version__, tracing
 from supatoss.addresses import LOOPBACK
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import Target, open_target
@@ -104,9 +105,10 @@ def create_app(
             "started", version=__version__, supabase_url=settings.supabase_url, worker=settings.worker
         )
         try:
-            async with running(*loops):
-                with log_output.in_background():
-                    yield
+            with tracing.exporting(settings.otel_exporter_otlp_endpoint, __version__):
+                async with running(*loops):
+                    with log_output.in_background():
+                        yield
         finally:
             await toss.aclose()
             await store.close()
@@ -146,8 +148,13 @@ def open_toss(settings: Settings) -> TossClient:
     return TossClient(
         settings.toss_api_url,
         reveal(settings.toss_secret_key),
-        on_call=lambda call, outcome, _seconds: TOSS_CALLS.labels(call, outcome).inc(),
+        on_call=_note_call,
     )
+
+
+def _note_call(call: str, outcome: str, seconds: float) -> None:
+    TOSS_CALLS.labels(call, outcome).inc()
+    tracing.call(f"Toss {call}", "toss", time.time_ns() - round(seconds * 1e9), outcome)
 
 
 def make_budget(settings: Settings, store: Store, toss: TossClient) -> LookupBudget:

@@ -17,7 +17,7 @@ from supatoss import key_shapes
 from supatoss.data_api import DataApi, check_supabase_url, missing
 from supatoss.errors import ConfigurationError
 from supatoss.passwords import MIN_PASSWORD_CHARACTERS, read_users
-from supatoss.urls import TOSS_API_URL, check_secret_url, check_url, is_loopback
+from supatoss.urls import TOSS_API_URL, check_collector_url, check_secret_url, check_url, is_loopback
 
 KIB = 1024
 
@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     """Bearer token of GET /metrics on the service's own port; without one, there is no such page."""
 
+    otel_exporter_otlp_endpoint: str = ""
+    """Base URL of the OpenTelemetry collector that gets traces; empty: none. Its SDK reads its other variables."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
 
@@ -213,6 +216,11 @@ class Settings(BaseSettings):
         if value is None or not value.get_secret_value().strip():
             return None
         return SecretStr(key_shapes.supabase_publishable_key(value.get_secret_value()))
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _check_collector_url(cls, value: str) -> str:
+        return check_collector_url(value) if value.strip() else ""
 
     @field_validator("public_url")
     @classmethod

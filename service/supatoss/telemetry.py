@@ -12,6 +12,8 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from supatoss import tracing
+from supatoss.errors import Reason
 from supatoss.log_writer import LogWriter
 
 log_output = LogWriter()
@@ -98,6 +100,27 @@ FAILURE_REASONS = (
 )
 """Why an event can need manual review. Prometheus only sees the first failure of a kind if there was a zero before."""
 
+NOT_STORED = frozenset(
+    {
+        *(Reason.CANNOT_ASK_TOSS, Reason.TOO_MANY_LOOKUPS, Reason.STORE_UNAVAILABLE, Reason.STORE_REFUSED),
+        *(Reason.DEADLINE, Reason.STOPPING, Reason.TOO_BUSY, Reason.INTERNAL),
+    }
+)
+"""Reasons for a 503; the others are the sender's."""
+
+for _outcome in ("created", "duplicate", "acknowledged"):
+    DELIVERIES.labels(_outcome, "")
+
+for _cause in Reason:
+    DELIVERIES.labels("failed" if _cause in NOT_STORED else "rejected", _cause.value)
+
+for _outcome in ("ok", "failed"):
+    for _phase in ("start", "end"):
+        ALERT_MESSAGES.labels(_phase, _outcome)
+
+for _outcome in ("accepted", "refused", "throttled"):
+    OPS_SIGN_INS.labels(_outcome)
+
 for _share in ("toss", "known", "stranger", "remembered", "refused"):
     DELIVERY_LOOKUPS.labels(_share)
 
@@ -115,6 +138,7 @@ def configure_logging(level: str, log_format: str) -> None:
     log_output.stream = sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
@@ -155,6 +179,12 @@ def _to_json(event: MutableMapping[str, Any], default: Any) -> str:
         return msgspec.json.encode(event, enc_hook=default).decode()
     except UnicodeEncodeError:  # Half of a surrogate pair, which only the standard library writes.
         return json.dumps(event, default=default)
+
+
+def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (trace_id := tracing.trace_id()) is not None:
+        event["trace_id"] = trace_id
+    return event
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -45,6 +45,24 @@ def check_secret_url(value: str) -> str:
     return value
 
 
+def check_collector_url(value: str) -> str:
+    """The base URL of an OTLP collector, which may be in a private network and speak plain http.
+
+    Raises ValueError with what it should be.
+    """
+    expected = "should be an address such as http://collector.internal:4318, without user or password"
+    value = value.strip()
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    is_plain = not (url.query or url.fragment or "@" in url.netloc or re.search(r"[\s\x00-\x1f]", value))
+    if url.scheme not in ("http", "https") or not host or not is_plain:
+        raise ValueError(expected)
+    return value
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address means this machine."""
     if host == "localhost":

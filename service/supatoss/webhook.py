@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from supatoss import tracing
 from supatoss.errors import BodyTooLarge, BodyTooSlow, DeliveryError, NotGenuine, NotStored, Reason, TooManyLookups
 from supatoss.inbox.event import EventStatus
 from supatoss.inbox.recorder import Recorder
@@ -98,7 +99,8 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one delivery, whatever it is, as an ASGI application."""
-        response = await self.answer(Request(scope, receive))
+        with tracing.request(scope):
+            response = await self.answer(Request(scope, receive))
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
@@ -164,10 +166,12 @@ class WebhookEndpoint:
 
     async def _accept(self, delivery: Delivery, received_at: dt.datetime, source_address: str) -> RecordedEvent | None:
         """The event that was recorded, of two the one that still waits; None where nothing is to be recorded."""
-        events = await self.verifier.verify(delivery, received_at, source_address)
+        with tracing.span("verify", expected=(DeliveryError,)):
+            events = await self.verifier.verify(delivery, received_at, source_address)
         recorded = await asyncio.gather(*map(self.recorder.record, events))
         if not recorded:
             return None
+        tracing.note({"merchant_id": (events[0].meaning.change or {}).get("merchant_id")})
         if recorded[-1].status == EventStatus.PENDING:
             self.on_pending()
         return recorded[-1]
@@ -285,13 +289,11 @@ def _log_answer(
         details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
         if recorded.status == EventStatus.FAILED and recorded.outcome == "created":
             EVENTS_FAILED.labels(recorded.reason or "").inc()
-    _log.log(
-        _level(response, recorded) if is_logged else logging.DEBUG,
-        "delivery",
-        outcome=outcome,
-        reason=reason.value if reason else None,
-        http_status=response.status_code,
-        milliseconds=round(seconds * 1000, 1),
-        **details,
-    )
+    fields = {"outcome": outcome, "reason": reason.value if reason else None, **details}
+    status = response.status_code
+    level = _level(response, recorded) if is_logged else logging.DEBUG
+    _log.log(level, "delivery", http_status=status, milliseconds=round(seconds * 1000, 1), **fields)
+    if tracing.is_on():
+        fields = {**structlog.contextvars.get_contextvars(), **fields, "http.response.status_code": status}
+        tracing.note(fields, is_error=status >= 500)
     structlog.contextvars.clear_contextvars()

@@ -81,7 +81,7 @@ begin
         ('public.webhook_events', 'order_id', 'text', 'own', null),
         ('public.webhook_events', 'event_key status reason proof occurred_at change claim attempts next_attempt_at'
          ' last_error transmission_id transmission_time transmission_retried_count delivery_count last_delivered_at'
-         ' lease_token lease_until payload_emptied_at waiting_since times_in_utc', null, 'own', null)
+         ' lease_token lease_until payload_emptied_at traceparent waiting_since times_in_utc', null, 'own', null)
       ) as e (name, columns, type, use, length)
     ),
     columns as materialized (

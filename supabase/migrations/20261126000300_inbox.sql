@@ -42,7 +42,8 @@ alter table public.webhook_events
   add column delivery_count integer not null default 1,
   add column lease_token uuid,
   add column lease_until timestamptz,
-  add column payload_emptied_at timestamptz;
+  add column payload_emptied_at timestamptz,
+  add column traceparent text;
 alter table public.webhook_events alter column reason set default 'not_recorded_by_supatoss';
 select supatoss.add_clock('public.webhook_events', 'last_delivered_at');
 select supatoss.add_clock('public.webhook_events', 'waiting_since');
@@ -79,6 +80,8 @@ comment on column public.webhook_events.claim is
 comment on column public.webhook_events.delivery_count is 'How many deliveries carried this event.';
 comment on column public.webhook_events.lease_token is 'Who works on a pending event; settling it takes this token.';
 comment on column public.webhook_events.lease_until is 'Until then nobody else claims the event.';
+comment on column public.webhook_events.traceparent is
+  'Trace of the delivery (W3C Trace Context) where traces are on: 00-<trace id>-<span id>-<flags>.';
 comment on column public.webhook_events.payload_emptied_at is 'When retention emptied the payload, which is {} since.';
 comment on column public.webhook_events.waiting_since is
   'When the event was put into the inbox: recorded, or replayed.';

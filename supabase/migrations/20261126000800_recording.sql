@@ -82,17 +82,17 @@ begin
     insert into public.webhook_events as w (
       event_key, event_type, payload, proof, status, processed, processed_at, reason, last_error, payment_key, order_id,
       occurred_at, change, claim, transmission_id, transmission_time, transmission_retried_count, delivery_count,
-      next_attempt_at)
+      next_attempt_at, traceparent)
     select r.event_key, r.event_type, r.payload::jsonb, r.proof, r.status, r.status in ('processed', 'ignored'),
            case when r.status in ('processed', 'ignored') then now() end, r.reason, r.last_error, r.payment_key,
            r.order_id, r.occurred_at, nullif(r.change, 'null'), nullif(r.claim, 'null'), r.transmission_id,
            r.transmission_time, r.transmission_retried_count, coalesce(r.deliveries, 1),
-           case when r.status = 'pending' then now() end
+           case when r.status = 'pending' then now() end, r.traceparent
     from unnest(v_readings) with ordinality as e (event, place)
     cross join lateral jsonb_to_record(e.event) as r (
       event_key text, event_type text, payload text, proof text, status text, reason text, last_error text,
       payment_key text, order_id text, occurred_at timestamptz, change jsonb, claim jsonb, transmission_id text,
-      transmission_time timestamptz, transmission_retried_count integer, deliveries integer)
+      transmission_time timestamptz, transmission_retried_count integer, deliveries integer, traceparent text)
     order by e.place
     on conflict (event_key) where event_key is not null do nothing
     returning w.id
@@ -240,7 +240,8 @@ begin
                                when r.e ->> 'status' = 'pending' then now() end,
         -- Who is asking Toss about an event that still waits may go on.
         lease_token = case when r.e ->> 'status' = 'pending' then w.lease_token end,
-        lease_until = case when r.e ->> 'status' = 'pending' then w.lease_until end
+        lease_until = case when r.e ->> 'status' = 'pending' then w.lease_until end,
+        traceparent = coalesce(r.e ->> 'traceparent', w.traceparent)
     from repeated r where w.id = r.id and r.meaning in ('ask', 'reopen')
     returning w.id
   )
@@ -416,9 +417,9 @@ $$;
 -- Stores events, a JSON array as text, and applies their changes in one transaction; a failing event fails alone. An
 -- event: {event_key, event_type, payload (text), proof, status, reason, last_error, payment_key, order_id, occurred_at,
 -- is_observation (Toss answered it, at occurred_at), change, claim, transmission_id, transmission_time,
--- transmission_retried_count}. One outcome an event, in order: {event_key, id, outcome: created | duplicate | refused,
--- status, reason}. refused: the inbox doesn't take it, and reason says whose code that is. Errors that a retry can cure
--- are raised, and nothing is stored.
+-- transmission_retried_count, traceparent}. One outcome an event, in order: {event_key, id, outcome: created |
+-- duplicate | refused, status, reason}. refused: the inbox doesn't take it, and reason says whose code that is. Errors
+-- that a retry can cure are raised, and nothing is stored.
 -- Planning takes ten times as long as running for one event, so plans are made once a connection (plan_cache_mode).
 -- They must suit large tables although the tables may be empty when they are made (enable_seqscan): every path is by
 -- an index.

@@ -21,7 +21,7 @@ begin
            'id', c.id, 'lease', c.lease_token, 'event_key', coalesce(c.event_key, 'unkeyed:' || c.id),
            'event_type', c.event_type, 'reason', c.reason, 'attempts', c.attempts,
            'payment_key', c.payment_key, 'order_id', c.order_id, 'proof', c.proof,
-           'last_error', c.last_error, 'claim', c.claim,
+           'last_error', c.last_error, 'claim', c.claim, 'traceparent', c.traceparent,
            'waited_seconds', extract(epoch from now() - c.waiting_since)::double precision,
            'cancel_key', c.change ->> 'cancel_key',
            'cancel_request', c.change ->> 'cancel_request',

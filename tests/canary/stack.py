@@ -18,6 +18,7 @@ from psycopg import sql
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalPostgres, LocalSupabase, free_port, is_taken
 from tests.canary.canaries import distinct
+from tests.collector import Collector
 from tests.processes import READY_SECONDS, running_service
 
 PATIENCE_SECONDS = 30.0
@@ -76,6 +77,7 @@ class Stack:
     toss_url: str
     supabase: LocalSupabase
     receiver: Receiver
+    collector: Collector
     http: httpx.Client
     folder: Path
     dsn: str
@@ -156,6 +158,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         lite.wait_ready()
         receiver = Receiver()
         stack.callback(receiver.close)
+        collector = stack.enter_context(Collector())
         port, toss_port = free_port(), free_port()
         emulator = _emulator(toss_port, f"http://{LOOPBACK}:{port}/webhooks/toss", folder)
         stack.callback(emulator.stop)
@@ -174,6 +177,7 @@ def running_stack(folder: Path) -> Iterator[Stack]:
             "ALERT_WEBHOOK_SECRET": ALERT_SECRET,
             "ALERT_INTERVAL_SECONDS": "5",
             "LOG_LEVEL": "DEBUG",
+            **collector.environment,
         }
         url = stack.enter_context(running_service({**settings, "WORKER": "off"}, folder / "service.log", port))
         worker = Child(
@@ -185,7 +189,8 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         )
         stack.callback(worker.stop)
         http = stack.enter_context(httpx.Client(trust_env=False, timeout=20.0))
-        yield Stack(url, settings["TOSS_API_URL"], lite, receiver, http, folder, server.dsn(), server.log, settings)
+        toss_url, dsn = settings["TOSS_API_URL"], server.dsn()
+        yield Stack(url, toss_url, lite, receiver, collector, http, folder, dsn, server.log, settings)
 
 
 def _emulator(port: int, webhook_url: str, folder: Path) -> Child:

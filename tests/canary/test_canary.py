@@ -83,10 +83,13 @@ def test_every_path_was_taken(played: Stack) -> None:
     errors = [error for (error,) in played.query("select last_error from webhook_events where last_error is not null")]
     assert any("trigger own_rule on subscriptions" in error for error in errors), errors
     assert "worker started" in played.logs()["worker.log"]
+    spans = {span.name for span in played.collector.spans}
+    assert spans >= {"POST /webhooks/toss", "verify", "record", "Toss payment", "claim", "attempt", "send alerts"}
 
 
 def test_nothing_that_is_written_shows_a_secret(played: Stack, canaries: Canaries) -> None:
-    written = {**played.written, **played.logs(), "alerts": "\n".join(played.receiver.bodies)}
+    sent = {"alerts": "\n".join(played.receiver.bodies), "traces": "\n".join(played.collector.texts)}
+    written = {**played.written, **played.logs(), **sent}
     assert all(written.values())
     found = {(name, secret): where for name, text in written.items() for secret, where in canaries.places(text).items()}
     # An operator is shown what an event holds; only secrets and people are masked.

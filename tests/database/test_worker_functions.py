@@ -58,6 +58,18 @@ def test_a_claim_says_whose_the_order_is(database: Database) -> None:
     }
 
 
+def test_a_claim_says_which_trace_the_last_delivery_left(database: Database) -> None:
+    first, second = f"00-{'a' * 32}-{'b' * 16}-01", f"00-{'c' * 32}-{'d' * 16}-00"
+    database.record(deposit(2))
+    for traceparent in (first, second):
+        database.record_records([{**record_of(deposit(1)), "traceparent": traceparent}])
+    database.record(deposit(1))  # by a process without traces
+    assert {event["order_id"]: event["traceparent"] for event in claim(database)} == {
+        "order-1": second,
+        "order-2": None,
+    }
+
+
 def test_claiming_passes_over_what_another_is_claiming(database: Database, second: Database) -> None:
     database.record(deposit(1), deposit(2))
     with database.connection.transaction():

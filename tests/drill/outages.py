@@ -260,7 +260,6 @@ KEYS = (
         _every_key_refused,
         ["key_refused", "not_stored"],
         {"TOSS_SECRET_KEY": REVOKED},
-        is_quick=True,
     ),
     Scenario(
         "key_refused",
@@ -274,7 +273,7 @@ KEYS = (
 AWAY = ("database_away", "not_stored")
 
 DATABASE = (
-    Scenario("database_away", "read-only", _read_only, AWAY, is_quick=True),
+    Scenario("database_away", "read-only", _read_only, AWAY),
     Scenario("database_away", "its disk is full", _disk_full, AWAY),
     Scenario("database_away", "the Data API refuses connections", _data_api(Mode.REFUSE), AWAY),
     Scenario("database_away", "the Data API hangs", _data_api(Mode.SWALLOW), AWAY),

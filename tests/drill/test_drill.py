@@ -1,4 +1,4 @@
-"""The runbook is played for real: the quick scenarios here, all of them by `make drill`."""
+"""The runbook is played for real: one quick scenario here, all of them by `make drill`."""
 
 import pytest
 

@@ -10,7 +10,7 @@ from supatoss.cli.sending import now_with_offset
 from tests.support import signed_headers
 
 
-class Signing(AuthBase):  # type: ignore[misc]  # no types
+class Signing(AuthBase):
     """Whether a request is signed depends on its body alone, so that a failure can be sent again."""
 
     def __call__(self, request: Any) -> Any:

@@ -7,12 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
+from supatoss import tracing
 from supatoss.errors import TossMisconfigured, TossUnavailable
 from supatoss.reconcile.records import Days
 from supatoss.reconcile.run import Report
 from supatoss.store import Store
 from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
 from supatoss.store.reconciliation import AlreadyRunning, LeaseLost, Run, Scope, StartedBy
+from tests.collector import Collector
 from tests.reconcile.book import Book, open_book
 from tests.reconcile.conftest import Project, reconcile
 
@@ -67,6 +69,21 @@ async def test_money_of_ours_is_looked_for_by_the_same_midnights(project: Projec
     assert [(item.order_id, item.kind) for item in findings] == [("order-monday", FindingKind.EXTRA)]
     _, findings = await run(project, Book(), TUESDAY, TUESDAY)
     assert [(item.order_id, item.kind) for item in findings] == [("order-tuesday", FindingKind.EXTRA)]
+
+
+async def test_a_run_is_one_trace(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        with tracing.exporting(collector.url, "1"):
+            await run(project, Book(), MONDAY, TUESDAY)
+    (root,) = (span for span in collector.spans if span.name == "reconcile")
+    told = {name.removeprefix("supatoss."): value for name, value in root.attributes.items()}
+    assert (told["scope"], told["first_day"], told["last_day"]) == ("payments", "2026-11-16", "2026-11-17")
+    assert told["compared"] == told["listed"] == 0
+    calls = {(span.parent, span.name) for span in collector.spans if span is not root}
+    assert calls == {(root.id, "Data API supatoss_advance_reconciliation_v1")} | {
+        (root.id, f"Data API supatoss_read_{name}_v1") for name in ("reconciliation_page", "open_orders")
+    }
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -6,9 +6,10 @@ A story is played at the emulator; what it makes of it is sent as Toss sends it,
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalSupabase, free_port, is_taken
+from tests.collector import Collector
 from tests.processes import READY_SECONDS, running_service, running_supabase
 from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, raw_body, signed_headers
 
@@ -136,12 +138,24 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
 
 
 @pytest.fixture(scope="session")
-def world(lite: LocalSupabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    yield from run_world(lite, tmp_path_factory.mktemp("processes"))
+def collector() -> Iterator[Collector]:
+    """Gets the traces of all stories."""
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def world(lite: LocalSupabase, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from run_world(lite, tmp_path_factory.mktemp("processes"), more=collector.environment)
 
 
 def run_world(
-    lite: LocalSupabase, folder: Path, *, requests_per_minute: int = 0, minute_seconds: str = MINUTE_SECONDS
+    lite: LocalSupabase,
+    folder: Path,
+    *,
+    requests_per_minute: int = 0,
+    minute_seconds: str = MINUTE_SECONDS,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[World]:
     """The emulator and the service in front of a project, until the end of a fixture."""
     port, toss_port = free_port(), free_port()
@@ -168,6 +182,7 @@ def run_world(
             "TOSS_SECURITY_KEY": SECURITY_KEY,
             "TOSS_TIMEOUT_SECONDS": "1",
             "SIGNATURE_MAX_AGE_HOURS": str(ANY_AGE_HOURS),
+            **more,
         }
         with (
             running_service(settings, folder / "service.log", port),

@@ -136,6 +136,7 @@ def truth(world: World, order: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow  # each part of it has quick tests: signatures by several keys, look-ups by several keys, restarts
 def test_a_key_is_replaced_under_load(lite: LocalSupabase, toss_url: str, tmp_path: Path) -> None:
     port = free_port()
     settings = {

@@ -64,10 +64,18 @@ STARTED_APART = {"cyclonedx-bom", "pip-audit", "pipx", "twine", "uv"}
 BROUGHT_APART = {"requests": "schemathesis"}
 ADOPT = names(PROJECT["optional-dependencies"]["adopt"])
 """What one command imports when it runs, and the service never."""
+OTEL = names(PROJECT["optional-dependencies"]["otel"])
+"""What supatoss.tracing.sdk imports. OpenTelemetry's packages share a namespace: an import can be of any of them."""
+
+
+def without_opentelemetry(distributions: set[str]) -> set[str]:
+    return {name for name in distributions if not name.startswith("opentelemetry-")}
 
 
 def test_the_service_names_exactly_what_it_imports() -> None:
-    assert imported("service") - set(BROUGHT_BY) - ADOPT == DEPENDENCIES - set(IMPORTED_FOR_US)
+    found = imported("service") - set(BROUGHT_BY) - ADOPT
+    assert without_opentelemetry(found) == DEPENDENCIES - set(IMPORTED_FOR_US)
+    assert found >= OTEL
     assert set(BROUGHT_BY.values()) | set(IMPORTED_FOR_US) <= DEPENDENCIES
 
 
@@ -82,7 +90,8 @@ def test_what_is_imported_for_us_really_is(name: str, package: str) -> None:
 
 
 def test_the_tools_are_exactly_what_tests_scripts_and_make_use() -> None:
-    used = imported("tests", "scripts", "benchmarks", "examples") - DEPENDENCIES - set(BROUGHT_BY) - set(BROUGHT_APART)
+    found = without_opentelemetry(imported("tests", "scripts", "benchmarks", "examples"))
+    used = found - DEPENDENCIES - set(BROUGHT_BY) - set(BROUGHT_APART)
     assert (used | set(STARTED_BY)) - GROUPS["fuzz"] == DEV
     assert (used & GROUPS["fuzz"]) | STARTED_APART == set().union(*GROUPS.values())
     for name, (file, words) in STARTED_BY.items():
@@ -106,7 +115,7 @@ def test_the_locks_hold_what_is_named_and_agree() -> None:
             ("build", "requirements-build.txt"),
         )
     }
-    assert locks["run"].keys() >= DEPENDENCIES
+    assert locks["run"].keys() >= DEPENDENCIES | OTEL  # the image has what traces need
     assert locks["build"].keys() >= names(PYPROJECT["build-system"]["requires"])
     assert locks["dev"].items() >= locks["run"].items()
     assert locks["dev"].items() >= locks["build"].items()

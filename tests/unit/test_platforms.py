@@ -16,6 +16,7 @@ from supatoss.app import LOOP_GRACE_SECONDS
 from supatoss.health import READY_SECONDS
 from supatoss.server import CLOSE_SECONDS, GRACE_SECONDS, MAX_REQUESTS
 from supatoss.settings import Settings
+from supatoss.tracing.sdk import STOP_SECONDS
 
 ROOT = Path(__file__).parents[2]
 FLY: dict[str, Any] = tomllib.loads((ROOT / "fly.toml").read_text(encoding="utf-8"))
@@ -44,7 +45,8 @@ def test_an_orderly_stop_ends_before_the_machine_does() -> None:
     answers = GRACE_SECONDS + CLOSE_SECONDS  # requests in flight: to their end, then to a 503
     connections = CLOSE_SECONDS  # uvicorn's timeout_graceful_shutdown
     loops = LOOP_GRACE_SECONDS  # worker, schedule and alerts, side by side
-    assert answers + connections + loops + RESERVE_SECONDS <= seconds(FLY["kill_timeout"]) <= 300
+    traces = STOP_SECONDS
+    assert answers + connections + loops + traces + RESERVE_SECONDS <= seconds(FLY["kill_timeout"]) <= 300
     assert FLY["kill_signal"] == "SIGTERM"
     assert Settings.model_fields["answer_deadline_seconds"].default < GRACE_SECONDS
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import anyio
 import structlog
 
+from supatoss import tracing
 from supatoss.alerts.direct import DirectAlert, DirectAlerts
 from supatoss.alerts.local import Clock, LocalView, Opinion
 from supatoss.alerts.rules import MAX_SUBJECTS, Limits, Rule, evaluate, judged
@@ -211,8 +212,10 @@ class Watch:
 
     async def _try_to_send(self, target: Target, post: Post) -> bool:
         outcome = "ok"
+        rules = sorted({alert.rule for alert in post.alerts})
         try:
-            await target.send(post)
+            with tracing.span("send alerts", "client", {"alerts": len(post.alerts), "rules": rules}):
+                await target.send(post)
         except AlertNotSent as error:
             _log.error("alert not sent", error=str(error), alerts=len(post.alerts))
             self._local.target.failed(str(error))

@@ -85,7 +85,7 @@ def worker() -> None:
 async def _work(settings: "Settings") -> None:
     import structlog
 
-    from supatoss import __version__
+    from supatoss import __version__, tracing
     from supatoss.app import make_schedule, make_watch, make_worker, open_store, open_toss, running
 
     async with open_store(settings) as store, open_toss(settings) as toss:
@@ -96,6 +96,7 @@ async def _work(settings: "Settings") -> None:
         log = structlog.get_logger("supatoss")
         log.info("worker started", version=__version__, supabase_url=settings.supabase_url)
         # A claimed event is finished before it stops; the process manager's kill timeout is the limit.
-        async with running(make_schedule(settings, store, toss), make_watch(settings, store, toss, "worker")):
-            await worker.run()
+        with tracing.exporting(settings.otel_exporter_otlp_endpoint, __version__):
+            async with running(make_schedule(settings, store, toss), make_watch(settings, store, toss, "worker")):
+                await worker.run()
         log.info("worker stopped")

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from supatoss import tracing
 from supatoss.errors import StoreError, StoreUnavailable
 from supatoss.inbox.event import NewEvent
 from supatoss.store import Store
@@ -61,10 +62,11 @@ MAX_SLOW_WAITING_CHARACTERS = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Waiting:
-    """An event's record, and the future of its outcome."""
+    """An event's record, the future of its outcome, and the span of its call."""
 
     record: dict[str, Any] = field(repr=False)
     outcome: asyncio.Future[RecordedEvent]
+    batch: str | None = None
 
     @property
     def length(self) -> int:
@@ -134,14 +136,19 @@ class Recorder:
 
     async def record(self, event: NewEvent) -> RecordedEvent:
         """Records one event. After a StoreError it may or may not be stored; recording it again is safe."""
-        waiting = _Waiting(event.to_record(), asyncio.get_running_loop().create_future())
+        record = event.to_record()
+        if (traceparent := tracing.traceparent()) is not None:
+            record["traceparent"] = traceparent
+        waiting = _Waiting(record, asyncio.get_running_loop().create_future())
         if self._is_slow(waiting):
             self._slow_lane.put(waiting)
             self._write_slow()
         else:
             self._lane.put(waiting)
             self._write_soon()
-        return await waiting.outcome
+        outcome = await waiting.outcome
+        tracing.link(waiting.batch)
+        return outcome
 
     def _is_slow(self, waiting: _Waiting) -> bool:
         order_id = waiting.record["order_id"]
@@ -187,7 +194,10 @@ class Recorder:
     async def _write(self, batch: list[_Waiting]) -> None:
         BATCH_EVENTS.observe(len(batch))
         try:
-            outcomes = await self._store.record_webhook_events([waiting.record for waiting in batch])
+            with tracing.batch("record", [waiting.record.get("traceparent") for waiting in batch]):
+                for waiting in batch:
+                    waiting.batch = tracing.traceparent()
+                outcomes = await self._store.record_webhook_events([waiting.record for waiting in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, every event in the batch fails with it
             _fail(batch, error)
         else:

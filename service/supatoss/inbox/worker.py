@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import structlog
 
+from supatoss import tracing
 from supatoss.errors import SupatossError, TossError, TossNotFound, TossRefused
 from supatoss.inbox.attempt import AttemptResult, CannotFinish, again, next_delay_seconds
 from supatoss.inbox.claims import Claim
@@ -92,8 +93,13 @@ class Worker:
 
     async def work_once(self) -> int:
         """Claims due events, finishes them and returns how many. Raises StoreError if they can't be claimed."""
+        started_ns = time.time_ns()
         claimed = await self._store.claim_events(BATCH, LEASE_SECONDS)
-        results = await asyncio.gather(*(self._finish(event) for event in claimed), return_exceptions=True)
+        if not claimed:
+            return 0
+        traces = [event.traceparent for event in claimed]
+        with tracing.span("claim", attributes={"events": len(claimed)}, links=traces, started_ns=started_ns):
+            results = await asyncio.gather(*(self._traced(event) for event in claimed), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 # Its lease expires, and a worker claims it again.
@@ -120,6 +126,19 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
+    async def _traced(self, event: ClaimedEvent) -> None:
+        """In the trace of the delivery, with a link to the claim."""
+        attributes = {
+            "event_id": event.id,
+            "event_type": event.event_type,
+            "merchant_id": event.merchant_id,
+            "attempts": event.attempts,
+            "waited_seconds": event.waited_seconds,
+        }
+        links = [tracing.traceparent()] if event.traceparent else []
+        with tracing.span("attempt", "consumer", attributes, parent=event.traceparent, links=links):
+            await self._finish(event)
+
     async def _finish(self, event: ClaimedEvent) -> None:
         try:
             claim = Claim.from_json(event.claim) if event.claim else Claim()
@@ -133,7 +152,12 @@ class Worker:
             result = _again(event, error.outcome, str(error), EventStatus.FAILED, error.retry_after_seconds or 0.0)
         finished = await self._store.finish_event(result.to_text(event))
         ATTEMPTS.labels(finished.status or finished.outcome, finished.reason or "").inc()
-        log = _log.error if finished.status == EventStatus.FAILED else _log.info
+        is_failed = finished.status == EventStatus.FAILED
+        tracing.note(
+            {"outcome": finished.outcome, "event_status": finished.status, "reason": finished.reason},
+            is_error=is_failed,
+        )
+        log = _log.error if is_failed else _log.info
         log(
             "attempt finished",
             event_id=event.id,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from supatoss import tracing
 from supatoss.errors import SupatossError
 from supatoss.reconcile.orders import BURST_ORDERS, MAX_ORDERS, OpenOrders
 from supatoss.reconcile.payments import PaymentReconciler
@@ -124,8 +125,11 @@ class Reconciliation:
             )
         self._records.begin()
         if run.is_ours:
-            async with self._releasing(run):
-                await self._work(run, scope, days, applies=applies)
+            attributes = {"scope": scope.value, "first_day": f"{days.first}", "last_day": f"{days.last}"}
+            with tracing.span("reconcile", attributes={**attributes, "applies": applies}):
+                async with self._releasing(run):
+                    await self._work(run, scope, days, applies=applies)
+                tracing.note({"compared": run.compared, "listed": run.listed, "orders_asked": run.orders_asked})
         return Report(run, await self._store.count_findings(run), self._records.sources)
 
     async def findings(self, run: Run) -> AsyncIterator[Finding]:

@@ -17,6 +17,7 @@ import httpx
 from postgrest import AsyncPostgrestClient
 from postgrest.exceptions import APIError
 
+from supatoss import tracing
 from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.store import schema
 from supatoss.store.keys import key_headers
@@ -212,6 +213,7 @@ class Connection:
 
     async def _answer(self, function: Function, arguments: Mapping[str, Any], tries: int) -> Any:
         for attempt in range(1, tries + 1):
+            started_ns = time.time_ns()
             try:
                 # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever. A limit of
                 # asyncio could interrupt httpx while it gives up a connection, which would be lost to the pool.
@@ -219,6 +221,8 @@ class Connection:
                     answer = await self._client.rpc(function.value, dict(arguments)).execute()
             except (TimeoutError, httpx.HTTPError, httpx.StreamError, APIError, ValueError) as error:
                 problem = _translate(error)
+                outcome = problem.reason.value.removeprefix("store_")
+                tracing.call(f"Data API {function.value}", "supabase", started_ns, outcome)
                 if isinstance(problem, SchemaMismatch):
                     problem = await self._explain(function, problem)
                 if attempt == tries or not problem.retry_can_help:
@@ -228,6 +232,7 @@ class Connection:
                 await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - no secret depends on it
             else:
                 self._on_call(function.value, "ok")
+                tracing.call(f"Data API {function.value}", "supabase", started_ns, "ok")
                 return answer.data
         raise AssertionError("unreachable")
 

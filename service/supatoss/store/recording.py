@@ -54,7 +54,8 @@ class ClaimedEvent:
     """A pending event under our lease.
 
     amount: what the application stored for its order, as decimal text. claim: Claim.to_json of its delivery.
-    waited_seconds: since it became pending, on the database's clock. merchant_id: of its order's row.
+    waited_seconds: since it became pending, on the database's clock. merchant_id: of its order's row. traceparent: of
+    the delivery, if there were traces.
     """
 
     id: str
@@ -73,6 +74,7 @@ class ClaimedEvent:
     claim: Mapping[str, Any] | None
     waited_seconds: float
     merchant_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
