@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory
+from benchmarks import growth, memory, startup
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = growth.run(Size(options.events, options.payments), options.seconds, _log)
             case "memory":
                 problems = memory.run(options.minutes, options.rate, _log)
+            case "startup":
+                problems = startup.run(_log, options.runs)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--connections", type=int, nargs="+", help="override the plan's")
         command.add_argument("--rounds", type=int, help="override the plan's")
         command.add_argument("--seconds", type=float, help="of a measurement, override the plan's")
+    command = commands.add_parser("startup", help="how long every command takes, about a minute")
+    command.add_argument("--runs", type=int, default=startup.RUNS)
     command = commands.add_parser("growth", help="empty tables against large ones, about 20 minutes")
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)

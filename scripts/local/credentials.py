@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.local.children import StackError
+from supatoss.data_api import check_supabase_url
 from supatoss.errors import ConfigurationError
-from supatoss.settings import check_supabase_url
 from supatoss.urls import is_loopback
 
 

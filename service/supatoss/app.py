@@ -37,6 +37,7 @@ from supatoss.store import Store
 from supatoss.telemetry import (
     BACKLOG_LIMIT,
     PROCESS_INFO,
+    STORE_CALLS,
     TOSS_CALLS,
     configure_logging,
     log_output,
@@ -138,6 +139,7 @@ def open_store(settings: Settings) -> Store:
         settings.supabase_secret_key.get_secret_value(),
         settings.supabase_timeout_seconds,
         publishable_key.get_secret_value() if publishable_key else None,
+        on_call=lambda call, outcome: STORE_CALLS.labels(call, outcome).inc(),
     )
 
 

@@ -17,15 +17,33 @@ _NO_TLS = "TLS failed: what listens at {} is no https service"
 _NO_ADDRESS = "the host of {} has no address: check its spelling, and DNS"
 _REFUSED = "nothing listens at {}: connection refused"
 
+_KINDS = {
+    "ConnectTimeout": "no connection to {} in time",
+    "PoolTimeout": "no free connection to {}",
+    "ReadTimeout": "{} took too long to answer",
+    "TimeoutError": "{} took too long to answer",
+    "WriteTimeout": "{} took too long to take the request",
+    "ConnectError": "no connection to {}",
+    "ReadError": "the connection to {} broke off",
+    "WriteError": "the connection to {} broke off",
+    "RemoteProtocolError": "what {} sent broke off, or is no HTTP",
+    "DecodingError": "what {} sent can't be decompressed",
+    "LocalProtocolError": "the request to {} can't be sent as it is",
+    "UnsupportedProtocol": "{} is no http address",
+    "CloseError": "the connection to {} broke off",
+    "JSONDecodeError": "what {} sent is no JSON",
+}
+"""By the name of httpx's class, or Python's."""
+
 
 def failure(error: Exception, setting: str) -> str:
-    """The kind of an error of httpx and, where it is known, its cause.
+    """The cause of an error of httpx, or its kind where the cause is not known.
 
-    Only the kind: the text of such an error can hold a header, and its attributes hold the request.
+    Never its text, which can hold a header: its attributes hold the request.
     """
     cause = next(filter(None, map(_cause, _chain(error))), None)
     kind = type(error).__name__
-    return f"{kind} ({cause.format(setting)})" if cause else kind
+    return (cause or _KINDS.get(kind, kind)).format(setting)
 
 
 def _cause(error: BaseException) -> str | None:

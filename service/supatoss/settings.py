@@ -6,6 +6,7 @@ One subject, so one long file.
 import datetime as dt
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supatoss import key_shapes
+from supatoss.data_api import DataApi, check_supabase_url, missing
 from supatoss.errors import ConfigurationError
 from supatoss.passwords import MIN_PASSWORD_CHARACTERS, read_users
 from supatoss.urls import TOSS_API_URL, check_collector_url, check_secret_url, check_url, is_loopback
@@ -277,6 +279,17 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def data_api(self) -> DataApi:
+        """Where the project is, and with which keys."""
+        publishable_key = self.supabase_publishable_key
+        return DataApi(
+            self.supabase_url,
+            self.supabase_secret_key.get_secret_value(),
+            publishable_key.get_secret_value() if publishable_key else None,
+            self.supabase_timeout_seconds,
+        )
+
+    @property
     def has_ops_page(self) -> bool:
         """Whether somebody may sign in to /ops."""
         return bool(self.ops_users or self.ops_password)
@@ -287,32 +300,36 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)
         except ValidationError as error:
-            raise ConfigurationError(
-                [_line(item["loc"], item["type"], item["msg"]) for item in error.errors()]
-            ) from None
+            raise ConfigurationError([_line(item) for item in error.errors()]) from None
 
 
-def check_supabase_url(value: str) -> str:
-    """The URL of a Supabase project without a trailing slash. Raises ValueError with what it should be."""
-    return check_url(value, "https://<project-ref>.supabase.co")
+def _line(item: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, from one of pydantic's errors, in our words."""
+    text = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:  # It is about several of them, and names them.
+        return f"{text}."
+    name = str(item["loc"][0]).upper()
+    if item["type"] == "missing":
+        return missing(name)
+    return f"{name} {text if item['type'] == 'value_error' else f'should be {_expected(item)}'}."
 
 
-_HINTS = {
-    "SUPABASE_URL": "the address of the Supabase project, https://<project-ref>.supabase.co",
-    "SUPABASE_SECRET_KEY": "the secret key of the Supabase project (sb_secret_…)",
-    "TOSS_SECRET_KEY": "the secret key of Toss (test_sk_… or live_sk_…)",
-}
+def _expected(item: Mapping[str, Any]) -> str:
+    context = item.get("ctx", {})
+    match item["type"]:
+        case "greater_than_equal" | "less_than_equal":
+            return f"at least {_number(context['ge'])}" if "ge" in context else f"at most {_number(context['le'])}"
+        case "greater_than" | "less_than":
+            return f"more than {_number(context['gt'])}" if "gt" in context else f"less than {_number(context['lt'])}"
+        case "literal_error":
+            return str(context["expected"]).replace("'", "")
+        case "string_pattern_mismatch":
+            return "the name of a header, such as Fly-Client-IP"
+        case "int_parsing" | "int_from_float":
+            return "a whole number"
+        case _:
+            return "a number"
 
 
-def _line(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    if not location:  # It is about several of them, and names them.
-        return f"{_sentence(message)}."
-    name = str(location[0]).upper()
-    if kind == "missing":
-        return f"{name} is missing; it should be {_HINTS.get(name, 'set')}."
-    return f"{name} {_sentence(message)}."
-
-
-def _sentence(message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    return text[0].lower() + text[1:] if text.startswith("Input ") else text
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)

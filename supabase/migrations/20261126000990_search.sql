@@ -1,5 +1,28 @@
 -- What an operator types into the search box, as conditions of find_webhook_events_v1.
 
+-- Ids that begin with these hex digits, or else end with them, the last ones first. Ids begin with their time, so their
+-- ends tell them apart; no index has them, but the primary key alone is read (a million ids in 0.2 s).
+create function supatoss.event_ids_of_part(p_digits text, p_max integer)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_ids uuid[] := array(
+    select w.id from public.webhook_events w
+    where w.id between rpad(p_digits, 32, '0')::uuid and rpad(p_digits, 32, 'f')::uuid
+    order by w.id desc limit p_max);
+begin
+  if v_ids = '{}' then
+    v_ids := array(
+      select w.id from public.webhook_events w
+      where right(encode(uuid_send(w.id), 'hex'), length(p_digits)) = p_digits
+      order by w.id desc limit p_max);
+  end if;
+  return v_ids;
+end;
+$$;
+
 -- A pattern of LIKE that finds the text anywhere.
 create function supatoss.like_pattern(p_text text)
 returns text
@@ -11,9 +34,9 @@ begin
 end;
 $$;
 
--- Events that this names: an order or a part of its id, a payment key, a customer key, or the beginning of an event's
--- id. {condition} where an index answers it. {window} where so many orders are meant that the newest events are looked
--- through instead. A part of an order id is looked for in the whole index of order ids, which takes about 0.3 s a
+-- Events that this names: an order or a part of its id, a payment key, a customer key, or the beginning or the end of an
+-- event's id. {condition} where an index answers it. {window} where so many orders are meant that the newest events are
+-- looked through instead. A part of an order id is looked for in the whole index of order ids, which takes about 0.3 s a
 -- million events; with more than three million, in the newest events.
 create function supatoss.search_by_key(p_text text)
 returns jsonb
@@ -32,8 +55,7 @@ begin
     return jsonb_build_object('condition', format('w.order_id = %1$L or w.payment_key = %1$L', p_text));
   end if;
   if v_digits ~ '^[0-9a-f]{4,32}$' then
-    v_condition := v_condition || format(' or w.id between %L::uuid and %L::uuid',
-                                         rpad(v_digits, 32, '0'), rpad(v_digits, 32, 'f'));
+    v_condition := v_condition || format(' or w.id = any (%L::uuid[])', supatoss.event_ids_of_part(v_digits, 500));
   end if;
   if (select c.reltuples <= 3e6 from pg_catalog.pg_class c where c.oid = 'public.webhook_events'::regclass) then
     v_orders := array(

@@ -34,12 +34,12 @@ comment on column supatoss.operator_actions.event_reason_before is
 comment on column supatoss.operator_actions.finding_id is
   'The difference of a reconciliation, if it was about one and not about an event.';
 
--- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
--- created_until (exclusive), after: {created_at, id} of the last event of the page before, is_ascending, limit (at
--- most 500), with_payload, search: {by: key | content, text, amount}}; what is absent does not narrow. The answer:
--- {now, events, has_more, looked_back_to}, newest first unless is_ascending. looked_back_to: {created_at, id} where a
--- search has looked through the newest 20,000 events only; the next page begins there. Payload and change come as
--- text, because numbers lose digits on their way through a JSON parser.
+-- One page of the inbox. query: {ids, id_part (its first or last hex digits), statuses, types, reasons, order_id,
+-- payment_key, created_from (inclusive), created_until (exclusive), after: {created_at, id} of the last event of the
+-- page before, is_ascending, limit (at most 500), with_payload, search: {by: key | content, text, amount}}; what is
+-- absent does not narrow. The answer: {now, events, has_more, looked_back_to}, newest first unless is_ascending.
+-- looked_back_to: {created_at, id} where a search has looked through the newest 20,000 events only; the next page begins
+-- there. Payload and change come as text, because numbers lose digits on their way through a JSON parser.
 create function public.find_webhook_events_v1(query text)
 returns jsonb
 language plpgsql stable
@@ -63,6 +63,10 @@ begin
   if jsonb_typeof(v_query -> 'ids') = 'array' then
     v_where := v_where || format(' and w.id = any (%L::uuid[])',
                                  array(select jsonb_array_elements_text(v_query -> 'ids')));
+  end if;
+  if v_query ->> 'id_part' is not null then
+    v_where := v_where || format(' and w.id = any (%L::uuid[])',
+                                 supatoss.event_ids_of_part(v_query ->> 'id_part', v_limit + 1));
   end if;
   foreach v_column in array array['status', 'event_type', 'reason'] loop
     v_name := case v_column when 'status' then 'statuses' when 'event_type' then 'types' else 'reasons' end;
@@ -238,8 +242,25 @@ begin
 end;
 $$;
 
+-- The row of a reading's order, as replay_webhook_events_v1 shows it before and after: {status, amount, currency}.
+create function supatoss.payment_of_reading(p_reading jsonb)
+returns jsonb
+language plpgsql stable
+set search_path = pg_catalog, public, extensions, pg_temp
+as $$
+begin
+  return (
+    select jsonb_build_object('status', p.payment_status, 'amount', p.amount::text, 'currency', p.currency)
+    from public.payments p
+    where p.order_id = coalesce(
+      p_reading ->> 'order_id',
+      (select w.order_id from public.webhook_events w where w.id = (p_reading ->> 'event')::uuid)));
+end;
+$$;
+
 -- Records stored events anew, with what is read of them today (see supatoss.replay_event), under the locks of
--- recording. One answer a reading, in order: {event, outcome, status, reason}. outcome: replayed; unchanged (its
+-- recording. One answer a reading, in order: {event, outcome, status, reason, payment_before, payment_after (see
+-- payment_of_reading)}. outcome: replayed; unchanged (its
 -- effect stands); in_hand (a worker has it); changed (not as the reading saw it); missing. dry_run does all of it,
 -- takes it back, and answers what would have come of it.
 create function public.replay_webhook_events_v1(readings text, actor text, dry_run boolean, address text default null)
@@ -253,13 +274,19 @@ declare
   v_readings jsonb[] := array(select e.item from jsonb_array_elements(readings::jsonb)
                               with ordinality as e (item, place) order by e.place);
   v_reading jsonb;
+  v_payment jsonb;
+  v_outcome jsonb;
   v_outcomes jsonb := '[]'::jsonb;
 begin
   perform supatoss.lock_stored_events(
     array(select (r.item ->> 'event')::uuid from unnest(v_readings) as r (item)), v_readings);
   begin
     foreach v_reading in array v_readings loop
-      v_outcomes := v_outcomes || jsonb_build_array(supatoss.replay_event(v_reading, actor, address));
+      v_payment := supatoss.payment_of_reading(v_reading);
+      v_outcome := supatoss.replay_event(v_reading, actor, address);
+      -- A statement of its own, which sees what that one wrote.
+      v_outcomes := v_outcomes || jsonb_build_array(v_outcome || jsonb_build_object(
+        'payment_before', v_payment, 'payment_after', supatoss.payment_of_reading(v_reading)));
     end loop;
     if dry_run then
       raise exception 'dry run' using errcode = 'SUPA1';

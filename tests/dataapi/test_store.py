@@ -17,6 +17,7 @@ from supatoss.store import client as store_module
 from supatoss.store.keys import key_headers
 from supatoss.store.recording import RecordedEvent
 from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
+from supatoss.telemetry import STORE_CALLS
 
 pytestmark = pytest.mark.anyio
 
@@ -43,9 +44,12 @@ def postgres_error(status: int, code: str, message: str = "value hidden of row")
     return answer(status, {"code": code, "message": message, "details": "Key (hidden)", "hint": "hidden"})
 
 
-@pytest.fixture(scope="module")
-async def store() -> AsyncIterator[Store]:
-    opened = Store.open(URL, KEY, 3.0)
+@pytest.fixture(scope="module", params=[False, True], ids=["service", "command"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """That of the service, and that of commands."""
+    opened = Store.open(
+        URL, KEY, 3.0, on_call=lambda *labels: STORE_CALLS.labels(*labels).inc(), is_brief=request.param
+    )
     yield opened
     await opened.close()
 
@@ -121,15 +125,40 @@ class TestAnswers:
         assert len(await store.record_webhook_events(RECORDS[:1])) == 1
 
 
+NO_ANSWER = "no answer from the Data API"
 AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
-    ("connection refused", httpx.ConnectError("hidden"), "no answer from the Data API: ConnectError"),
-    ("connecting too slow", httpx.ConnectTimeout("hidden"), "no answer from the Data API: ConnectTimeout"),
-    ("answer too slow", httpx.ReadTimeout("hidden"), "no answer from the Data API: ReadTimeout"),
-    ("sending too slow", httpx.WriteTimeout("hidden"), "no answer from the Data API: WriteTimeout"),
-    ("all connections busy", httpx.PoolTimeout("hidden"), "no answer from the Data API: PoolTimeout"),
-    ("cut off", httpx.RemoteProtocolError("hidden"), "no answer from the Data API: RemoteProtocolError"),
-    ("reset", httpx.ReadError("hidden"), "no answer from the Data API: ReadError"),
-    ("damaged", httpx.DecodingError("hidden"), "no answer from the Data API: DecodingError"),
+    ("connection refused", httpx.ConnectError("hidden"), f"{NO_ANSWER}: no connection to SUPABASE_URL"),
+    (
+        "connecting too slow",
+        httpx.ConnectTimeout("hidden"),
+        f"{NO_ANSWER}: no connection to SUPABASE_URL in time",
+    ),
+    (
+        "answer too slow",
+        httpx.ReadTimeout("hidden"),
+        f"{NO_ANSWER}: SUPABASE_URL took too long to answer",
+    ),
+    (
+        "sending too slow",
+        httpx.WriteTimeout("hidden"),
+        f"{NO_ANSWER}: SUPABASE_URL took too long to take the request",
+    ),
+    (
+        "all connections busy",
+        httpx.PoolTimeout("hidden"),
+        f"{NO_ANSWER}: no free connection to SUPABASE_URL",
+    ),
+    (
+        "cut off",
+        httpx.RemoteProtocolError("hidden"),
+        f"{NO_ANSWER}: what SUPABASE_URL sent broke off, or is no HTTP",
+    ),
+    ("reset", httpx.ReadError("hidden"), f"{NO_ANSWER}: the connection to SUPABASE_URL broke off"),
+    (
+        "damaged",
+        httpx.DecodingError("hidden"),
+        f"{NO_ANSWER}: what SUPABASE_URL sent can't be decompressed",
+    ),
     ("serialization", postgres_error(500, "40001"), "the database is busy or away: SQLSTATE 40001"),
     ("deadlock", postgres_error(500, "40P01"), "the database is busy or away: SQLSTATE 40P01"),
     ("connection lost", postgres_error(503, "08006"), "the database is busy or away: SQLSTATE 08006"),
@@ -145,7 +174,7 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     (
         "a certificate of somebody else",
         httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] hidden"),
-        "no answer from the Data API: ConnectError (its certificate is not trusted: is a proxy before SUPABASE_URL?)",
+        f"{NO_ANSWER}: its certificate is not trusted: is a proxy before SUPABASE_URL?",
     ),
     ("idle in its transaction", postgres_error(500, "25P03"), "the database is busy or away: SQLSTATE 25P03"),
     ("transaction time-out", postgres_error(500, "25P04"), "the database is busy or away: SQLSTATE 25P04"),
@@ -159,11 +188,11 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     ("no database", postgres_error(503, "PGRST001"), "the Data API is away: PGRST001"),
     ("no schema cache", postgres_error(503, "PGRST002"), "the Data API is away: PGRST002"),
     ("pool exhausted", postgres_error(504, "PGRST003"), "the Data API is away: PGRST003"),
-    ("gateway's page", httpx.Response(502, html="<h1>502 hidden</h1>"), "the Data API is away: 502"),
-    ("paused project", httpx.Response(540, html="hidden"), "the Data API is away: 540 (the project is paused)"),
-    ("empty 503", httpx.Response(503), "the Data API is away: 503"),
-    ("too many requests", httpx.Response(429, text="hidden"), "the Data API is away: 429"),
-    ("status as code", answer(503, {"code": 503, "message": "hidden"}), "the Data API is away: 503"),
+    ("gateway's page", httpx.Response(502, html="<h1>502 hidden</h1>"), "the Data API is away: HTTP 502"),
+    ("paused project", httpx.Response(540, html="hidden"), "the Data API is away: HTTP 540 (the project is paused)"),
+    ("empty 503", httpx.Response(503), "the Data API is away: HTTP 503"),
+    ("too many requests", httpx.Response(429, text="hidden"), "the Data API is away: HTTP 429"),
+    ("status as code", answer(503, {"code": 503, "message": "hidden"}), "the Data API is away: HTTP 503"),
     (
         "gateway's JSON",
         answer(502, {"message": "An invalid response was received from the upstream server"}),
@@ -535,7 +564,7 @@ async def test_a_call_has_a_limit_as_a_whole(api: respx.MockRouter) -> None:
 
     api.post(RECORD).mock(side_effect=never)
     store = Store.open(URL, KEY, 0.01)
-    with pytest.raises(StoreUnavailable, match="TimeoutError"):
+    with pytest.raises(StoreUnavailable, match="took too long"):
         await store.record_webhook_events(RECORDS)
     assert len(asked) == 2
     await store.close()

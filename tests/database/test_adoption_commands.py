@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -27,13 +26,13 @@ def adopted(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Da
         migrate(empty_database)
         project = Database(connection, empty_database)
 
-        def run_session(work: Callable[[Any, Store], Awaitable[object]]) -> object:
+        def ask(_calls: object, work: Callable[[Store], Awaitable[object]]) -> object:
             async def inside() -> object:
-                return await work(None, DatabaseStore(project))
+                return await work(DatabaseStore(project))
 
             return asyncio.run(inside())
 
-        monkeypatch.setattr(adoption, "run_session", run_session)
+        monkeypatch.setattr(adoption, "ask", ask)
         yield project
 
 
@@ -88,7 +87,7 @@ def test_the_doctor_says_what_is_open_until_it_is_done(adopted: Database) -> Non
 def test_a_fresh_project_has_nothing_to_say(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     store = DatabaseStore(database)
     assert asyncio.run(check_adoption(store)) == []
-    monkeypatch.setattr(adoption, "run_session", lambda work: asyncio.run(work(None, store)))
+    monkeypatch.setattr(adoption, "ask", lambda _calls, work: asyncio.run(work(store)))
     assert "No column without a time zone was adopted." in run("correct-times", "--apply", status=0)
 
     async def away(*_arguments: object) -> object:

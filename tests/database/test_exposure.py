@@ -268,4 +268,5 @@ def test_who_may_ask(database: Database, monkeypatch: pytest.MonkeyPatch) -> Non
         raise StoreUnavailable("away")
 
     monkeypatch.setattr(DatabaseStore, "_answer", away)
-    assert asyncio.run(check_exposure(SETTINGS, DatabaseStore(database))) == []
+    (verdict,) = asyncio.run(check_exposure(SETTINGS, DatabaseStore(database)))
+    assert (verdict.level, verdict.message) == (Level.SKIPPED, "could not tell: see the verdict about the Data API")

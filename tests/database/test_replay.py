@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from supatoss.cli.replay import told
 from supatoss.errors import NotAllowed
 from supatoss.inbox.replay import Selection, ignore, replay, select
-from supatoss.store.events import EventFilter, EventOutcome
+from supatoss.store.events import EventFilter, EventOutcome, PaymentState
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event, record_of
 from tests.database.test_worker_functions import DONE, claim, deposit, settle
@@ -356,3 +357,29 @@ def test_an_approval_that_was_refused_for_its_amount_never_counts_as_paid(databa
     assert database.payment()["payment_status"] == "IN_PROGRESS"
     (outcome,) = replayed(database, [str(claimed["id"])])
     assert (outcome.status, outcome.reason) == ("pending", "check_deposit")
+
+
+def test_a_replay_says_what_becomes_of_the_payment(database: Database) -> None:
+    database.connection.execute(
+        "insert into payments (order_id, payment_key, order_name, amount, payment_status)"
+        " values ('order-1', 'placeholder', '주문', 1, 'PENDING')"
+    )
+    database.record(payment_event("DONE", 1))
+    database.connection.execute(
+        'update webhook_events set change = change || \'{"amount": "9900"}\', '
+        "payload = jsonb_set(payload, '{data,totalAmount}', '9900')"
+    )
+    database.connection.execute("update payments set amount = 9900 where order_id = 'order-1'")
+    for dry_run in (True, True, False):
+        (outcome,) = replayed(database, ids(database), dry_run=dry_run)
+        assert (outcome.outcome, outcome.status) == ("replayed", "processed")
+        assert outcome.payment_before == PaymentState("PENDING", "9900", "KRW")
+        assert outcome.payment_after == PaymentState("DONE", "9900", "KRW")
+        assert told(outcome, is_applied=False) == "would become processed; payment PENDING → DONE, ₩9,900"
+        assert told(outcome, is_applied=True) == "processed; payment PENDING → DONE, ₩9,900"
+
+
+def test_a_replay_of_what_has_no_payment_says_nothing_of_one(database: Database) -> None:
+    database.record({"eventType": "PROMOTION_CHANGED", "data": {}})
+    (outcome,) = replayed(database, ids(database), dry_run=True)
+    assert (outcome.payment_before, outcome.payment_after) == (None, None)

@@ -78,13 +78,17 @@ def test_a_failed_event_is_found_looked_at_and_replayed(stack: Stack) -> None:
     assert (still["applied"], still["events"][0]["status"]) == (False, "failed")
     correct(stack, "주문-cli-1")
     rehearsed = events(stack, "replay", event)
+    assert "would become processed; payment PENDING → DONE, ₩" in rehearsed
     assert "Nothing was changed" in rehearsed
     assert stack.row(f"webhook_events?id=eq.{event}")["status"] == "failed"
     done = answer(stack, "replay", event, "--apply", "--actor", "김운영")
+    amount = stack.row("payments?order_id=eq.주문-cli-1")["amount"]
+    before, after = ({"status": status, "amount": str(amount), "currency": "KRW"} for status in ("PENDING", "DONE"))
+    outcome = {"event": event, "outcome": "replayed", "status": "processed", "reason": None}
     assert done == {
         "applied": True,
         "has_more": False,
-        "events": [{"event": event, "outcome": "replayed", "status": "processed", "reason": None}],
+        "events": [{**outcome, "payment_before": before, "payment_after": after}],
     }
     assert stack.row("payments?order_id=eq.주문-cli-1")["payment_status"] == "DONE"
     assert [action["actor"] for action in answer(stack, "show", event)["actions"]] == ["김운영"]
@@ -127,7 +131,7 @@ def test_the_cap_is_said_and_kept(stack: Stack) -> None:
     [
         (["replay"], "at least one filter is needed"),
         (["replay", "not-an-id"], "is not an event's id"),
-        (["replay", "--status", "lost"], "is not a status"),
+        (["replay", "--status", "lost"], "--status 'lost' is unknown"),
         (["replay", "--since", "yesterday"], "is not a time"),
         (["replay", "--order", "o", "--limit", "0"], "the limit should be between"),
         (["replay", "--order", "o", "--actor", " "], "an actor is needed"),
@@ -140,7 +144,7 @@ def test_wrong_use_says_what_was_expected(stack: Stack, arguments: list[str], pr
 
 
 def test_nothing_found_is_not_an_error(stack: Stack) -> None:
-    assert "No events." in events(stack, "list", "--order", "no-such-order")
+    assert "No events match." in events(stack, "list", "--order", "no-such-order")
     assert answer(stack, "replay", "--order", "no-such-order")["events"] == []
     missing = answer(stack, "replay", "11111111-1111-4111-8111-111111111111", status=1)
     assert [item["outcome"] for item in missing["events"]] == ["missing"]

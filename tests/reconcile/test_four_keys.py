@@ -266,9 +266,7 @@ async def settled(world: World) -> str:
     return f"{found}; rows: {' '.join(rows)}"
 
 
-LISTED = (
-    "listed ['billing', 'window'], not ['ging Toss, transactions: no answer: ReadTimeout', 'oked UNAUTHORIZED_KEY']"
-)
+LISTED = "listed ['billing', 'window'], not ['L took too long to answer', 'oked UNAUTHORIZED_KEY']"
 STORIES: dict[Story, str] = {
     unsigned: "200 created / 200 created; DONE at window; DONE at billing",
     signed: "200 created / 200 created / 200 created / 200 created / 401",

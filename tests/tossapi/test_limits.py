@@ -223,7 +223,7 @@ async def test_pages_wait_as_long_as_toss_documents() -> None:
     day, key = dt.date(2026, 11, 1), ApiKey.of(1, LIVE_KEY)
     pages = [page async for page in client(FakeToss(ok(rows), seconds=59.5)).settlements(key, day, day)]
     assert len(pages) == 1
-    with pytest.raises(TossUnavailable, match="ReadTimeout"):
+    with pytest.raises(TossUnavailable, match="TOSS_API_URL took too long"):
         await anext(aiter(client(FakeToss(ok(rows), seconds=61)).settlements(key, day, day)))
 
 

@@ -135,7 +135,7 @@ async def test_a_confirm_whose_connection_ends_is_sent_once() -> None:
         connection.drop()
 
     async with serving(drop) as server, TossClient(server.url, [NEWER_KEY, LIVE_KEY]) as api:
-        with pytest.raises(TossUnavailable, match="RemoteProtocolError"):
+        with pytest.raises(TossUnavailable, match="what TOSS_API_URL sent broke off"):
             await confirm(api)
     assert len(server.requests) == 1
 
@@ -144,7 +144,7 @@ async def test_nobody_listens() -> None:
     async with serving(answer_payment) as server:
         url = server.url
     async with TossClient(url, [LIVE_KEY]) as api:
-        with pytest.raises(TossUnavailable, match="ConnectError"):
+        with pytest.raises(TossUnavailable, match="TOSS_API_URL"):
             await api.payment("pay-1")
 
 

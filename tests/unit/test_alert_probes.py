@@ -69,7 +69,11 @@ async def test_toss_is_away_after_three_minutes_for_the_keys_that_it_does_not_an
     for _ in range(3):
         assert await toss.violated() == {}
         toss.now += 60
-    away = {"keys": "key 2 (…bbbb)", "minutes": 3, "problem": "Toss, payment_by_order: no answer: ReadTimeout"}
+    away = {
+        "keys": "key 2 (…bbbb)",
+        "minutes": 3,
+        "problem": "Toss, payment_by_order: no answer: TOSS_API_URL took too long to answer",
+    }
     assert await toss.violated() == {("toss_away", ""): away}
     toss.answers["test_sk_bbbb"] = UNKNOWN
     toss.now += 60

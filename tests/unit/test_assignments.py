@@ -50,3 +50,25 @@ def test_what_is_no_assignment_says_what_was_expected(text: str) -> None:
 def test_a_path_that_leads_nowhere_says_where_it_ends(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Assignment.parse(text).apply(BODY)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("data.orderID=x", "data.orderId"),
+        ("data.orderld=x", "data.orderId"),
+        ("dta.orderId=x", "data"),
+        ("data.card.issuercode=11", "data.card.issuerCode"),
+        ("eventtype=x", "eventType"),
+    ],
+)
+def test_a_slip_is_not_a_new_field(text: str, meant: str) -> None:
+    body = {"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "a", "card": {"issuerCode": "61"}}}
+    with pytest.raises(ValueError, match=rf"there is no such field; did you mean {meant}\?$"):
+        Assignment.parse(text).apply(body)
+
+
+@pytest.mark.parametrize("text", ["data.amount=1", "data.easyPay.provider=toss", "data.orderName=x", "version=2"])
+def test_a_new_field_is_added(text: str) -> None:
+    body = {"eventType": "PAYMENT_STATUS_CHANGED", "data": {"orderId": "a", "totalAmount": 1}}
+    assert Assignment.parse(text).apply(body) != body

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from supatoss.cli.comparison import print_report, print_uncompared
+from supatoss.cli.comparison import print_report, print_uncompared, told
 from supatoss.cli.output import OutputMode
 from supatoss.reconcile.records import Days, Source
 from supatoss.reconcile.run import Report
-from supatoss.store.findings import FindingCount, FindingKind, FindingOutcome
+from supatoss.store.findings import Finding, FindingCount, FindingKind, FindingOutcome, FindingReason
 from supatoss.store.reconciliation import Phase, Run, Scope
 from supatoss.store.reviews import UncomparedDays
 
@@ -99,3 +99,32 @@ def test_days_that_were_never_compared_are_offered(
 ) -> None:
     print_uncompared(uncompared)
     assert capsys.readouterr().out == line
+
+
+def finding(outcome: FindingOutcome, reason: FindingReason | None = None, **sides: Any) -> Finding:
+    return Finding("s", FindingKind.STATUS, DAY, "key-1", "order-1", outcome=outcome, reason=reason, **sides)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (
+            finding(FindingOutcome.FOUND, ours={"status": "PENDING"}, theirs={"status": "DONE"}),
+            "would be looked up: status PENDING here, DONE at Toss",
+        ),
+        (
+            finding(FindingOutcome.FOUND, FindingReason.UNKNOWN_TO_TOSS, ours={"status": "DONE", "amount": "9900"}),
+            "needs a person (unknown to toss): DONE, 9900 here, nothing at Toss",
+        ),
+        (
+            finding(FindingOutcome.REPAIRED, theirs={"status": "DONE", "amount": "9900"}),
+            "repaired: DONE, 9900 at Toss, nothing here",
+        ),
+        (
+            finding(FindingOutcome.SET_ASIDE, ours={"paid_at": None}, theirs={"paid_at": "2026-11-16"}),
+            "set aside: 2026-11-16 at Toss, nothing here",
+        ),
+    ],
+)
+def test_a_difference_is_a_sentence(found: Finding, sentence: str) -> None:
+    assert told(found) == sentence

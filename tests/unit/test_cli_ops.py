@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from supatoss.cli import app
 from supatoss.passwords import User
-from supatoss.store import Store
+from supatoss.store.sessions import SessionCalls
 from tests.support import SECRET_KEY
 
 PASSWORD = "a phrase for tests"
@@ -87,13 +87,13 @@ def test_signing_out(
     asked: list[tuple[str | None, str | None]] = []
 
     async def end_sessions(
-        _store: Store, *, session_id: str | None = None, operator: str | None = None, ended_by: str | None = None
+        _store: SessionCalls, *, session_id: str | None = None, operator: str | None = None, ended_by: str | None = None
     ) -> int:
         assert session_id is None
         asked.append((operator, ended_by))
         return ended
 
-    monkeypatch.setattr(Store, "end_sessions", end_sessions)
+    monkeypatch.setattr(SessionCalls, "end_sessions", end_sessions)
     result = runner.invoke(app, ["ops", "sign-out", *arguments])
     assert (result.exit_code, result.stdout.strip()) == (0, text)
     assert asked[0][0] == operator

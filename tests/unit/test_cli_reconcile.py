@@ -87,7 +87,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeStore]:
 
     def put(*findings: Mapping[str, Any], has_more: bool = False) -> FakeStore:
         store = FakeStore(*findings, has_more=has_more)
-        monkeypatch.setattr("supatoss.cli.differences.run_session", lambda work: asyncio.run(work(None, store)))
+        monkeypatch.setattr("supatoss.cli.differences.ask", lambda _calls, work: asyncio.run(work(store)))
         return store
 
     return put

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -18,13 +17,13 @@ from tests.unit.ops.test_refused_pages import row
 def store(monkeypatch: pytest.MonkeyPatch) -> PaperStore:
     paper = PaperStore()
 
-    def run_session(work: Callable[[Any, PaperStore], Awaitable[object]]) -> object:
+    def ask(_calls: object, work: Callable[[PaperStore], Awaitable[object]]) -> object:
         async def inside() -> object:
-            return await work(None, paper)
+            return await work(paper)
 
         return asyncio.run(inside())
 
-    monkeypatch.setattr(refused, "run_session", run_session)
+    monkeypatch.setattr(refused, "ask", ask)
     return paper
 
 

@@ -83,7 +83,7 @@ def test_rows_that_the_public_key_reads_are_a_failure_and_not_shown() -> None:
     assert "ps_1" not in repr(verdict)
 
 
-@pytest.mark.parametrize(("rows", "level"), [([{"id": 1}], Level.OK), ([], Level.WARNING)])
+@pytest.mark.parametrize(("rows", "level"), [([{"id": 1}], Level.OK), ([], Level.SKIPPED)])
 def test_an_empty_answer_proves_something_only_where_there_are_rows(rows: list[Any], level: Level) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=rows if request.headers["apikey"] == "sb_secret_for_doctor" else [])
@@ -122,7 +122,19 @@ def test_tables_are_looked_for_in_the_schema_that_they_were_copied_to(status: in
 
 def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
     verdicts = run(check_access, lambda _request: httpx.Response(401, json={"message": "Invalid API key"}))
-    assert by_name(verdicts)["anon reads payments"].level is Level.WARNING
+    (verdict,) = verdicts
+    assert (verdict.check, verdict.level) == ("public key", Level.WARNING)
+    assert verdict.message == "could not tell what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP 401"
+
+
+def test_a_secret_key_that_is_refused_proves_nothing() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["apikey"] == "sb_secret_for_doctor":
+            return httpx.Response(401, json={"message": "Invalid API key"})
+        return REFUSAL if "/rpc/" in request.url.path else httpx.Response(200, json=[])
+
+    verdict = by_name(run(check_access, answer))["anon reads payments"]
+    assert (verdict.level, verdict.message[:46]) == (Level.SKIPPED, "could not tell: SUPABASE_SECRET_KEY is not acc")
 
 
 def test_the_older_service_key_is_recognised() -> None:
@@ -212,7 +224,7 @@ def test_clocks(ahead_seconds: int, level: Level, message: str) -> None:
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
 def test_an_answer_without_a_date(date: str) -> None:
-    assert judge("clock", date, NOW).level is Level.WARNING
+    assert judge("clock", date, NOW).level is Level.SKIPPED
 
 
 @pytest.mark.parametrize(
@@ -244,6 +256,7 @@ def test_a_service_that_is_not_ready_says_why() -> None:
     assert (verdict.level, verdict.message) == (Level.FAILED, f"not ready: {problem}")
 
 
+HOSTED = SETTINGS.model_copy(update={"supabase_url": "https://abcdefgh.supabase.co"})
 TARGET = SETTINGS.model_copy(update={"alert_webhook_url": SecretStr("https://hooks.example.com/T0/secret")})
 
 
@@ -251,7 +264,9 @@ def unsendable(_request: httpx.Request) -> httpx.Response:
     raise AssertionError("nothing is to be sent")
 
 
-@pytest.mark.parametrize(("settings", "level"), [(SETTINGS, Level.WARNING), (TARGET, Level.OK)])
+@pytest.mark.parametrize(
+    ("settings", "level"), [(SETTINGS, Level.SKIPPED), (HOSTED, Level.WARNING), (TARGET, Level.OK)]
+)
 def test_no_alert_is_sent_unless_told_to(settings: object, level: Level) -> None:
     (verdict,) = run(check_alerts, unsendable, settings, sends=False)
     assert verdict.level is level
@@ -266,7 +281,7 @@ def refuse_connection(request: httpx.Request) -> httpx.Response:
     [
         (lambda _request: httpx.Response(200), Level.OK, "the target accepted a test message"),
         (lambda _request: httpx.Response(404), Level.FAILED, "the target answers HTTP 404"),
-        (refuse_connection, Level.FAILED, "the target cannot be reached: ConnectError"),
+        (refuse_connection, Level.FAILED, "the target cannot be reached: no connection to ALERT_WEBHOOK_URL"),
     ],
 )
 def test_a_test_alert_says_what_became_of_it_and_hides_the_target(

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from supatoss.store import Store
+from supatoss.tls import tls_context
 from supatoss.toss.client import TossClient
 
 
@@ -33,3 +34,13 @@ async def test_keys_are_sent_with_tls_1_2_or_newer_to_whom_a_certificate_names(s
     assert context.check_hostname
     await toss.aclose()
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "authorities"), [("http://127.0.0.1:54321", False), ("https://x.test", True), ("HTTPS://x.test", True)]
+)
+def test_only_what_is_called_over_tls_has_authorities(url: str, authorities: bool) -> None:
+    context = tls_context(url)
+    assert bool(context.cert_store_stats()["x509_ca"]) is authorities
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2

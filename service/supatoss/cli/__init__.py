@@ -1,29 +1,68 @@
 """The `supatoss` command. One module for each command or group; docs/cli.md describes them.
 
-Commands import what they need when they run, which keeps `--help` and shell completion fast.
+A command's module is imported when the command is used, and imports what it needs when it runs: commands start quickly.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any
+import gc
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from types import MappingProxyType, ModuleType
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
 from supatoss import __version__
-from supatoss.cli.adoption import correct_times, harden
-from supatoss.cli.doctor import doctor
-from supatoss.cli.events import events
-from supatoss.cli.forward import forward
-from supatoss.cli.migrations import migrations
-from supatoss.cli.ops import ops
+from supatoss.cli.lazy import lazy_group
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
-from supatoss.cli.processes import serve, worker
-from supatoss.cli.reconcile import reconcile
-from supatoss.cli.register import register
-from supatoss.cli.signatures import sign, verify
-from supatoss.cli.trigger import trigger
-from supatoss.cli.unignore import unignore
 from supatoss.errors import SupatossError
+
+GC_THRESHOLD = 100_000
+"""New objects between two collections, instead of 700: those of a start stay, and to look through them takes a tenth of
+a command's time."""
+
+gc.set_threshold(GC_THRESHOLD)
+
+_no_command_line = ModuleType("httpx._main")
+_no_command_line.main = lambda: None  # type: ignore[attr-defined]
+# httpx imports a command line of its own where it can, with rich and Pygments: a tenth of a command's time.
+sys.modules.setdefault("httpx._main", _no_command_line)
+
+TRACEBACK = "SUPATOSS_TRACEBACK"
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "reconcile": "reconcile:reconcile",
+        "serve": "processes:serve",
+        "worker": "processes:worker",
+        "events": "events:events",
+        "trigger": "trigger:trigger",
+        "sign": "signatures:sign",
+        "verify": "signatures:verify",
+        "forward": "forward:forward",
+        "register": "register:register",
+        "doctor": "doctor:doctor",
+        "ops": "ops:ops",
+        "migrations": "migrations:migrations",
+        "harden": "adoption:harden",
+        "correct-times": "adoption:correct_times",
+    }
+)
+"""Every command in the help's order: its module in this package, and its function or group there."""
+
+
+SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
+    {
+        "Set up": ("init", "doctor", "register", "migrations", "harden", "correct-times", "uninstall"),
+        "Run": ("serve", "worker"),
+        "Operate": ("events", "reconcile", "ops"),
+        "Develop": ("listen", "trigger", "emulator", "forward", "sign", "verify"),
+    }
+)
+"""How the help lists them."""
 
 
 class Commands(TyperGroup):
@@ -38,8 +77,27 @@ class Commands(TyperGroup):
             raise typer.Exit(exit_status(error)) from None
 
 
+class _OurCommands(Commands, lazy_group(COMMANDS)):  # type: ignore[misc]  # a class made by a function
+    """Those of COMMANDS, listed by what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section for each of SECTIONS, with the first sentence of each command's help."""
+        placed = {name for names in SECTIONS.values() for name in names}
+        others = {"Other commands": [name for name in self.list_commands(ctx) if name not in placed]}
+        for title, names in {**SECTIONS, **others}.items():
+            rows = [(name, _first_sentence(self.commands[name].help)) for name in names if name in self.commands]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").split()).partition(". ")[0].rstrip(".")
+
+
 app = typer.Typer(
-    cls=Commands,
+    rich_markup_mode=None,
+    cls=_OurCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show the values of variables, keys included
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,27 +120,36 @@ def supatoss(
     """A Toss Payments webhook inbox for Supabase."""
 
 
-app.add_typer(reconcile, name="reconcile")
-app.command()(serve)
-app.command()(worker)
-events.command()(unignore)
-app.add_typer(events, name="events")
-app.command()(trigger)
-app.command()(sign)
-app.command()(verify)
-app.command()(forward)
-app.command()(register)
-app.command()(doctor)
-app.add_typer(ops, name="ops")
-app.add_typer(migrations, name="migrations")
-app.command()(harden)
-app.command()(correct_times)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its ExitStatus."""
+    """Runs a command and returns its ExitStatus. Whatever goes wrong is one line; TRACEBACK shows where it did."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))  # None where it is closed
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 may lack Korean letters
     try:
         app(arguments, prog_name="supatoss")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitStatus.FOUND
+    except OSError as error:
+        if TRACEBACK in os.environ:
+            raise
+        return _end_without_output(error)
+    except Exception as error:
+        if TRACEBACK in os.environ:
+            raise
+        print_problem(f"internal error, {type(error).__name__}: please report it, with what {TRACEBACK}=1 shows")
+        return ExitStatus.FOUND
     return ExitStatus.OK
+
+
+def _end_without_output(error: OSError) -> ExitStatus:
+    """The reader of a pipe has gone, or there is no room: nothing more is written, at the interpreter's end neither."""
+    with suppress(OSError):
+        sys.stdout = _nowhere()
+        what = f"{error.filename}" if error.filename else "can't write the output"
+        print_problem(f"{what}: {error.strerror}")
+    return ExitStatus.FOUND
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - until the end of the process

@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, print_json, print_table
-from supatoss.cli.session import run_session
+from supatoss.cli.session import ask
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
-    from supatoss.store.adoption import OldTimes, OpenTable
+    from supatoss.store.adoption import AdoptionCalls, OldTimes, OpenTable
 
-ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")]
+ApplyOption = Annotated[bool, typer.Option("--apply", help="Do it; without this, only show what would happen.")]
 
 PAUSE_SECONDS = 0.05
 """Between batches, so that the application's writers and replication keep up."""
 
 
 def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
-    """Restrict adopted tables to the grants and policies that a fresh project starts with.
+    """Restrict adopted tables as a fresh project does.
 
-    Users then only read their own payments and subscriptions, without the billing key; all else goes through the
-    secret key. Exit status 1: something is open.
+    To the same grants and policies: users then only read their own payments and subscriptions, without the billing key;
+    all else goes through the secret key. Exit status 1: something is open.
+
+    Example: supatoss harden --apply
     """
+    from supatoss.store.adoption import AdoptionCalls
 
-    async def work(_settings: "Settings", store: "Store") -> "list[OpenTable]":
+    async def work(store: "AdoptionCalls") -> "list[OpenTable]":
         return await store.harden(dry_run=not apply)
 
-    tables = run_session(work)
+    tables = ask(AdoptionCalls, work)
     if json:
         print_json({"applied": apply, "tables": [asdict(table) for table in tables]})
     elif not tables:
@@ -49,16 +50,22 @@ def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
 def correct_times(
     *,
     apply: ApplyOption = False,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=10_000, help="Rows looked at in one call.")] = 1_000,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, max=10_000, help="Rows looked at in one call.")
+    ] = 1_000,
     json: JsonOption = False,
 ) -> None:
-    """Correct rows in which Korean wall time stood in a column without a time zone.
+    """Correct times that were stored as Korean wall time.
 
+    Of rows whose column had no time zone when the table was adopted.
     Safe beside running applications and webhooks, and to repeat: a row is corrected once, whoever comes first. Exit
     status 1: rows are left.
-    """
 
-    async def work(_settings: "Settings", store: "Store") -> "tuple[OldTimes, int]":
+    Example: supatoss correct-times --apply
+    """
+    from supatoss.store.adoption import AdoptionCalls
+
+    async def work(store: "AdoptionCalls") -> "tuple[OldTimes, int]":
         corrected = 0
         for table in (await store.old_times()).tables if apply else ():
             after: str | None = None
@@ -70,7 +77,7 @@ def correct_times(
                 await asyncio.sleep(PAUSE_SECONDS)
         return await store.old_times(), corrected
 
-    times, corrected = run_session(work)
+    times, corrected = ask(AdoptionCalls, work)
     left = sum(table.rows for table in times.tables)
     if json:
         print_json({"corrected": corrected, "left": left, **asdict(times)})

@@ -1,11 +1,12 @@
 """What `supatoss reconcile` prints: findings as a table, counts, and what was not compared."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from supatoss.cli.output import OutputMode, plain, print_json, print_table
+from supatoss.cli.output import OutputMode, is_terminal, plain, print_json, print_table
+from supatoss.cli.table import Column, Cut
 
 if TYPE_CHECKING:
     from supatoss.reconcile.records import Days, Source
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from supatoss.store.findings import Finding
     from supatoss.store.reconciliation import Scope
     from supatoss.store.reviews import UncomparedDays
+
+PIPE_COLUMNS = ("day", "kind", "order", "payment", "ours", "Toss", "outcome", "reason")
 
 TABLE_FINDINGS = 200
 """Findings shown in the table; JSON has all of them."""
@@ -63,8 +66,7 @@ def print_report(
         print_json({**summary, "findings": [finding.to_json() for finding in findings]})
         return
     if findings:
-        columns = ("day", "kind", "order", "payment", "ours", "Toss", "outcome", "reason")
-        print_table(columns, [_row(finding) for finding in findings[:TABLE_FINDINGS]])
+        _print_findings(findings[:TABLE_FINDINGS], has_days=days.first != days.last)
     if len(findings) > TABLE_FINDINGS:
         typer.echo(f"… and {len(findings) - TABLE_FINDINGS} more; --json shows all of them")
     for source in report.sources if len(report.sources) > 1 else ():
@@ -113,6 +115,47 @@ def shown_values(finding: "Finding") -> tuple[str, str]:
     )
 
 
+def _print_findings(findings: "Sequence[Finding]", *, has_days: bool) -> None:
+    """A sentence each on a terminal, in a pipe its fields."""
+    if is_terminal():
+        days = [Column("day", Cut.NEVER)] if has_days else []
+        columns = [*days, Column("order", Cut.MIDDLE, least=10), Column("what", least=30)]
+        rows = [[finding.day, finding.order_id or finding.subject, told(finding)] for finding in findings]
+        print_table(columns, [row[-len(columns) :] for row in rows])
+    else:
+        print_table(PIPE_COLUMNS, [_row(finding) for finding in findings])
+
+
+def told(finding: "Finding") -> str:
+    """What is to be done, or was, and what differs: "would be looked up: status PENDING here, DONE at Toss"."""
+    reason = f" ({finding.reason.replace('_', ' ')})" if finding.reason else ""
+    outcome = {
+        "found": f"needs a person{reason}" if finding.reason else "would be looked up",
+        "repaired": "repaired",
+        "needs_person": f"needs a person{reason}",
+        "resolved": "no longer differs",
+        "set_aside": "set aside",
+    }[finding.outcome]
+    return f"{outcome}: {differing(finding)}"
+
+
+def differing(finding: "Finding") -> str:
+    """What differs, in words."""
+    fields = finding.differing()
+    ours, theirs = ([_text(pair[side]) for pair in fields] for side in (1, 2))
+    if not any(theirs):
+        return f"{', '.join(filter(None, ours))} here, nothing at Toss"
+    if not any(ours):
+        return f"{', '.join(filter(None, theirs))} at Toss, nothing here"
+    return ", ".join(
+        f"{name} {_text(here) or 'nothing'} here, {_text(there) or 'nothing'} at Toss" for name, here, there in fields
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value in (None, [], "") else plain(value)
+
+
 def _row(finding: "Finding") -> list[object]:
     return [
         finding.day,
@@ -137,6 +180,6 @@ def _sentence(report: "Report", *, applies: bool) -> str:
         return f"no {other}differences in what was compared" if report.incomplete else f"no {other}differences"
     if not applies:
         differences = "1 difference" if report.left == 1 else f"{report.left} differences"
-        return f"{differences}; --apply looks up each one at Toss and records the answer"
+        return f"{differences}; nothing was changed; --apply looks up each one at Toss and records the answer"
     person = f", {report.left} need manual review" if report.left else ""
     return f"{report.repaired} repaired{person}"

@@ -33,7 +33,12 @@ def forward(
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Post stored deliveries to a local URL, oldest first, signed again with the local key."""
+    """Post stored deliveries to a local URL.
+
+    Oldest first, signed again with the local key.
+
+    Example: supatoss forward --to http://127.0.0.1:3000/api/toss --since 1h
+    """
     from supatoss.cli.options import read_moment
     from supatoss.cli.sending import SigningKeys, check_target
     from supatoss.cli.session import run_session

@@ -36,7 +36,12 @@ def copy_migrations(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Copy supatoss's migrations into your repository, after your own. Later it brings only what is new."""
+    """Copy supatoss's migrations into your repository.
+
+    After your own. Later it brings only what is new.
+
+    Example: supatoss migrations copy ../my-app
+    """
     from supatoss.cli import copies
     from supatoss.cli.naming import read_naming, relations_of
 

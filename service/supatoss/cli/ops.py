@@ -6,28 +6,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from supatoss.cli.events import default_actor
-from supatoss.cli.session import run_session
+from supatoss.cli.options import default_actor
+from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
+    from supatoss.store.sessions import SessionCalls
 
-ops = typer.Typer(no_args_is_help=True, help="Add operators to the operators' page, and sign them out.")
+ops = typer.Typer(no_args_is_help=True, help="Add operators to the page, and sign them out.")
 
 
 @ops.command("add-user")
 def add_user(
     name: Annotated[str, typer.Argument(help="The operator, as the audit trail will name them.")],
 ) -> None:
-    """Print the value of OPS_USERS with one more operator, or with a new password for one.
+    """Print OPS_USERS with one more operator, or a new password.
 
     Reads the password from the terminal, or one line of standard input. What OPS_USERS holds in this environment is
     kept. Nothing is sent or stored.
+
+    Example: supatoss ops add-user anna
     """
+    from supatoss.cli.dotenv import load_dotenv
     from supatoss.passwords import PasswordHash, User, check_name, fold_name, read_users
 
+    load_dotenv()
     try:
         name = check_name(name)
         known = os.environ.get("OPS_USERS", "").strip()
@@ -60,15 +63,18 @@ def sign_out(
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody.")] = False,
 ) -> None:
-    """End the sessions of an operator, or all of them, on every machine at once.
+    """End an operator's sessions, or all of them.
 
-    The password still works: change it too if somebody else knows it.
+    On every machine at once. The password still works: change it too if somebody else knows it.
+
+    Example: supatoss ops sign-out anna
     """
     if (name is None) != everybody:
         raise typer.BadParameter("give a name, or --all", param_hint="NAME")
+    from supatoss.store.sessions import SessionCalls
 
-    async def work(_settings: "Settings", store: "Store") -> int:
+    async def work(store: "SessionCalls") -> int:
         return await store.end_sessions(operator=name, ended_by=default_actor())
 
-    ended = run_session(work)
+    ended = ask(SessionCalls, work)
     typer.echo(f"{ended} session{'' if ended == 1 else 's'} ended.")

@@ -2,8 +2,11 @@
 
 import datetime as dt
 import functools
+import getpass
 import inspect
+import os
 import re
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from supatoss.cli.choices import REASONS, STATUSES, TYPES, check, completion
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
@@ -67,23 +71,46 @@ def show_moment(moment: dt.datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone(SEOUL):%Y-%m-%d %H:%M:%S}"
 
 
-Since = Annotated[str | None, typer.Option("--since", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST).")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="Created at or after: 2h (ago), 2026-03-14, …T09:00 (KST)."),
+]
+
+
+def _reasons(*names: str) -> Any:
+    return Annotated[
+        list[str] | None,
+        typer.Option(
+            *names, metavar="REASON", autocompletion=completion(REASONS), help="Such as amount_mismatch; repeatable."
+        ),
+    ]
+
 
 FILTER: Mapping[str, Any] = {
     "statuses": Annotated[
-        list[str] | None, typer.Option("--status", help="processed, ignored, pending or failed; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--status",
+            metavar="STATUS",
+            autocompletion=completion(STATUSES),
+            help="processed, ignored, pending or failed; repeatable.",
+        ),
     ],
-    "types": Annotated[list[str] | None, typer.Option("--type", help="Event type as Toss names it; repeatable.")],
-    "reasons": Annotated[list[str] | None, typer.Option("--with-reason", help="Reason, such as amount_mismatch.")],
-    "order": Annotated[str | None, typer.Option("--order", help="Order id.")],
-    "payment_key": Annotated[str | None, typer.Option("--payment-key", help="Toss's payment key.")],
+    "types": Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", autocompletion=completion(TYPES), help="Toss's event type; repeatable."),
+    ],
+    "reasons": _reasons("--with-reason"),
+    "order": Annotated[str | None, typer.Option("--order", metavar="ID", help="Order id.")],
+    "payment_key": Annotated[str | None, typer.Option("--payment-key", metavar="KEY", help="Toss's payment key.")],
 }
+REASON: Mapping[str, Any] = {"reasons": _reasons("--reason", "--with-reason")}
+"""Where --reason is not why an operator acts."""
+
 PERIOD: Mapping[str, Any] = {
     "since": Since,
-    "until": Annotated[str | None, typer.Option("--until", help="Created before.")],
+    "until": Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Created before.")],
 }
-
-STATUSES = ("processed", "ignored", "pending", "failed")
 
 
 def takes_filter(*, has_period: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -91,16 +118,20 @@ def takes_filter(*, has_period: bool) -> Callable[[Callable[..., None]], Callabl
 
     A command without the period (--since and --until) decides for itself when it starts.
     """
-    options = {**FILTER, **PERIOD} if has_period else FILTER
+    names = (*FILTER, *(PERIOD if has_period else ()))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        given = inspect.signature(command).parameters
+        options = {**FILTER, **PERIOD, **({} if "reason" in given else REASON)}
+        options = {name: options[name] for name in names}
+
         @functools.wraps(command)
         def filtered(*positional: Any, **named: Any) -> None:
             wanted = make_filter(**{name: named.pop(name) for name in options})
             command(*positional, wanted=wanted, **named)
 
         parameters: list[inspect.Parameter] = []
-        for parameter in inspect.signature(command).parameters.values():
+        for parameter in given.values():
             if parameter.name == "wanted":
                 parameters += (
                     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
@@ -128,19 +159,40 @@ def make_filter(
     """The filter that the options describe. Raises NotAllowed."""
     from supatoss.store.events import EventFilter
 
-    for status in statuses or ():
-        if status not in STATUSES:
-            raise NotAllowed(f"{status[:40]!r} is not a status: {', '.join(STATUSES)}")
-    given = [*(types or ()), *(reasons or ()), order or "", payment_key or ""]
-    if any("\x00" in text for text in given):
-        raise NotAllowed("a filter contains a NUL character, which nothing stored has")
     now = dt.datetime.now(dt.UTC)
+    first, end = read_moment(since, now) if since else None, read_moment(until, now) if until else None
+    if first and end and first >= end:
+        raise NotAllowed(
+            f"--since {since} ({show_moment(first)} KST) should be before --until {until} ({show_moment(end)} KST)"
+        )
     return EventFilter(
-        statuses=tuple(statuses or ()),
-        types=tuple(types or ()),
-        reasons=tuple(reasons or ()),
-        order_id=order,
-        payment_key=payment_key,
-        created_from=read_moment(since, now) if since else None,
-        created_until=read_moment(until, now) if until else None,
+        statuses=check("--status", statuses, STATUSES),
+        types=check("--type", types, TYPES),
+        reasons=check("--with-reason", reasons, REASONS),
+        order_id=check_text("--order", order),
+        payment_key=check_text("--payment-key", payment_key),
+        created_from=first,
+        created_until=end,
     )
+
+
+def check_text(option: str, text: str | None) -> str | None:
+    """What a filter compares with. Raises NotAllowed for what nothing stored can be."""
+    if text is not None and (not text.strip() or "\x00" in text):
+        raise NotAllowed(f"{option} is empty" if not text.strip() else f"{option} holds a NUL character")
+    return text
+
+
+Apply = Annotated[bool, typer.Option("--apply", "--yes", help="Do it; without this, only show what would happen.")]
+Actor = Annotated[
+    str | None, typer.Option("--actor", metavar="NAME", help="Your name for the audit trail; user@machine by default.")
+]
+
+
+def default_actor() -> str:
+    """The user and the machine: user@machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

@@ -1,13 +1,16 @@
 """Output and exit statuses: text for people, JSON for programs, problems on standard error."""
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from supatoss import readable
 from supatoss.errors import (
     CannotVerify,
     ConfigurationError,
@@ -17,8 +20,10 @@ from supatoss.errors import (
     TossUnavailable,
 )
 
-PIPE_COLUMNS = 240
-"""Width of a table written to a file or a pipe: wide enough for every row of ours."""
+plain = readable.plain
+
+if TYPE_CHECKING:
+    from supatoss.cli.table import Column
 
 
 class ExitStatus(IntEnum):
@@ -66,6 +71,37 @@ def print_problem(problem: SupatossError | str) -> None:
         typer.echo("\n  ".join(["supatoss cannot start:", *problem.problems]), err=True)
     else:
         typer.echo(f"supatoss: {plain(problem)}", err=True)
+        for note in getattr(problem, "__notes__", ()):
+            typer.echo(f"  {plain(note)}", err=True)
+        remedy = getattr(problem, "remedy", None)
+        if remedy and remedy not in str(problem):
+            typer.echo(f"  → {plain(remedy)}", err=True)
+
+
+def print_note(text: str) -> None:
+    """Writes a line about the command itself to standard error, dim on a terminal."""
+    typer.echo(styled(f"supatoss: {plain(text)}", sys.stderr, dim=True), err=True)
+
+
+def print_progress(text: str = "") -> None:
+    """Shows how far a command is, in place of what it showed before; nothing ends it. On a terminal only."""
+    if sys.stderr.isatty():
+        typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
+    """Text with a colour or weight where the stream (standard output) is a terminal and NO_COLOR is not set."""
+    return typer.style(text, **style) if has_style(stream or sys.stdout) else text
+
+
+def is_terminal() -> bool:
+    """Whether people read what the command writes; else it goes to a pipe or a file."""
+    return sys.stdout.isatty()
+
+
+def has_style(stream: TextIO) -> bool:
+    """Whether what is written there may have colours: a terminal, and NO_COLOR is not set (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def print_json(value: Any) -> None:
@@ -73,19 +109,14 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+def print_table(columns: "Sequence[str | Column]", rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table; None is an empty cell. Cells are data, never markup or terminal codes."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from supatoss.cli.table import Column, lines
 
-    table = Table(*columns, box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else plain(cell), overflow="fold") for cell in row))
-    Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(table)
-
-
-def plain(value: object) -> str:
-    """Outside data as one line that cannot control a terminal: unprintable characters are escaped."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
+    wanted = [Column(column) if isinstance(column, str) else column for column in columns]
+    cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
+    if title:
+        typer.echo(styled(title, bold=True))
+    width = shutil.get_terminal_size().columns if is_terminal() else None
+    for line in lines(wanted, cells, width, has_style=has_style(sys.stdout)):
+        typer.echo(line)

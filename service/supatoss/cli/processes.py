@@ -17,7 +17,12 @@ GC_THRESHOLD = 10_000
 
 
 def serve() -> None:
-    """Receive webhooks until SIGTERM or Ctrl-C; a second signal stops at once."""
+    """Receive webhooks until SIGTERM or Ctrl-C.
+
+    A second signal stops at once. All settings come from the environment.
+
+    Example: supatoss serve
+    """
     import uvicorn
     from prometheus_client import start_http_server
 
@@ -58,13 +63,19 @@ def serve() -> None:
 
 
 def worker() -> None:
-    """Finish pending events until SIGTERM or Ctrl-C. Any number of workers may run."""
+    """Finish pending events until SIGTERM or Ctrl-C.
+
+    Any number of workers may run. All settings come from the environment.
+
+    Example: supatoss worker
+    """
     from prometheus_client import start_http_server
 
     from supatoss.app import load_settings
     from supatoss.telemetry import configure_logging
 
     settings = load_settings()
+    gc.set_threshold(GC_THRESHOLD)
     configure_logging(settings.log_level, settings.log_format)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.host)

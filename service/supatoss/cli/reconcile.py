@@ -33,10 +33,15 @@ def compare(
     context: typer.Context,
     *,
     day: Annotated[
-        DayOption, typer.Option("--day", formats=_FORMATS, help="One day in Korea; yesterday by default.")
+        DayOption,
+        typer.Option("--day", formats=_FORMATS, metavar="DATE", help="One day in Korea; yesterday by default."),
     ] = None,
-    first: Annotated[DayOption, typer.Option("--from", formats=_FORMATS, help="First day of a range.")] = None,
-    last: Annotated[DayOption, typer.Option("--to", formats=_FORMATS, help="Last day of the range, included.")] = None,
+    first: Annotated[
+        DayOption, typer.Option("--from", formats=_FORMATS, metavar="DATE", help="First day of a range.")
+    ] = None,
+    last: Annotated[
+        DayOption, typer.Option("--to", formats=_FORMATS, metavar="DATE", help="Last day of the range, included.")
+    ] = None,
     settlements: Annotated[
         bool, typer.Option("--settlements", help="Compare settlements, by the day of sale, instead of payments.")
     ] = False,
@@ -48,7 +53,12 @@ def compare(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare Toss's records with ours. Changes nothing without --apply; an interrupted run resumes."""
+    """Compare Toss's records with ours, and repair differences.
+
+    Changes nothing without --apply. An interrupted run resumes.
+
+    Example: supatoss reconcile --from 2026-03-01 --to 2026-03-14
+    """
     if context.invoked_subcommand:
         if day or first or last or settlements or since_last or apply or json:
             raise typer.BadParameter(f"options of `{context.invoked_subcommand}` go after it")
@@ -90,8 +100,7 @@ async def _reconcile(
     days: "Days | None", now: dt.datetime, mode: OutputMode, *, settlements: bool, applies: bool
 ) -> ExitStatus:
     """Compares some days, or those that were never compared; the worst of what became of each range."""
-    from supatoss.app import open_toss
-    from supatoss.cli.session import open_session
+    from supatoss.cli.session import open_session, open_toss
     from supatoss.reconcile.records import today
     from supatoss.reconcile.run import Reconciliation
     from supatoss.store.reconciliation import Scope

@@ -7,13 +7,11 @@ import typer
 
 from supatoss.cli.options import show_moment
 from supatoss.cli.output import JsonOption, plain, print_json, print_table
-from supatoss.cli.session import run_session
+from supatoss.cli.session import ask
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.settings import Settings
-    from supatoss.store import Store
-    from supatoss.store.refused import RefusedDelivery
+    from supatoss.store.refused import RefusedCalls, RefusedDelivery
 
 COLUMNS = ("received (KST)", "id", "type", "reason", "answer", "from")
 DEFAULT_LIMIT = 20
@@ -21,26 +19,32 @@ DEFAULT_LIMIT = 20
 
 def refused(
     *,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="Deliveries on a page.")] = DEFAULT_LIMIT,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=500, help="Deliveries on a page, at most 500.")
+    ] = DEFAULT_LIMIT,
     before: Annotated[
-        int | None, typer.Option("--before", min=1, help="Continue after the previous page: its `next`.")
+        int | None, typer.Option("--before", metavar="NEXT", min=1, help="Continue after a page: its `next`.")
     ] = None,
     body: Annotated[
         int | None, typer.Option("--body", min=1, metavar="ID", help="Show this one, with its body.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """List deliveries that were refused, or acknowledged without proof, newest first.
+    """List refused deliveries, newest first.
 
-    The log keeps the newest 1,000 of them, and takes five a second at most. Bodies are masked.
+    And those that were acknowledged without proof. The log keeps the newest 1,000, and takes five a second at most.
+    Bodies are masked.
+
+    Example: supatoss events refused --body 1234
     """
+    from supatoss.store.refused import RefusedCalls
 
-    async def work(_settings: "Settings", store: "Store") -> "list[RefusedDelivery]":
+    async def work(store: "RefusedCalls") -> "list[RefusedDelivery]":
         if body is None:
             return await store.read_refused(limit, before)
         return [delivery for delivery in await store.read_refused(1, body + 1) if delivery.id == body]
 
-    deliveries = run_session(work)
+    deliveries = ask(RefusedCalls, work)
     if body is not None and not deliveries:
         raise NotAllowed(f"there is no refused delivery {body} in the log")
     following = deliveries[-1].id if body is None and len(deliveries) == limit else None

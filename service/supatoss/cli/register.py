@@ -45,7 +45,12 @@ def register(
     ] = WAIT_SECONDS,
     json: JsonOption = False,
 ) -> None:
-    """Print what to enter at Toss to register the webhook, with checklists, and check whether deliveries arrive."""
+    """Print what to enter at Toss to register the webhook.
+
+    With checklists; and check whether deliveries arrive.
+
+    Example: supatoss register --url https://example.fly.dev --wait
+    """
     from supatoss.cli.options import read_moment
     from supatoss.cli.session import run_session
 
@@ -70,8 +75,11 @@ def register(
 
 def _webhook_url(given: str | None) -> str:
     """The webhook's URL, from an address with or without its path."""
+    from supatoss.cli.dotenv import load_dotenv
     from supatoss.cli.sending import WEBHOOK_PATH, check_target
 
+    if not given:
+        load_dotenv()
     name = "--url" if given else "PUBLIC_URL"
     text = (given or os.environ.get("PUBLIC_URL", "")).strip()
     if not text:

@@ -1,33 +1,79 @@
 """Settings and store, for commands that use the database."""
 
 import asyncio
-import logging
+import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
+from supatoss.errors import StoreError, SupatossError, TossError
+
 if TYPE_CHECKING:
+    from supatoss.data_api import DataApi
     from supatoss.settings import Settings
     from supatoss.store import Store
+    from supatoss.store.client import Connection
+    from supatoss.toss.client import TossClient
 
+C = TypeVar("C", bound="Connection")
 T = TypeVar("T")
+
+
+def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
+    """Runs what a command asks the Data API, with the calls of one subject. Ctrl-C cancels it, `finally` blocks run.
+
+    Raises ConfigurationError about Supabase's settings; the others are not needed.
+    """
+    from supatoss.cli.dotenv import load_dotenv
+    from supatoss.data_api import DataApi
+
+    load_dotenv()
+    data_api = DataApi.read(os.environ)
+
+    async def inside() -> T:
+        async with open_calls(calls, data_api) as store:
+            with naming("SUPABASE_URL", data_api.supabase_url):
+                return await work(store)
+
+    return asyncio.run(inside())
+
+
+_SENDERS: Mapping[str, type[SupatossError]] = MappingProxyType({"SUPABASE_URL": StoreError, "TOSS_API_URL": TossError})
+
+
+@contextmanager
+def naming(setting: str, address: str) -> Iterator[None]:
+    """Errors of what is called inside name its setting with its address."""
+    try:
+        yield
+    except _SENDERS[setting] as error:
+        error.add_note(f"{setting} is {address}")
+        raise
+
+
+def load_settings() -> "Settings":
+    """All settings, from the environment and `.env`. Raises ConfigurationError."""
+    from supatoss.cli.dotenv import load_dotenv
+    from supatoss.settings import Settings
+
+    load_dotenv()
+    return Settings.load()
 
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
-    """The settings and a store, for the length of a block. Raises ConfigurationError; sends nothing yet."""
-    from supatoss.app import open_store
-    from supatoss.settings import Settings
-
-    settings = Settings.load()
+    """All settings and a store, for the length of a block. Raises ConfigurationError; sends nothing yet."""
+    settings = load_settings()
     log_to_stderr()
-    async with open_store(settings) as store:
-        yield settings, store
+    async with open_store(settings.data_api) as store:
+        with naming("SUPABASE_URL", settings.supabase_url), naming("TOSS_API_URL", settings.toss_api_url):
+            yield settings, store
 
 
 def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
-    """Runs a command's work. Ctrl-C cancels it; its `finally` blocks still run."""
+    """As ask, for work that needs other settings too."""
 
     async def inside() -> T:
         async with open_session() as (settings, store):
@@ -36,8 +82,51 @@ def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
     return asyncio.run(inside())
 
 
+def open_store(data_api: "DataApi") -> "Store":
+    """The project, for a command. Nothing is sent."""
+    from supatoss.store import Store
+
+    return open_calls(Store, data_api)
+
+
+def open_calls(calls: type[C], data_api: "DataApi") -> C:
+    """The project, for the calls of one subject. Nothing is sent."""
+    # Pydantic, which the client needs, would look through all installed packages for its plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    with _without("h2"):  # HTTP/2, for one call
+        return calls.open(
+            data_api.supabase_url,
+            data_api.supabase_secret_key,
+            data_api.supabase_timeout_seconds,
+            data_api.supabase_publishable_key,
+            is_brief=True,
+        )
+
+
+@contextmanager
+def _without(name: str) -> Iterator[None]:
+    """What is imported inside gets on without this package, whose import takes its time."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # so that importing it fails
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def open_toss(settings: "Settings") -> "TossClient":
+    """Toss's API with the keys of the settings. Nothing is sent."""
+    from supatoss.toss.client import TossClient
+
+    return TossClient(settings.toss_api_url, [key.get_secret_value() for key in settings.toss_secret_key])
+
+
 def log_to_stderr() -> None:
     """Sends warnings to standard error: standard output is for the command's answer."""
+    import logging
+
     import structlog
 
     structlog.configure(

@@ -29,7 +29,10 @@ def sign(
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Sign a body and print its headers, ready for curl -H @FILE."""
+    """Sign a body as Toss does, and print its headers.
+
+    Example: supatoss sign body.json > headers; curl -H @headers -d @body.json URL
+    """
     from supatoss.cli.sending import SigningKeys, delivery_headers
 
     if sent_at is not None and not (sent_at.isascii() and sent_at.isprintable() and sent_at.strip() == sent_at != ""):
@@ -56,7 +59,12 @@ def verify(
     key_env: KeyOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check a body's signature. Exit status 0: the webhook would accept it; 1: it would not, and why."""
+    """Check a body's signature, and say why it is wrong.
+
+    Exit status 0: the webhook would accept it; 1: it would not.
+
+    Example: supatoss verify body.json --headers headers
+    """
     from supatoss.cli.sending import SigningKeys
     from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER, Delivery
     from supatoss.toss.signature import Keys, SignatureCheck

@@ -6,10 +6,12 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
+from supatoss.cli.choices import closest
 from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 
@@ -62,6 +64,7 @@ def _get(place: Any, name: str, path: Sequence[str]) -> Any:
     if isinstance(place, list):
         return place[_index(place, name, path)]
     _check_object(place, path)
+    _check_name(place, name, path)
     return place.get(name)
 
 
@@ -70,7 +73,15 @@ def _put(place: Any, name: str, value: Any, path: Sequence[str]) -> None:
         place[_index(place, name, path)] = value
     else:
         _check_object(place, path)
+        _check_name(place, name, path)
         place[name] = value
+
+
+def _check_name(place: Mapping[str, Any], name: str, path: Sequence[str]) -> None:
+    """A new field is welcome, unless it looks like one that is there."""
+    meant = None if name in place else closest(name, list(place))
+    if meant and (meant.casefold() == name.casefold() or name in get_close_matches(meant, [name], cutoff=0.85)):
+        raise ValueError(f"{'.'.join(path)}: there is no such field; did you mean {'.'.join((*path[:-1], meant))}?")
 
 
 def _index(place: list[Any], name: str, path: Sequence[str]) -> int:
@@ -135,7 +146,12 @@ def trigger(
     is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Send made-up events to the webhook, as Toss would. Events named together are about one order."""
+    """Send made-up events to the webhook, as Toss would.
+
+    Events named together are about one order.
+
+    Example: supatoss trigger PAYMENT_STATUS_CHANGED --set data.totalAmount=100
+    """
     if is_list:
         _show_catalogue(json=json)
         return

@@ -5,8 +5,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
-from supatoss.store import Store
-from supatoss.store.events import MAX_PAGE_EVENTS, EventFilter, StoredEvent
+from supatoss.store.events import MAX_PAGE_EVENTS, EventCalls, EventFilter, StoredEvent
 
 POLL_SECONDS = 2.0
 
@@ -21,7 +20,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 async def follow(
-    store: Store,
+    store: EventCalls,
     wanted: EventFilter,
     since: dt.datetime,
     sleep: Sleep = asyncio.sleep,

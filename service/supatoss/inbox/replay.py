@@ -10,8 +10,7 @@ from typing import Any
 from supatoss.errors import NotAllowed, NotReadable
 from supatoss.inbox.event import EventReason, EventStatus, Meaning, Proof
 from supatoss.inbox.interpret import interpret
-from supatoss.store import Store
-from supatoss.store.events import MAX_PAGE_EVENTS, EventFilter, EventOutcome, StoredEvent
+from supatoss.store.events import MAX_PAGE_EVENTS, EventCalls, EventFilter, EventOutcome, StoredEvent
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import parse_event
 
@@ -126,7 +125,7 @@ class Selection:
     has_more: bool
 
 
-async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) -> Selection:
+async def select(store: EventCalls, wanted: EventFilter, limit: int = DEFAULT_LIMIT) -> Selection:
     """The events that match a filter, at most `limit`. Raises NotAllowed without a filter, and StoreError."""
     if wanted.is_empty:
         raise NotAllowed("at least one filter is needed: an id, a time, a type, a status, an order or a payment key")
@@ -143,7 +142,7 @@ async def select(store: Store, wanted: EventFilter, limit: int = DEFAULT_LIMIT) 
 
 
 async def replay(
-    store: Store,
+    store: EventCalls,
     ids: Sequence[str],
     *,
     actor: str,
@@ -181,7 +180,7 @@ async def replay(
 
 
 async def ignore(
-    store: Store,
+    store: EventCalls,
     ids: Sequence[str],
     reason: str,
     *,
@@ -202,7 +201,7 @@ async def ignore(
 
 
 async def unignore(
-    store: Store, ids: Sequence[str], *, actor: str, address: str | None = None, dry_run: bool
+    store: EventCalls, ids: Sequence[str], *, actor: str, address: str | None = None, dry_run: bool
 ) -> list[EventOutcome]:
     """Makes ignored events what they were before: failed or pending. Raises NotAllowed or StoreError."""
     actor = checked_actor(actor)
@@ -219,7 +218,7 @@ def chunks(ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
         yield distinct[start : start + CHUNK_EVENTS]
 
 
-async def _find(store: Store, wanted: EventFilter, limit: int) -> tuple[list[StoredEvent], bool]:
+async def _find(store: EventCalls, wanted: EventFilter, limit: int) -> tuple[list[StoredEvent], bool]:
     found: list[StoredEvent] = []
     cursor = None
     while len(found) < limit:

@@ -1,41 +1,20 @@
 """Times, amounts, numbers and links as people read them. Pure."""
 
 import datetime as dt
-from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
+from supatoss import readable
+from supatoss.store.events import SHORT_DIGITS
 from supatoss.toss.fields import SEOUL
 
 MAX_COUNTED = 1000
 """supatoss_ops_overview_v1 counts unfinished events up to this."""
 
-SHORT_ID_CHARACTERS = 13
-"""The 48 bits of time in an id of version 7, with a hyphen; the first 8 characters are those of a whole minute."""
-
 DEVELOPERS = "https://developers.tosspayments.com/"
 DASHBOARD = "https://app.tosspayments.com/"
 
-_SYMBOLS = {"KRW": "₩", "USD": "US$", "JPY": "JP¥", "EUR": "€", "CNY": "CN¥"}
-_CENTS = {"USD": 2, "EUR": 2, "CNY": 2}
-
-
-def money(amount: object, currency: object = "KRW") -> str:
-    """An amount with its currency: ₩37,400, US$12.34. A dash if there is none."""
-    if amount is None or isinstance(amount, bool):
-        return "–"
-    try:
-        value = Decimal(str(amount))
-    except InvalidOperation:
-        return str(amount)
-    if not value.is_finite():
-        return str(amount)
-    code = str(currency or "KRW")
-    # Unexpected cents are shown, never rounded away.
-    written = -min(int(value.normalize().as_tuple().exponent), 0)
-    text = f"{abs(value):,.{max(written, _CENTS.get(code, 0))}f}"
-    sign = "−" if value < 0 else ""
-    return f"{sign}{_SYMBOLS[code]}{text}" if code in _SYMBOLS else f"{sign}{text} {code}"
+money = readable.money
 
 
 def parse_moment(value: object) -> dt.datetime | None:
@@ -60,8 +39,8 @@ def iso(moment: dt.datetime) -> str:
 
 
 def short_id(identity: str) -> str:
-    """The beginning of an event's id, which the search takes."""
-    return identity[:SHORT_ID_CHARACTERS]
+    """The end of an event's id, as the command line shows it; the search takes it."""
+    return identity[-SHORT_DIGITS:]
 
 
 def count(value: int) -> str:

@@ -2,8 +2,7 @@
 
 from supatoss.errors import NotAllowed
 from supatoss.inbox.replay import checked_actor, checked_reason
-from supatoss.store import Store
-from supatoss.store.reviews import FindingFilter, IgnoredFindings
+from supatoss.store.reviews import FindingFilter, IgnoredFindings, ReviewCalls
 
 DEFAULT_LIMIT = 100
 """Differences per action by default: what one person can review beforehand."""
@@ -12,7 +11,7 @@ MAX_LIMIT = 10_000
 
 
 async def ignore_findings(
-    store: Store,
+    store: ReviewCalls,
     wanted: FindingFilter,
     reason: str,
     *,

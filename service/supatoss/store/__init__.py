@@ -1,27 +1,17 @@
 """The way to Supabase: the only room that imports its client."""
 
-from supatoss.store.adoption import AdoptionCalls
-from supatoss.store.alerts import AlertCalls
-from supatoss.store.batches import BatchCalls
-from supatoss.store.events import EventCalls
-from supatoss.store.exposure import ExposureCalls
-from supatoss.store.reconciliation import ReconciliationCalls
-from supatoss.store.recording import RecordingCalls
-from supatoss.store.refused import RefusedCalls
-from supatoss.store.reviews import ReviewCalls
-from supatoss.store.sessions import SessionCalls
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from supatoss.store.calls import Store
+
+__all__ = ["Store"]
 
 
-class Store(
-    RecordingCalls,
-    EventCalls,
-    BatchCalls,
-    RefusedCalls,
-    AlertCalls,
-    ReconciliationCalls,
-    ReviewCalls,
-    SessionCalls,
-    AdoptionCalls,
-    ExposureCalls,
-):
-    """The calls about every subject, over one connection."""
+def __getattr__(name: str) -> Any:
+    """Imports the calls of all subjects only where they are asked for: a command needs those of one."""
+    if name != "Store":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from supatoss.store.calls import Store  # noqa: PLC0415 - see above
+
+    return Store

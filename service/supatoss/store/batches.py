@@ -104,7 +104,7 @@ class Batch:
             **plain,
             **times,
             tried=tuple(map(TriedEvent.of, answer["dry_run"])),
-            outcomes=tuple(EventOutcome(**outcome) for outcome in answer["outcomes"]),
+            outcomes=tuple(EventOutcome.from_row(outcome) for outcome in answer["outcomes"]),
         )
 
 

@@ -10,20 +10,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import StrEnum
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import httpx
+from postgrest import AsyncPostgrestClient
 from postgrest.exceptions import APIError
-from supabase import AsyncClient, AsyncClientOptions
 
 from supatoss import tracing
 from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.store import schema
 from supatoss.store.keys import key_headers
 from supatoss.store.problems import no_answer, not_readable, refusal
-from supatoss.telemetry import STORE_CALLS
 from supatoss.tls import tls_context
+
+if TYPE_CHECKING:
+    from supabase import AsyncClient
 
 MAX_CONNECTIONS = 32
 """Connections to the Data API; a delivery holds one for one round trip."""
@@ -35,6 +37,9 @@ TRIES = 2
 """Recording is idempotent, so one more try costs nothing; a third would not fit into the answer's deadline."""
 
 T = TypeVar("T")
+
+OnCall = Callable[[str, str], None]
+"""Told of every call: the function's name and the outcome, ok, unavailable or refused."""
 
 SCHEMA_SECONDS = 5.0
 """Between two checks of the schema's version while calls fail because of it: each is one more call."""
@@ -129,19 +134,39 @@ def _use_key(headers: Mapping[str, str]) -> Callable[[httpx.Request], Awaitable[
 class Connection:
     """A connection to one Supabase project. Safe to share between tasks of one event loop."""
 
-    def __init__(self, client: AsyncClient, http: httpx.AsyncClient, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        client: "AsyncClient | AsyncPostgrestClient",
+        http: httpx.AsyncClient,
+        timeout_seconds: float,
+        on_call: OnCall | None = None,
+    ) -> None:
         self._client = client
         self._http = http
+        self._on_call = on_call or (lambda _name, _outcome: None)
         self._timeout_seconds = timeout_seconds
         self._comparing = asyncio.Lock()
         self._compared_at = float("-inf")
         self._mismatch: tuple[str, str] | None = None
 
     @classmethod
-    def open(cls, url: str, secret_key: str, timeout_seconds: float, publishable_key: str | None = None) -> Self:
-        """Makes a connection. Nothing is sent. publishable_key is needed together with a token of supatoss_service."""
+    def open(
+        cls,
+        url: str,
+        secret_key: str,
+        timeout_seconds: float,
+        publishable_key: str | None = None,
+        *,
+        on_call: OnCall | None = None,
+        is_brief: bool = False,
+    ) -> Self:
+        """Makes a connection. Nothing is sent. publishable_key is needed beside a token of a role of its own.
+
+        is_brief: for a command, which has to start quickly: of the client of Supabase only the part that calls the
+        Data API. The others (sign-in, storage, realtime) take 0.2 s to import.
+        """
         http = httpx.AsyncClient(
-            verify=tls_context(),
+            verify=tls_context(url),
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
@@ -151,8 +176,12 @@ class Connection:
                 "response": [_remember_answer],
             },
         )
-        options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
-        return cls(AsyncClient(url, secret_key, options), http, timeout_seconds)
+        if is_brief:
+            return cls(AsyncPostgrestClient(f"{url}/rest/v1", http_client=http), http, timeout_seconds, on_call)
+        import supabase  # noqa: PLC0415 - see above
+
+        options = supabase.AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        return cls(supabase.AsyncClient(url, secret_key, options), http, timeout_seconds, on_call)
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,12 +231,12 @@ class Connection:
                 if isinstance(problem, SchemaMismatch):
                     problem = await self._explain(function, problem)
                 if attempt == tries or not problem.retry_can_help:
-                    STORE_CALLS.labels(function.value, problem.reason.value.removeprefix("store_")).inc()
+                    self._on_call(function.value, problem.reason.value.removeprefix("store_"))
                     raise problem from error
                 # Jitter keeps deliveries that failed together from coming back together.
                 await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - no secret depends on it
             else:
-                STORE_CALLS.labels(function.value, "ok").inc()
+                self._on_call(function.value, "ok")
                 tracing.call(f"Data API {function.value}", "supabase", started_ns, "ok")
                 return answer.data
         raise AssertionError("unreachable")

@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from typing import Any, Literal, Protocol, cast
 
-import structlog
-
 Kind = Literal["internal", "server", "client", "consumer"]
 Attributes = Mapping[str, Any]
 """Texts, numbers, truth values, lists of texts; None is left out. Names get the prefix `supatoss.`, except those with a
@@ -57,7 +55,6 @@ class Backend(Protocol):
 
 _backend: Backend | None = None
 _OFF = nullcontext()
-_log = structlog.get_logger("supatoss.tracing")
 
 
 @contextmanager
@@ -72,7 +69,7 @@ def exporting(endpoint: str, version: str) -> Iterator[None]:
         yield
         return
     _backend = backend
-    _log.info("traces are exported", endpoint=endpoint)
+    _log().info("traces are exported", endpoint=endpoint)
     try:
         yield
     finally:
@@ -80,19 +77,25 @@ def exporting(endpoint: str, version: str) -> Iterator[None]:
         backend.stop()
 
 
+def _log() -> Any:
+    import structlog  # noqa: PLC0415 - commands, which have no traces, start without it
+
+    return structlog.get_logger("supatoss.tracing")
+
+
 def _open(version: str) -> Backend | None:
     try:
         sdk = import_module("supatoss.tracing.sdk")
     except ImportError as error:
         # Not a reason to stop: a platform may set the variable for every process.
-        _log.error(
+        _log().error(
             "no traces: OTEL_EXPORTER_OTLP_ENDPOINT is set, and packages are missing", error=str(error), run=INSTALL
         )
         return None
     try:
         return cast("Backend | None", sdk.start(version))
     except Exception as error:  # noqa: BLE001 - the SDK's own settings: a service without traces is better than none
-        _log.error("no traces: check the variables OTEL_…", error=f"{type(error).__name__}: {error}")
+        _log().error("no traces: check the variables OTEL_…", error=f"{type(error).__name__}: {error}")
         return None
 
 

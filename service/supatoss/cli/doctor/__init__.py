@@ -1,14 +1,16 @@
 """`supatoss doctor`: checks a deployment, and says how to fix what is wrong."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
+from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, styled
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Level(StrEnum):
-    """ok: nothing to do. warning: works or could not be checked, but needs a look. failed: must be fixed."""
+    """ok: nothing to do. skipped: not checked, and why. warning: needs a look. failed: must be fixed."""
 
     OK = "ok"
+    SKIPPED = "skipped"
     WARNING = "warning"
     FAILED = "failed"
 
@@ -43,8 +46,13 @@ def ok(check: str, message: str) -> Verdict:
     return Verdict(check, Level.OK, message)
 
 
+def skipped(check: str, message: str, fix: str | None = None) -> Verdict:
+    """Not checked: it could not be told, or this set-up doesn't need it."""
+    return Verdict(check, Level.SKIPPED, message, fix)
+
+
 def warning(check: str, message: str, fix: str) -> Verdict:
-    """Works or could not be checked, but needs a look."""
+    """Works, but needs a look."""
     return Verdict(check, Level.WARNING, message, fix)
 
 
@@ -56,7 +64,14 @@ def failed(check: str, message: str, fix: str) -> Verdict:
 REQUEST_SECONDS = 5.0
 """For one request: anything slower would be too slow for a delivery, too."""
 
-_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
+_STYLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "ok": {"fg": "green"},
+        "skipped": {"dim": True},
+        "warning": {"fg": "yellow", "bold": True},
+        "failed": {"fg": "red", "bold": True},
+    }
+)
 
 
 def doctor(
@@ -72,7 +87,11 @@ def doctor(
     ] = False,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", envvar="SUPABASE_DB_URL", help="For --adopt: PostgreSQL's connection string."),
+        typer.Option(
+            "--database-url",
+            metavar="URL",
+            help="For --adopt: PostgreSQL's connection string; SUPABASE_DB_URL by default.",
+        ),
     ] = None,
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="NAME", help="For --adopt: as in `migrations copy`.")
@@ -85,17 +104,24 @@ def doctor(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Check this deployment: settings, database and its access, clock, Toss, the public address, alerts."""
+    """Check this deployment, and say how to fix what is wrong.
+
+    Settings, database and its access, clock, Toss, the public address, alerts. Exit status 1: something failed.
+
+    Example: supatoss doctor --send-test-alert
+    """
     if for_release and (adopts or sends_alert):
         raise NotAllowed("--release goes with --json only")
     if adopts:
         from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
+        from supatoss.cli.dotenv import load_dotenv
 
         preflight = preflight_sql(schema, table or ())
         if prints:
             typer.echo(editor_sql(preflight), nl=False)
             return
-        verdicts = check_project(preflight, database_url)
+        load_dotenv()
+        verdicts = check_project(preflight, database_url or os.environ.get("SUPABASE_DB_URL"))
     elif prints or schema or table:
         raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:
@@ -108,18 +134,18 @@ def _report(verdicts: list["Verdict"], *, json: bool) -> None:
     if json:
         print_json({"ok": "failed" not in levels, "verdicts": [verdict.to_json() for verdict in verdicts]})
     else:
-        for verdict in verdicts:
+        for verdict in _grouped(verdicts):
             _show(verdict)
-        typer.echo("\n" + ", ".join(f"{levels.count(level)} {level}" for level in _COLOURS if level in levels))
+        typer.echo("\n" + ", ".join(f"{levels.count(level)} {level}" for level in _STYLES if level in levels))
     raise typer.Exit(ExitStatus.FOUND if "failed" in levels else ExitStatus.OK)
 
 
 async def _examine(*, sends_alert: bool, for_release: bool) -> list["Verdict"]:
+    from supatoss.cli.session import load_settings
     from supatoss.errors import ConfigurationError
-    from supatoss.settings import Settings
 
     try:
-        settings = Settings.load()
+        settings = load_settings()
     except ConfigurationError as error:
         fix = "set it where the service runs; .env.example describes every setting"
         return [failed("settings", problem, fix) for problem in error.problems]
@@ -129,10 +155,10 @@ async def _examine(*, sends_alert: bool, for_release: bool) -> list["Verdict"]:
 
 
 async def _run_release(settings: "Settings") -> list["Verdict"]:
-    from supatoss.app import open_store
     from supatoss.cli.doctor.release import check_release
+    from supatoss.cli.session import open_store
 
-    async with open_store(settings) as store:
+    async with open_store(settings.data_api) as store:
         return await check_release(settings, store)
 
 
@@ -140,7 +166,6 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
     """The verdicts of all checks in a fixed order; the checks run concurrently."""
     import httpx
 
-    from supatoss.app import open_store
     from supatoss.cli.doctor.access import check_access
     from supatoss.cli.doctor.adoption import check_adoption
     from supatoss.cli.doctor.checks import (
@@ -153,10 +178,11 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
     from supatoss.cli.doctor.exposure import check_exposure
     from supatoss.cli.doctor.token import check_token
     from supatoss.cli.doctor.toss import check_toss
+    from supatoss.cli.session import open_store
     from supatoss.tls import tls_context
 
     async with (
-        open_store(settings) as store,
+        open_store(settings.data_api) as store,
         httpx.AsyncClient(
             verify=tls_context(), trust_env=False, timeout=REQUEST_SECONDS, follow_redirects=False
         ) as http,
@@ -176,8 +202,23 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
         return await asyncio.gather(*checks)
 
 
+def _grouped(verdicts: Sequence["Verdict"]) -> list["Verdict"]:
+    """What was skipped for one reason is one verdict: "anon reads payments, subscriptions"."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(
+            verdict.message if verdict.level is Level.SKIPPED else f"{verdict.check} {verdict.message}", []
+        ).append(verdict)
+    grouped = []
+    for first, *others in groups.values():
+        beginning = first.check.rpartition(" ")[0] + " "
+        names = [first.check, *(other.check.removeprefix(beginning) for other in others)]
+        grouped.append(replace(first, check=", ".join(names)))
+    return grouped
+
+
 def _show(verdict: "Verdict") -> None:
-    level = typer.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level], bold=verdict.level != "ok")
+    level = styled(f"{verdict.level:<8}", **_STYLES[verdict.level])
     typer.echo(f"{level} {verdict.check}: {plain(verdict.message)}")
     for line in (verdict.fix or "").splitlines():
         typer.echo(f"{'':<8} → {plain(line)}")

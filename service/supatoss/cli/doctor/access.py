@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.doctor import Verdict, failed, ok, skipped, warning
 from supatoss.key_shapes import role_of
 from supatoss.settings import Settings
 from supatoss.store.client import Function
@@ -127,6 +127,10 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
         return [failed(NAME, "SUPABASE_PUBLISHABLE_KEY is the service_role key, which reads everything", _NO_KEY)]
     rest = f"{settings.supabase_url}/rest/v1"
     try:
+        first = await http.get(f"{rest}/{TABLES[0]}?select=*&limit=1", headers=key_headers(key))
+        if _refuses_key(first):
+            what = f"could not tell what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP {first.status_code}"
+            return [warning(NAME, what, "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project")]
         names = await _find_names(http, rest, settings)
         tables = [await _check_table(http, rest, key, settings, table, names[table]) for table in TABLES]
         return [*tables, await _check_functions(http, rest, key)]
@@ -161,16 +165,18 @@ async def _check_table(
     else:
         answer = await http.get(url, headers=key_headers(key))
     if answer.status_code in _REFUSED:
-        return _told(check, answer)
+        return ok(check, "refused")
     if answer.status_code == httpx.codes.NOT_FOUND:
         return failed(check, "the table is missing", MIGRATE)
     if not answer.is_success or not isinstance(rows := _json(answer), list):
-        return warning(check, f"can't verify: HTTP {answer.status_code}", "see the project's logs")
+        return warning(check, f"could not tell: HTTP {answer.status_code}", "see the project's logs")
     if rows:
         return failed(check, "anyone with the publishable key can read its rows", _CLOSE.format(name))
     ours = await http.get(url, headers=_own_headers(settings))
     if _json(ours) == []:
-        return warning(check, "can't verify: the table is empty", _EMPTY)
+        return skipped(check, "could not tell: the table is empty", _EMPTY)
+    if _refuses_key(ours):
+        return skipped(check, "could not tell: SUPABASE_SECRET_KEY is not accepted, and no row is visible without it")
     if ours.status_code in _REFUSED:
         return ok(check, "no row is visible; the service's own key can't tell whether there are any")
     return ok(check, "row level security hides every row")
@@ -193,14 +199,11 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
     return ok(check, f"all {len(ARGUMENTS)} refused")
 
 
-def _told(check: str, answer: httpx.Response) -> Verdict:
-    """A refusal of the table is what we want; a refusal of the key says nothing about the table."""
+def _refuses_key(answer: httpx.Response) -> bool:
+    """A refusal of the key itself, which says nothing about a table; PostgreSQL's own has this code."""
     content = _json(answer)
     code = content.get("code") if isinstance(content, dict) else None
-    if code == "42501":
-        return ok(check, "refused")
-    fix = "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project"
-    return warning(check, f"the key itself is refused: HTTP {answer.status_code}", fix)
+    return answer.status_code in _REFUSED and code != "42501"
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -11,7 +11,7 @@ import httpx
 
 from supatoss.app import open_alert_target
 from supatoss.causes import failure
-from supatoss.cli.doctor import Verdict, failed, ok, warning
+from supatoss.cli.doctor import Verdict, failed, ok, skipped, warning
 from supatoss.cli.sending import WEBHOOK_PATH
 from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.settings import Settings
@@ -19,6 +19,7 @@ from supatoss.store import Store
 from supatoss.store.keys import is_legacy_key
 from supatoss.store.schema import SCHEMA_VERSION, mismatch
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
+from supatoss.urls import is_loopback
 from supatoss.webhook import PROBE_HEADER
 
 SETTINGS = "settings"
@@ -80,7 +81,7 @@ async def _compare(http: httpx.AsyncClient, check: str, url: str) -> Verdict:
     try:
         answer = await http.get(url)
     except httpx.HTTPError as error:
-        return warning(check, f"can't compare: {type(error).__name__}", "see the other verdicts about this address")
+        return skipped(check, f"could not tell: {failure(error, url)}")
     middle = before + (dt.datetime.now(dt.UTC) - before) / 2
     return judge(check, answer.headers.get("date", ""), middle)
 
@@ -90,7 +91,7 @@ def judge(check: str, date: str, now: dt.datetime) -> Verdict:
     try:
         theirs = parsedate_to_datetime(date).astimezone(dt.UTC) + dt.timedelta(seconds=0.5)
     except ValueError:
-        return warning(check, "can't compare: the answer has no Date", "check the clock by hand: date -u")
+        return skipped(check, "could not tell: the answer has no Date", "check the clock by hand: date -u")
     seconds = (now - theirs).total_seconds()
     if abs(seconds) <= CLOCK_WARNING_SECONDS:
         return ok(check, f"within {CLOCK_WARNING_SECONDS:g} s")
@@ -113,7 +114,8 @@ async def check_database(settings: Settings, store: Store) -> list[Verdict]:
     except SchemaMismatch:
         version = None
     except StoreError as error:
-        return [failed(DATA_API, str(error), error.remedy or f"see the logs of {settings.supabase_url}")]
+        remedy = error.remedy or "see the project's logs"
+        return [failed(DATA_API, f"{settings.supabase_url}: {error}", remedy)]
     reached = ok(DATA_API, f"{settings.supabase_url} answers and accepts the key")
     differs = mismatch(version)
     if differs is None:
@@ -129,6 +131,8 @@ _TEST_ALERT = "supatoss: test alert from `supatoss doctor`. 테스트 알림입�
 async def check_alerts(settings: Settings, http: httpx.AsyncClient, *, sends: bool) -> list[Verdict]:
     """Whether there is a target; with `sends`, whether it accepts a message. Its URL is a secret and never shown."""
     target = open_alert_target(settings)
+    if target is None and is_on_this_machine(settings.supabase_url):
+        return [skipped(ALERTS, "ALERT_WEBHOOK_URL is not set; a local stack needs no alerts")]
     if target is None:
         fix = "set ALERT_WEBHOOK_URL to an incoming webhook of Slack or Discord"
         return [warning(ALERTS, "nobody is alerted: ALERT_WEBHOOK_URL is not set", fix)]
@@ -158,11 +162,14 @@ _TUNNEL = "Toss needs a public https address: deploy, or register a tunnel's URL
 
 async def check_endpoint(settings: Settings, http: httpx.AsyncClient) -> list[Verdict]:
     """Whether Toss can reach it, whether it is ready, and whether it refuses forgeries."""
+    is_local = is_on_this_machine(settings.supabase_url)
     if not settings.public_url:
         fix = "set PUBLIC_URL to the service's public address, https://<app>.fly.dev"
-        return [warning(ADDRESS, "not checked: PUBLIC_URL is not set", fix)]
+        return [(skipped if is_local else warning)(ADDRESS, "not checked: PUBLIC_URL is not set", fix)]
     return [
-        await _check_address(settings.public_url),
+        skipped(ADDRESS, f"{settings.public_url} is on this machine, where Toss itself can't reach it")
+        if is_local and is_on_this_machine(settings.public_url)
+        else await _check_address(settings.public_url),
         await _check_ready(http, settings.public_url),
         await _check_webhook(http, settings.public_url + WEBHOOK_PATH),
     ]
@@ -217,6 +224,11 @@ async def _check_webhook(http: httpx.AsyncClient, url: str) -> Verdict:
             fix = "check that the proxy passes POST requests with a body to the service"
             return failed(WEBHOOK, f"answers HTTP {answer.status_code} to a delivery that is {what}, not 401", fix)
     return ok(WEBHOOK, f"{url} refuses unsigned and wrongly signed deliveries")
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether an address is one of a local stack."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _object(answer: httpx.Response) -> dict[str, object]:
