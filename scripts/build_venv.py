@@ -3,6 +3,7 @@
 Usage: python3 scripts/build_venv.py .venv requirements-dev.txt
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -37,8 +38,10 @@ def main(folder: Path, requirements: Path) -> int:
 def _install(command: list[str], total: int) -> bool:
     lines: list[str] = []
     collected = 0
+    # Unless told otherwise, nothing is written outside the checkout.
+    environment = {"PIP_CACHE_DIR": str(ROOT / ".local" / "cache" / "pip"), **os.environ}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
     ) as pip:
         for line in pip.stdout or ():
             lines.append(line.rstrip())

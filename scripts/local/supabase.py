@@ -184,6 +184,7 @@ class LocalSupabase:
             cwd=self.folder,
             env={
                 **os.environ,
+                "HOME": str(self.folder / "home"),  # it makes ~/.lite
                 "LITE_TELEMETRY": "0",
                 "LITE_NON_INTERACTIVE": "1",
                 "SUPATOSS_DATABASE_URL": self._database_url or "",
@@ -199,6 +200,7 @@ class LocalSupabase:
     def _write_project(self) -> None:
         project = self.folder / "supabase"
         project.mkdir(parents=True, exist_ok=True)
+        (self.folder / "home").mkdir(exist_ok=True)
         driver, url = (
             ("postgres", "env(SUPATOSS_DATABASE_URL)") if self._database_url else ("pglite", "supabase/.temp/data")
         )
