@@ -22,7 +22,7 @@ _COLOURS = {"processed": GREEN, "pending": YELLOW, "failed": RED, "rejected": RE
 WIDEST = 32
 """Columns grow with what they have shown, up to this many cells."""
 
-_WIDTHS = {"type": 22, "order": 12, "amount": 8, "status": 4}
+_WIDTHS = {"type": 23, "order": 12, "amount": 8, "status": 4}
 
 
 def is_for_people() -> bool:
@@ -73,7 +73,10 @@ class Lines:
     def _attempt(self, event: MutableMapping[str, Any]) -> str:
         word = str(event.get("status") or event.get("outcome"))
         detail = event.get("error") or event.get("reason")
-        said = f"{word} after {event.get('attempts')} attempts" + (f": {plain(detail)}" if detail else "")
+        attempts = event.get("attempts")
+        said = f"{word} after {attempts} attempt{'' if attempts == 1 else 's'}" + (
+            f": {plain(detail)}" if detail else ""
+        )
         return f"{self._about(event)} → worker: {self._coloured(said, _COLOURS.get(word, DIM))}"
 
     def _about(self, event: MutableMapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "processes:worker",
         "events": "events:events",
         "trigger": "trigger:trigger",
+        "emulator": "emulator:emulator",
         "sign": "signatures:sign",
         "verify": "signatures:verify",
         "forward": "forward:forward",

@@ -5,7 +5,7 @@ import copy
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -16,6 +16,7 @@ from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 
 if TYPE_CHECKING:
+    from supatoss.cli.emulated import Facts
     from supatoss.cli.sending import Answer, Sender, SigningKeys
 
 
@@ -117,6 +118,8 @@ class Shipment:
     delivery_id: str
     form: Form
     body: bytes = field(repr=False)
+    facts: "Facts | None" = field(default=None, repr=False)
+    """What the emulator has to know, so that look-ups and reconciliation agree with the event."""
     retried_count: int = 0
 
 
@@ -128,7 +131,7 @@ def trigger(
         ),
     ] = None,
     *,
-    is_all: Annotated[bool, typer.Option("--all", help="Send every event, each about its own order.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="Send every event, about different orders.")] = False,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON or text."),
@@ -142,6 +145,9 @@ def trigger(
     ] = 1,
     is_shuffled: Annotated[bool, typer.Option("--shuffle", help="Send in random order.")] = False,
     is_live_meant: Annotated[bool, typer.Option("--live", help="Allow signing with a live key.")] = False,
+    is_unknown: Annotated[
+        bool, typer.Option("--unknown-to-toss", help="As a forgery: the emulator is not told of the payment.")
+    ] = False,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies; send nothing.")] = False,
     is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
     json: JsonOption = False,
@@ -165,7 +171,7 @@ def trigger(
             param_hint="TOSS_SECRET_KEY",
         )
     queue = [
-        Shipment(one.event_type, one.delivery_id, one.form, one.body, count)
+        replace(one, retried_count=count, facts=None if is_unknown else one.facts)
         for one in shipments
         for count in range(repeat)
     ]
@@ -179,11 +185,14 @@ def trigger(
 
 async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:
     """Sends one after the other, and stops when nothing answers."""
+    from supatoss.cli.emulated import Emulator
     from supatoss.cli.sending import open_sender
 
     worst = ExitStatus.OK
+    emulator = Emulator.beside(url)
     async with open_sender(url) as sender:
         for shipment in queue:
+            emulator.tell(shipment.facts)
             answer = await _send(sender, shipment, keys, json=json)
             worst = max(worst, answer.exit_status)
             if answer.status is None:
@@ -194,7 +203,10 @@ async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, 
 def _pack(
     names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
 ) -> list[Shipment]:
+    from supatoss.cli.emulated import facts_of
+    from supatoss.toss.events import PaymentStatusChanged, SettlementCompleted
     from supatoss.toss.samples import SAMPLES, SampleSubject, make_body, to_bytes, transmission_id
+    from supatoss.toss.samples.bodies import payment
 
     by_upper = {name.upper(): name for name in SAMPLES}
     unknown = [name for name in names if name.upper() not in by_upper]
@@ -208,11 +220,15 @@ def _pack(
     try:
         changes = [Assignment.parse(text) for text in assignments]
         for event_type in map(by_upper.__getitem__, map(str.upper, names or SAMPLES)):
-            body = make_body(event_type, SampleSubject.new() if is_all else shared)
+            # What is settled was paid before: it is about the order of the first event.
+            is_own = is_all and event_type not in (PaymentStatusChanged.TYPE, SettlementCompleted.TYPE)
+            subject = SampleSubject.new() if is_own else shared
+            body = make_body(event_type, subject)
             for change in changes:
                 body = change.apply(body)
             chosen = form or keys.form_for(event_type)
-            shipments.append(Shipment(event_type, transmission_id(), chosen, to_bytes(body)))
+            facts = facts_of(event_type, body, payment(subject))
+            shipments.append(Shipment(event_type, transmission_id(), chosen, to_bytes(body), facts))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
     return shipments
