@@ -55,9 +55,8 @@ def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None
             response = client.request(method, f"/emulator/{path}", json=body)
             answer = response.json()
     except httpx.HTTPError as error:
-        raise TossUnavailable(
-            f"no emulator answers at {url} ({type(error).__name__}): is `make run` running?"
-        ) from None
+        kind = type(error).__name__
+        raise NoEmulator(f"no emulator answers at {url} ({kind}): is `make run` running?") from None
     except ValueError:
         raise NoEmulator(f"what listens at {url} (TOSS_API_URL) is not the Toss emulator") from None
     if response.is_success:
