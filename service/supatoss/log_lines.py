@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from rich.cells import cell_len
@@ -61,14 +61,23 @@ class Lines:
                 line = self._said(plain(said), level, event)
         return f"{time}  {line}" + (f"\n{exception}" if exception else "")
 
+    def line(self, about: Mapping[str, Any], answer: str, tone: str, milliseconds: float) -> str:
+        """A delivery that was sent now: what it is about, and its answer. tone: an event's status."""
+        time = self._coloured(_time(None), DIM)
+        return f"{time}  {self._answered({**about, 'milliseconds': milliseconds}, answer, tone)}"
+
     def _delivery(self, event: MutableMapping[str, Any]) -> str:
         outcome = str(event.get("outcome"))
         word = outcome if outcome in ("rejected", "failed", "probe") else str(event.get("event_status") or outcome)
         reason = event.get("event_reason") or event.get("reason")
         shown = "duplicate" if outcome == "duplicate" and word == "processed" else word
         answer = f"{event.get('http_status')} {shown}" + (f": {plain(reason)}" if reason else "")
-        colour = DIM if outcome == "duplicate" and word != "failed" else _COLOURS.get(word, DIM)
-        return f"{self._about(event)} → {self._coloured(answer, colour)}  {_milliseconds(event.get('milliseconds'))}"
+        tone = "duplicate" if outcome == "duplicate" and word != "failed" else word
+        return self._answered(event, answer, tone)
+
+    def _answered(self, event: Mapping[str, Any], answer: str, tone: str) -> str:
+        coloured = self._coloured(answer, _COLOURS.get(tone, DIM))
+        return f"{self._about(event)} → {coloured}  {_milliseconds(event.get('milliseconds'))}"
 
     def _attempt(self, event: MutableMapping[str, Any]) -> str:
         word = str(event.get("status") or event.get("outcome"))
@@ -79,7 +88,7 @@ class Lines:
         )
         return f"{self._about(event)} → worker: {self._coloured(said, _COLOURS.get(word, DIM))}"
 
-    def _about(self, event: MutableMapping[str, Any]) -> str:
+    def _about(self, event: Mapping[str, Any]) -> str:
         """What a delivery is about, in columns."""
         amount = event.get("amount")
         cells = (

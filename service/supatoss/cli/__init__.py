@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "emulator": "emulator:emulator",
         "sign": "signatures:sign",
         "verify": "signatures:verify",
-        "forward": "forward:forward",
+        "listen": "listen:listen",
         "register": "register:register",
         "doctor": "doctor:doctor",
         "ops": "ops:ops",

@@ -43,8 +43,11 @@ def emulator(
     json: JsonOption = False,
 ) -> None:
     """Play what can happen to a payment at the Toss emulator of `make run`; the webhooks follow."""
+    from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.cli.emulated import call, require_emulator
 
+    load_dotenv()
+    load_local_stack()
     url = require_emulator()
     if story is None:
         _show_payments(call(url, "GET", "payments"), json=json)

@@ -161,8 +161,11 @@ def trigger(
     if is_list:
         _show_catalogue(json=json)
         return
+    from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.cli.sending import SigningKeys, target
 
+    load_dotenv()
+    load_local_stack()
     keys = SigningKeys.read()
     shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
     if keys.is_live and not (is_live_meant or is_dry) and any(shipment.form is not Form.NONE for shipment in shipments):
