@@ -28,10 +28,13 @@ from scripts.local.children import LOOPBACK, POLL_SECONDS, Child, StackError, de
 from scripts.local.credentials import LocalKeys, load_keys, write_private
 from scripts.local.ports import Ports
 from scripts.local.screen import Steps
-from scripts.local.supabase import LocalSupabase, provide_sql_editor
+from scripts.local.supabase import LocalSupabase, provide_helpers
 from supatoss.urls import TOSS_API_URL, is_loopback
 
 SERVICE_READY_SECONDS = 30.0
+EMULATED_CALLS_PER_MINUTE = 2000
+"""Toss allows 100 for each API with test keys: two reconciliations of the sample week would wait for a minute."""
+
 MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
 """A Data API that ends more often in this time will not stay."""
@@ -77,7 +80,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
         npm.install(progress=steps.say)
     with steps.step("the migrations"):
         supabase.migrate()
-        provide_sql_editor(supabase)
+        provide_helpers(supabase)
     with steps.step("Supabase Lite"):
         supabase.start()
         supabase.wait_ready()
@@ -155,6 +158,7 @@ def _start_emulator(variables: Mapping[str, str], ports: Ports, state: Path, run
         [
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(ports.emulator)),
             *("--webhook-url", variables["WEBHOOK_URL"]),
+            *("--requests-per-minute", str(EMULATED_CALLS_PER_MINUTE)),
         ],
         cwd=npm.ROOT,
         env={**os.environ, **variables},
@@ -204,12 +208,13 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
         f"""
 1. Open the operators' page:   {variables["OPS_URL"]}   password: {variables["OPS_PASSWORD"]}
 2. Pay something in the shop:  {shop or "not started: set TOSS_CLIENT_KEY"}
-3. Send a webhook yourself:    . {shown} && .venv/bin/supatoss trigger PAYMENT_STATUS_CHANGED
+3. Send a webhook yourself:    .venv/bin/supatoss trigger PAYMENT_STATUS_CHANGED
 
 Webhook URL   {variables["WEBHOOK_URL"]}
 Toss          {toss}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
-Sample week   . {shown} && .venv/bin/python scripts/seed.py
+Sample week   .venv/bin/python scripts/seed.py
+Settings      {shown}   commands in this checkout find them by themselves
 
 Ctrl-C stops everything.
 """,
