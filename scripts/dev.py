@@ -159,6 +159,7 @@ def _start_emulator(variables: Mapping[str, str], ports: Ports, state: Path, run
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(ports.emulator)),
             *("--webhook-url", variables["WEBHOOK_URL"]),
             *("--requests-per-minute", str(EMULATED_CALLS_PER_MINUTE)),
+            *("--state", str(state / "toss.json")),
         ],
         cwd=npm.ROOT,
         env={**os.environ, **variables},

@@ -16,6 +16,7 @@ from scripts.emulator.known import Known
 from scripts.emulator.merchant import Merchant
 from scripts.emulator.options import Options
 from scripts.emulator.scenarios import Scenarios
+from scripts.emulator.state import load, save
 from scripts.emulator.stories import Stories
 from scripts.emulator.webhooks import Webhooks
 from scripts.emulator.window import PaymentWindow
@@ -26,6 +27,7 @@ class Emulator:
 
     def __init__(self, options: Options, transport: httpx.AsyncBaseTransport | None = None) -> None:
         names = Names(options.m_id, options.seed)
+        self._state = options.state
         self.webhooks = Webhooks(options, names, transport)
         self.merchant = Merchant(options.m_id, names, self.webhooks.send)
         self._handler = CallHandler(options, names)
@@ -46,7 +48,11 @@ class Emulator:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        if self._state:
+            load(self._state, self.merchant)
         try:
             yield
         finally:
+            if self._state:
+                save(self._state, self.merchant)
             await self.close()

@@ -42,6 +42,10 @@ class BillingKeys:
         """Knows a billing key that was made up elsewhere."""
         self._known[billing_key] = BillingKey(billing_key, customer_key, is_removed=is_removed)
 
+    def all(self) -> list[BillingKey]:
+        """Every billing key, deleted ones too."""
+        return list(self._known.values())
+
     def usable(self, billing_key: str) -> BillingKey:
         """The billing key. Raises TossError if it does not exist or was deleted."""
         billing = self._known.get(billing_key)

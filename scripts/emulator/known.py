@@ -33,7 +33,7 @@ class Known:
     async def learn(self, request: Request) -> Response:
         """Everything or nothing: what is not understood is refused before anything changes."""
         body = await read(request, bodies.KnownAtToss)
-        for payment in [_payment(item, self._merchant.m_id) for item in body.payments]:
+        for payment in [to_payment(item, self._merchant.m_id) for item in body.payments]:
             self._merchant.adopt(payment, _transactions(payment))
         for item in body.settlements:
             self._merchant.ledger.add_settlements(_settlements(self._merchant.payment(item.payment_key), item))
@@ -42,7 +42,8 @@ class Known:
         return answer({"payments": self._merchant.count}, 201)
 
 
-def _payment(item: bodies.KnownPayment, m_id: str) -> Payment:
+def to_payment(item: bodies.KnownPayment, m_id: str) -> Payment:
+    """The payment that a Payment object shows."""
     requested_at = _in_korea(item.requested_at or item.approved_at or now())
     account = item.virtual_account or bodies.KnownAccount()
     method = item.method or Method.CARD
@@ -68,7 +69,8 @@ def _payment(item: bodies.KnownPayment, m_id: str) -> Payment:
         failure_code=(item.failure or {}).get("code"),
         cancels=[_cancel(cancel) for cancel in item.cancels or ()],
     )
-    if payment.status in APPROVED:
+    # An account can be cancelled before anybody pays: then nothing was approved.
+    if payment.status in APPROVED and (item.approved_at or not payment.is_virtual_account):
         payment.approved_at = _in_korea(item.approved_at or requested_at)
     if payment.status is Status.CANCELED and not payment.cancels:
         # The API never shows one without its cancel.

@@ -16,14 +16,15 @@ from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HE
 from supatoss.toss.samples import transmission_id
 from supatoss.toss.signature import sign_hex, sign_v1
 
-AT_ONCE = 16
+AT_ONCE = 40
+"""The service stores what arrives together in one call."""
+
 PAGE = 1000
 """Rows of one answer of the Data API."""
 
 TRIES = 5
 RESEND_MINUTES = (0, 1, 5)
-BACKDATE_TRIES = 5
-BACKDATE_SECONDS = 0.5
+NOTED_SECONDS = 1.2
 """The service writes refused deliveries down once a second, and not all of them where many come at once."""
 
 
@@ -93,10 +94,10 @@ class Delivering:
     async def backdate(self) -> None:
         """Gives every event, and every refused delivery, the time at which it would have arrived."""
         refused = sum("refused" in moment for moment in self._moments)
-        for _ in range(BACKDATE_TRIES):
-            if await self._backdate() >= refused:
-                return
-            await asyncio.sleep(BACKDATE_SECONDS)
+        moved = -1
+        while moved < (now_moved := await self._backdate()) < refused:
+            moved = now_moved
+            await asyncio.sleep(NOTED_SECONDS)
 
     async def _backdate(self) -> int:
         answer = await self._post(self._data_api("rpc/local_backdate"), {"moments": self._moments}, "the Data API")

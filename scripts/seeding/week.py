@@ -83,6 +83,8 @@ class _Maker:
         self._subscriptions()
         self._payouts()
         self._strangers()
+        if self.date.toordinal() % 2:
+            self._add(self._order().pay(), is_lost=True)
         _TROUBLES[self.date.toordinal() % len(_TROUBLES)](self)
         self.made.webhooks = sorted(
             (webhook for webhook in self.made.webhooks if webhook.at <= self.now), key=lambda webhook: webhook.at
@@ -125,8 +127,7 @@ class _Maker:
 
     def lost(self) -> None:
         """Webhooks that never arrived: reconciliation finds them."""
-        for _ in range(2):
-            self._add(self._order().pay(), is_lost=True)
+        self._add(self._order().pay(), is_lost=True)
         self._add(self._order().pay().wait(600, 7_200).refund(), is_lost=True)
 
     def unpaid(self) -> None:
