@@ -167,7 +167,9 @@ class Stories:
 
     def _choose(self, story: Story, order_id: str | None, amount: Decimal | None) -> Payment:
         attempts = self._merchant.newest() if order_id is None else reversed(self._merchant.attempts(order_id))
-        found = next(filter(story.fits, attempts), None)
+        is_part = amount is not None and not story.opens
+        # What waits for its deposit can only be cancelled as a whole.
+        found = next((it for it in attempts if story.fits(it) and not (is_part and _waits(it))), None)
         # Without an order, a new payment is meant, not one that a buyer has open in the shop.
         if story.opens and (order_id is None or (found is None and not self._merchant.attempts(order_id))):
             return self._open(story.opens, order_id or f"order-{now():%m%d%H%M%S}-{secrets.token_hex(2)}", amount)
