@@ -1,5 +1,7 @@
 """The Toss emulator that `make run` starts: its control API, and what it has to know about made-up events."""
 
+import http.client
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,18 +50,19 @@ def require_emulator() -> str:
 
 def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     """A request of the control API. Raises NoEmulator where no emulator answers, else Refused with its words."""
-    import httpx
-
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
     try:
-        with httpx.Client(base_url=url, trust_env=False, timeout=TIMEOUT_SECONDS) as client:
-            response = client.request(method, f"/emulator/{path}", json=body)
-            answer = response.json()
-    except httpx.HTTPError as error:
-        kind = type(error).__name__
-        raise NoEmulator(f"no emulator answers at {url} ({kind}): is `make run` running?") from None
+        connection.request(method, f"/emulator/{path}", None if body is None else json.dumps(body))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise NoEmulator(f"no emulator answers at {url} ({type(error).__name__}): is `make run` running?") from None
     except ValueError:
         raise NoEmulator(f"what listens at {url} (TOSS_API_URL) is not the Toss emulator") from None
-    if response.is_success:
+    finally:
+        connection.close()
+    if response.status < 400:
         return answer
     raise Refused(str(answer.get("error") or answer) if isinstance(answer, dict) else str(answer))
 
