@@ -60,7 +60,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         "Set up": ("init", "doctor", "register", "migrations", "harden", "correct-times", "uninstall"),
         "Run": ("serve", "worker"),
         "Operate": ("events", "reconcile", "ops"),
-        "Develop": ("listen", "trigger", "emulator", "forward", "sign", "verify"),
+        "Develop": ("listen", "trigger", "emulator", "sign", "verify"),
     }
 )
 """How the help lists them."""

@@ -42,7 +42,12 @@ def emulator(
     count: Annotated[int, typer.Option("--count", min=1, help="How many webhooks `lose` loses.")] = 1,
     json: JsonOption = False,
 ) -> None:
-    """Play what can happen to a payment at the Toss emulator of `make run`; the webhooks follow."""
+    """Play what can happen to a payment.
+
+    At the Toss emulator of `make run`; the webhooks follow.
+
+    Example: supatoss emulator account && supatoss emulator deposit
+    """
     from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.cli.emulated import call, require_emulator
 

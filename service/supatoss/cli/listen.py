@@ -54,7 +54,13 @@ def listen(
     ] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Forward webhooks to your application, signed with a key that is printed. Ctrl-C stops."""
+    """Forward webhooks to your application, until Ctrl-C.
+
+    Follows the inbox of your settings, of .env, or of `make run`; without one it
+    receives at an address of its own. Signs with a key that it prints.
+
+    Example: supatoss listen --to http://localhost:3000/api/toss
+    """
     from supatoss.cli.forwarding import signing_keys
     from supatoss.cli.options import read_moment
     from supatoss.cli.receiving import receive
@@ -91,7 +97,7 @@ class Inbox:
 def find_inbox() -> Inbox | None:
     """From the environment, `.env`, or the checkout's `make run`. Raises ConfigurationError for an invalid address."""
     from supatoss.cli.dotenv import load_dotenv, load_local_stack
-    from supatoss.settings import check_supabase_url
+    from supatoss.data_api import check_supabase_url
 
     load_dotenv()
     load_local_stack()
