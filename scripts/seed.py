@@ -100,7 +100,8 @@ async def _seed(stack: Stack, count: int, seed: int) -> str:
     webhooks = all_webhooks(week)
     async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
         delivering = Delivering(stack, http)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             await delivering.tell_toss(week)
             await delivering.store_orders(week)
             task = progress.add_task("Delivering", total=len(webhooks))

@@ -129,8 +129,9 @@ class Merchant:
         self.ledger.replace(payment, rows)
 
     def newest(self) -> Iterator[Payment]:
-        """Every payment, newest first."""
-        return reversed(self._payments.values())
+        """Every payment, newest first: made-up ones by their own time."""
+        latest_first = reversed(self._payments.values())
+        return iter(sorted(latest_first, key=lambda payment: payment.requested_at, reverse=True))
 
     def payment(self, payment_key: str) -> Payment:
         """The payment with this key."""
