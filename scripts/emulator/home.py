@@ -100,7 +100,7 @@ class Home:
             "language": language,
             "other_language": "en" if language == "ko" else "ko",
             "texts": TEXTS[language],
-            "label": lambda story: story.korean if language == "ko" else story.english,
+            "label": lambda story: story.korean if language == "ko" else story.name.replace("-", " ").capitalize(),
             "openers": [story for story in STORIES if story.opens],
             "rows": rows,
             "targets": [target.url for target in self._webhooks.targets],

@@ -29,7 +29,7 @@ SHOWN_PAYMENTS = 50
 
 @dataclass(frozen=True)
 class Story:
-    """One story. `fits` says for which payments it makes sense; `opens` begins it without one."""
+    """One story; its Korean name is a button's. `fits`: for which payments; `opens`: it can begin with a new one."""
 
     name: str
     english: str
@@ -76,21 +76,21 @@ STORIES = (
         lambda merchant, it, _: merchant.deposit(it),
     ),
     Story(
-        "deposit-error", "The deposit is reverted", "입금 취소(입금 오류)",
+        "deposit-error", "The deposit is reverted", "입금 오류",
         lambda it: it.status is Status.DONE and it.is_virtual_account,
         lambda merchant, it, _: merchant.deposit_error(it),
     ),
     Story(
-        "cancel", "The payment is refunded, or a part of it", "결제 취소(전액 또는 일부)",
+        "cancel", "The payment is refunded, or a part of it", "전액 취소",
         lambda it: (_is_paid(it) and it.balance > 0) or _waits(it),
         lambda merchant, it, amount: merchant.cancel(it, "구매자 변심", amount),
     ),
     Story(
-        "double-charge", "A paid order is paid again", "이미 결제된 주문을 한 번 더 결제",
+        "double-charge", "A paid order is paid again", "한 번 더 결제",
         lambda it: it.status is Status.DONE, _pay_again,
     ),
     Story(
-        "settle", "The money is paid out to the shop (no webhook)", "정산(웹훅 없음)", _is_paid,
+        "settle", "The money is paid out to the shop (no webhook)", "정산", _is_paid,
         lambda merchant, it, _: merchant.ledger.settle(it, None, None),
     ),
     Story(
@@ -102,7 +102,7 @@ STORIES = (
         Method.CARD,
     ),
     Story(
-        "overdue", "The deposit's due date passes (no webhook)", "입금 기한 경과(웹훅 없음)",
+        "overdue", "The deposit's due date passes (no webhook)", "입금 기한 경과",
         lambda it: _waits(it) and not it.is_expired_account, lambda merchant, it, _: merchant.pass_due_date(it),
     ),
 )  # fmt: skip

@@ -82,7 +82,7 @@ async def test_the_first_page_is_text_for_curl(play: Play) -> None:
     assert "order-0001  9,900 KRW  DONE" in text
 
 
-@pytest.mark.parametrize(("language", "button"), [("ko-KR,ko", "입금"), ("en-US,en", "The deposit arrives")])
+@pytest.mark.parametrize(("language", "button"), [("ko-KR,ko", ">입금</button>"), ("en-US,en", ">Deposit</button>")])
 async def test_the_first_page_has_a_button_for_each_story_that_fits(play: Play, language: str, button: str) -> None:
     await tell(play, "account", orderId="order-0001")
     headers = {"accept": "text/html", "accept-language": language}
