@@ -3,6 +3,7 @@
 Usage: python3 scripts/build_venv.py .venv requirements-dev.txt
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ def _install(command: list[str], total: int) -> bool:
     lines: list[str] = []
     collected = 0
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_environment()
     ) as pip:
         for line in pip.stdout or ():
             lines.append(line.rstrip())
@@ -52,6 +53,15 @@ def _install(command: list[str], total: int) -> bool:
         _show("✗ pip could not install the packages:", end="\n")
         print("\n".join(f"    {line}" for line in lines[-TAIL_LINES:]), file=sys.stderr)
     return pip.returncode == 0
+
+
+def _environment() -> dict[str, str]:
+    """Ours; unless it says otherwise, nothing is written outside the checkout."""
+    cache = ROOT / ".local" / "cache"
+    defaults = {"PIP_CACHE_DIR": str(cache / "pip")}
+    if not Path("~/.rustup").expanduser().exists():
+        defaults["RUSTUP_HOME"] = str(cache / "rustup")  # pip asks for rustc's version, and rustup makes its folder
+    return {**defaults, **os.environ}
 
 
 def _show(text: str, end: str) -> None:

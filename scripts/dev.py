@@ -3,7 +3,8 @@
 Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090),
 SHOP_PORT (the example shop, default 8100). If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used and no emulator
 is started; the shop then needs TOSS_CLIENT_KEY. OPS_PASSWORD sets the password of the operators' page, which is random
-otherwise. Data are in `.local/` (or STATE_DIR); delete it to start over. Ctrl-C stops everything.
+otherwise. LOG_FORMAT=json logs JSON in a terminal too. Data are in `.local/` (or STATE_DIR); delete it to start over.
+Nothing is written anywhere else. Ctrl-C stops everything.
 """
 
 import os
@@ -14,8 +15,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -27,12 +26,15 @@ from scripts.emulator.window import ACCOUNTS, SDK
 from scripts.local import npm
 from scripts.local.children import LOOPBACK, POLL_SECONDS, Child, StackError, describe, is_taken
 from scripts.local.credentials import LocalKeys, load_keys, write_private
-from scripts.local.screen import SampleDelivery, Steps
-from scripts.local.supabase import LocalSupabase, provide_sql_editor
-from supatoss.urls import is_loopback
+from scripts.local.ports import Ports
+from scripts.local.screen import Steps
+from scripts.local.supabase import LocalSupabase, provide_helpers
+from supatoss.urls import TOSS_API_URL, is_loopback
 
 SERVICE_READY_SECONDS = 30.0
-HIGHEST_PORT = 65535
+EMULATED_CALLS_PER_MINUTE = 2000
+"""Toss allows 100 for each API with test keys: two reconciliations of the sample week would wait for a minute."""
+
 MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
 """A Data API that ends more often in this time will not stay."""
@@ -41,43 +43,6 @@ PASSED_ON = ("ALERT_LANGUAGE", "ALERT_WEBHOOK_SECRET", "ALERT_WEBHOOK_URL", "CLI
 """Settings that the service takes from the environment of `make run`, and that doctor and a worker need alike."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The ports of one run."""
-
-    service: int
-    supabase: int
-    emulator: int
-    shop: int
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "Ports":
-        """From the environment. StackError names a variable whose value is invalid."""
-        ports = cls(
-            _port(environment, "PORT", 8080),
-            _port(environment, "SUPABASE_PORT", 54321),
-            _port(environment, "TOSS_PORT", 8090),
-            _port(environment, "SHOP_PORT", 8100),
-        )
-        for (name, port), (other, same) in combinations(ports.by_name(), 2):
-            if port == same:
-                raise StackError(f"{name} and {other} are both {port}: they must differ")
-        return ports
-
-    def by_name(self) -> tuple[tuple[str, int], ...]:
-        """Each port with its variable."""
-        names = ("PORT", "SUPABASE_PORT", "TOSS_PORT", "SHOP_PORT")
-        return tuple(zip(names, (self.service, self.supabase, self.emulator, self.shop), strict=True))
-
-    def check_free(self) -> None:
-        """StackError names the variable of a port that is in use."""
-        for name, port in self.by_name():
-            if is_taken(port):
-                raise StackError(
-                    f"{name}: port {port} is taken by another program; choose another: make run {name}={port + 1}"
-                )
 
 
 def main() -> int:
@@ -115,15 +80,19 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
         npm.install(progress=steps.say)
     with steps.step("the migrations"):
         supabase.migrate()
-        provide_sql_editor(supabase)
+        provide_helpers(supabase)
     with steps.step("Supabase Lite"):
         supabase.start()
         supabase.wait_ready()
-    variables = _variables(keys, ports)
+    toss, remark = _toss(os.environ, keys, _emulator_url(ports))
+    if remark:
+        steps.warn(remark)
+    variables = _variables(keys, ports, toss)
     children = list[Child]()
     if variables["TOSS_API_URL"] == _emulator_url(ports):
         with steps.step("the Toss emulator"):
-            children.append(_start_emulator(variables, ports, running))
+            children.append(_start_emulator(variables, ports, state, running))
+    steps.share_terminal()
     with steps.step("the service"):
         children.append(_start_service(variables, ports, running))
     if "SHOP_URL" in variables:
@@ -134,16 +103,30 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
     _watch(children, supabase, steps)
 
 
-def _variables(keys: LocalKeys, ports: Ports) -> dict[str, str]:
-    """The service's settings and addresses: the content of `.local/env`."""
-    emulator = _emulator_url(ports)
-    toss = {
+def _toss(environment: Mapping[str, str], keys: LocalKeys, emulator: str) -> tuple[dict[str, str], str | None]:
+    """Toss's address and keys, and what to say about those of the environment."""
+    own = {
         "TOSS_API_URL": emulator,
         "TOSS_SECRET_KEY": keys.toss_secret_key,
         "TOSS_SECURITY_KEY": keys.toss_security_key,
     }
-    if os.environ.get("TOSS_API_URL") and os.environ.get("TOSS_SECRET_KEY"):
-        toss |= {name: os.environ[name] for name in toss if os.environ.get(name)}
+    url, key = (environment.get(name, "").strip() for name in ("TOSS_API_URL", "TOSS_SECRET_KEY"))
+    if key == keys.toss_secret_key or not (url or key):
+        return own, None  # `.local/env` of an earlier run, perhaps with other ports
+    if not url:
+        return own, (
+            f"TOSS_SECRET_KEY of your environment (…{key[-4:]}) is not used: the emulator has a key of its own. "
+            f"To work with Toss itself: make run TOSS_API_URL={TOSS_API_URL}"
+        )
+    if not key:
+        return own, "TOSS_API_URL of your environment is not used: it needs TOSS_SECRET_KEY beside it."
+    given = own | {name: environment[name] for name in own if environment.get(name)}
+    return given, f"TOSS_API_URL and TOSS_SECRET_KEY (…{key[-4:]}) of your environment are used: no emulator."
+
+
+def _variables(keys: LocalKeys, ports: Ports, toss: dict[str, str]) -> dict[str, str]:
+    """The service's settings and addresses: the content of `.local/env`."""
+    emulator = _emulator_url(ports)
     shop = {"TOSS_CLIENT_KEY": os.environ.get("TOSS_CLIENT_KEY", "")}
     if toss["TOSS_API_URL"] == emulator:
         bank = f"{emulator}{ACCOUNTS}"
@@ -168,16 +151,19 @@ def _emulator_url(ports: Ports) -> str:
     return f"http://{LOOPBACK}:{ports.emulator}"
 
 
-def _start_emulator(variables: Mapping[str, str], ports: Ports, running: ExitStack) -> Child:
-    """Start the emulator with the service's webhook URL, and wait until it listens."""
+def _start_emulator(variables: Mapping[str, str], ports: Ports, state: Path, running: ExitStack) -> Child:
+    """Start the emulator with the service's webhook URL, and wait until it listens; its log goes to a file."""
     emulator = Child(
         "the Toss emulator",
         [
             *(sys.executable, "-m", "scripts.toss_emulator", "--port", str(ports.emulator)),
             *("--webhook-url", variables["WEBHOOK_URL"]),
+            *("--requests-per-minute", str(EMULATED_CALLS_PER_MINUTE)),
+            *("--state", str(state / "toss.json")),
         ],
         cwd=npm.ROOT,
         env={**os.environ, **variables},
+        log=state / "emulator.log",
     )
     running.callback(emulator.stop)
     emulator.wait_until(lambda: is_taken(ports.emulator), SERVICE_READY_SECONDS)
@@ -190,7 +176,7 @@ def _start_service(variables: Mapping[str, str], ports: Ports, running: ExitStac
         "the service",
         [sys.executable, "-m", "supatoss", "serve"],
         cwd=npm.ROOT,
-        env={"LOG_FORMAT": "console", **os.environ, **variables, "HOST": LOOPBACK, "PORT": str(ports.service)},
+        env={"LOG_FORMAT": "auto", **os.environ, **variables, "HOST": LOOPBACK, "PORT": str(ports.service)},
     )
     running.callback(service.stop)
     service.wait_until(lambda: _is_ready(f"http://{LOOPBACK}:{ports.service}/readyz"), SERVICE_READY_SECONDS)
@@ -214,35 +200,22 @@ def _start_shop(variables: Mapping[str, str], ports: Ports, running: ExitStack) 
 
 
 def _explain(variables: Mapping[str, str], env_file: Path) -> None:
-    """Print where everything is and what to try."""
-    sample = SampleDelivery.new()
+    """Print three things to do next, and where everything is."""
     shown = env_file.relative_to(npm.ROOT) if env_file.is_relative_to(npm.ROOT) else env_file
-    rows = f"$SUPABASE_URL/rest/v1/webhook_events?order_id=eq.{sample.order_id}"
-    read_back = f'curl -sS "{rows}" -H "apikey: $SUPABASE_SECRET_KEY"'
-    query = "SELECT * FROM webhook_events ORDER BY created_at DESC LIMIT 10;"
-    toss = variables["TOSS_API_URL"]
+    shop, toss = variables.get("SHOP_URL"), variables["TOSS_API_URL"]
     if is_loopback(urlsplit(toss).hostname or ""):
-        toss += " (emulator; /emulator/ plays scenarios: scripts/toss_emulator.py)"
+        toss += "   the emulator: open it to deposit, cancel or settle"
     print(
         f"""
-Shop          {variables.get("SHOP_URL", "not started: set TOSS_CLIENT_KEY")} (pay an order; docs/integrate.md)
+1. Open the operators' page:   {variables["OPS_URL"]}   password: {variables["OPS_PASSWORD"]}
+2. Pay something in the shop:  {shop or "not started: set TOSS_CLIENT_KEY"}
+3. Send a webhook yourself:    .venv/bin/supatoss trigger PAYMENT_STATUS_CHANGED
+
 Webhook URL   {variables["WEBHOOK_URL"]}
+Toss          {toss}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
-Toss API      {toss}
-Operators     {variables["OPS_URL"]} (password: {variables["OPS_PASSWORD"]})
-Environment   {shown} (to use: . {shown})
-
-Send a signed delivery; sending it again is a duplicate:
-
-{sample.curl(variables["WEBHOOK_URL"], variables["TOSS_SECRET_KEY"])}
-
-See its row:
-
-. {shown} && {read_back}
-
-Run a query, as in the SQL Editor:
-
-. {shown} && .venv/bin/python scripts/sql.py "{query}"
+Sample week   .venv/bin/python scripts/seed.py
+Settings      {shown}   commands in this checkout find them by themselves
 
 Ctrl-C stops everything.
 """,
@@ -280,13 +253,6 @@ def _is_ready(url: str) -> bool:
         return httpx.get(url, trust_env=False, timeout=5.0).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def _port(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name, "").strip() or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= HIGHEST_PORT:
-        raise StackError(f"{name} must be a port between 1 and {HIGHEST_PORT}, not {text!r}")
-    return int(text)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

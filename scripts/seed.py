@@ -1,21 +1,25 @@
-"""Fills a Supabase project with test data, through the same code path as webhooks.
+"""Fills the local stack with a believable week, so that every page and chart has something to show.
 
-    python scripts/seed.py --payments 200 --subscriptions 40 --seed 1
+    .venv/bin/python scripts/seed.py --days 7
 
-SUPABASE_URL and SUPABASE_SECRET_KEY come from the environment (`make run` writes them to .local/env). The same seed
-creates the same events, so a second run changes nothing.
+Real deliveries to the running service, signed with its keys, about payments that the Toss emulator knows: orders by the
+hour of a Korean day, webhooks that come again, refunds, virtual accounts, subscriptions, settlements, payouts, every
+kind of failure, refused deliveries, and a reconciliation that finds what got lost. A day depends on its date and on
+--seed alone, so a second run adds only what has happened since.
 """
 
 import argparse
 import asyncio
 import datetime as dt
-import json
+import os
+import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 from rich.console import Console
 from rich.progress import Progress
 
@@ -23,133 +27,113 @@ if __package__ in (None, ""):  # run as a file: make the checkout importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.local.credentials import read_project
-from scripts.seed_orders import payment_histories, subscription_histories
-from supatoss.errors import ConfigurationError, StoreError
-from supatoss.inbox.event import NewEvent, Proof
-from supatoss.inbox.interpret import interpret
-from supatoss.store import Store
-from supatoss.store.recording import RecordedEvent
-from supatoss.toss.delivery import read_body
-from supatoss.toss.events import parse_event
+from scripts.seeding.delivering import Delivering, Failed, Stack, all_webhooks
+from scripts.seeding.orders import SEOUL
+from scripts.seeding.week import days
+from supatoss.errors import ConfigurationError
+from supatoss.urls import is_loopback
 
-BATCH = 50
-"""Events in one call: large enough to be fast, small enough for PostgREST's limits."""
-
+MAX_DAYS = 60
 TIMEOUT_SECONDS = 30.0
-"""For one call; a seed may wait longer than a webhook."""
+RECONCILED_DAYS = 2
+"""More have so many open orders that asking Toss for them takes pauses."""
 
-MAX_HISTORIES = 1_000_000
+RECONCILE_SECONDS = 60.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 success, 1 the Data API failed, 2 wrong arguments or settings, 130 Ctrl-C."""
+    """Exit status: 0 success, 1 a part of the stack failed, 2 wrong arguments or settings, 130 Ctrl-C."""
     options = _parse(arguments)
-    errors = Console(stderr=True, soft_wrap=True)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    started = time.monotonic()
     try:
-        url, key = _target(options.allow_remote)
+        told = asyncio.run(_seed(_stack(os.environ), options.days, options.seed))
     except ConfigurationError as error:
         for problem in error.problems:
-            errors.print(problem, style="red", highlight=False, markup=False)
+            errors.print(problem, style="red")
         return 2
-    try:
-        outcomes = asyncio.run(_seed(url, key, options))
-    except StoreError as error:
-        errors.print(f"The Data API at {url} failed: {error}", style="red", highlight=False, markup=False)
+    except Failed as failure:
+        errors.print(str(failure), style="red")
         return 1
     except KeyboardInterrupt:
         errors.print("Stopped. Recorded events stay; run the same command to resume.")
         return 130
-    created = sum(count for (outcome, _), count in outcomes.items() if outcome == "created")
-    by_status = ", ".join(f"{count} {status}" for status, count in sorted(_by_status(outcomes).items()))
-    Console(soft_wrap=True).print(
-        f"{sum(outcomes.values())} events: {created} created, {sum(outcomes.values()) - created} existed already"
-        + (f" ({by_status})" if by_status else ""),
-        highlight=False,
-    )
+    print(f"{told} ({time.monotonic() - started:.0f} s)")
     return 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="seed.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--payments", type=_count, default=200, metavar="N", help="orders to create (default 200)")
+    parser.add_argument("--days", type=_days, default=7, metavar="N", help="days until now (default 7)")
     parser.add_argument(
-        "--subscriptions", type=_count, default=40, metavar="N", help="customers with a billing key (default 40)"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="the same seed creates the same data (default 1)"
-    )
-    parser.add_argument(
-        "--allow-remote",
-        metavar="HOST",
-        help="host of SUPABASE_URL, to confirm seeding a project that is not on this machine",
+        "--seed", type=int, default=1, metavar="N", help="the same seed makes the same days (default 1)"
     )
     return parser.parse_args(arguments)
 
 
-def _count(text: str) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if not 0 <= number <= MAX_HISTORIES:
-        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 0 to {MAX_HISTORIES}")
+def _days(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 1 to {MAX_DAYS}")
     return number
 
 
-def _target(allowed_host: str | None) -> tuple[str, str]:
-    """Address and key of the project. Raises ConfigurationError; a remote project must be named."""
+def _stack(environment: Mapping[str, str]) -> Stack:
+    """The running stack. Raises ConfigurationError: made-up payments belong on this machine only."""
     url, key, host = read_project()
-    if host is not None and host != allowed_host:
-        raise ConfigurationError(
-            [f"SUPABASE_URL is {host}, which is not this machine. To put test data there: --allow-remote {host}"]
-        )
-    return url, key
+    if host is not None:
+        raise ConfigurationError([f"SUPABASE_URL is {host}: the made-up week is for `make run` on this machine only"])
+    names = ("WEBHOOK_URL", "TOSS_API_URL", "TOSS_SECRET_KEY", "TOSS_SECURITY_KEY")
+    missing = [f"{name} is missing. `make run` writes it: . .local/env" for name in names if not environment.get(name)]
+    if missing:
+        raise ConfigurationError(missing)
+    webhook, toss, secret, security = (environment[name] for name in names)
+    if not is_loopback(urlsplit(toss).hostname or ""):
+        raise ConfigurationError([f"TOSS_API_URL is {toss}: the made-up week needs the Toss emulator of `make run`"])
+    return Stack(url, key, webhook, toss, secret.split(",")[0], security.split(",")[0])
 
 
-async def _seed(url: str, key: str, options: argparse.Namespace) -> Counter[tuple[str, str]]:
-    store = Store.open(url, key, TIMEOUT_SECONDS)
-    outcomes: Counter[tuple[str, str]] = Counter()
-    total = options.payments + options.subscriptions
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("Seeding", total=total)
-            for histories, events in _batches(options):
-                for recorded in await _record(store, events):
-                    outcomes[recorded.outcome, recorded.status] += 1
-                progress.advance(task, histories)
-    finally:
-        await store.close()
-    return outcomes
+async def _seed(stack: Stack, count: int, seed: int) -> str:
+    now = dt.datetime.now(SEOUL)
+    first = now.date() - dt.timedelta(days=count)
+    week = list(days(first, now, seed))
+    webhooks = all_webhooks(week)
+    async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_SECONDS) as http:
+        delivering = Delivering(stack, http)
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            await delivering.tell_toss(week)
+            await delivering.store_orders(week)
+            task = progress.add_task("Delivering", total=len(webhooks))
+            await delivering.deliver(webhooks, lambda: progress.advance(task))
+            progress.update(task, description="Backdating")
+            await delivering.backdate()
+            progress.update(task, description="Reconciling")
+            if delivering.outcomes["processed"]:
+                _reconcile(stack, max(first, now.date() - dt.timedelta(days=RECONCILED_DAYS)), now.date())
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(delivering.outcomes.items()))
+    return f"{count} days from {first} until now: {outcomes}"
 
 
-def _batches(options: argparse.Namespace) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """Whole histories, gathered until a batch is full: their number and their events."""
-    histories, events = 0, []
-    for history in (
-        *payment_histories(options.payments, options.seed),
-        *subscription_histories(options.subscriptions, options.seed),
-    ):
-        histories += 1
-        events += history
-        if len(events) >= BATCH:
-            yield histories, events
-            histories, events = 0, []
-    if events:
-        yield histories, events
-
-
-async def _record(store: Store, bodies: Sequence[dict[str, Any]]) -> list[RecordedEvent]:
-    return await store.record_webhook_events([_event(body).to_record() for body in bodies])
-
-
-def _event(body: dict[str, Any]) -> NewEvent:
-    read = read_body(json.dumps(body, ensure_ascii=False).encode())
-    event = parse_event(read.fields)
-    return NewEvent(event, read, interpret(event), Proof.OPERATOR, dt.datetime.now(dt.UTC))
-
-
-def _by_status(outcomes: Counter[tuple[str, str]]) -> Counter[str]:
-    statuses: Counter[str] = Counter()
-    for (_, status), count in outcomes.items():
-        statuses[status] += count
-    return statuses
+def _reconcile(stack: Stack, first: dt.date, last: dt.date) -> None:
+    """A run that finds what got lost, and changes nothing: payments, then settlements."""
+    environment = {
+        **os.environ,
+        "SUPABASE_URL": stack.supabase_url,
+        "SUPABASE_SECRET_KEY": stack.secret_key,
+        "TOSS_API_URL": stack.emulator_url,
+        "TOSS_SECRET_KEY": stack.toss_secret_key,
+    }
+    for more in ((), ("--settlements",)):
+        command = [sys.executable, "-m", "supatoss", "reconcile", "--from", f"{first}", "--to", f"{last}", *more]
+        try:
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=RECONCILE_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed("the week is there, but supatoss reconcile did not end; run it yourself") from None
+        if done.returncode not in (0, 1):  # 1: differences were found, which is the point
+            raise Failed(f"supatoss reconcile failed: {done.stderr[-500:]}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ For a shop's page, /v2/standard is the SDK that opens the payment window, and /w
 
     python scripts/toss_emulator.py --secret-key test_sk_emulator --webhook-url http://127.0.0.1:8080/webhooks/toss
 
-Everything is in memory. See `--help` for the options and scripts/emulator/ for the parts.
+Everything is in memory, unless --state names a file. See `--help` for the options and scripts/emulator/ for the parts.
 """
 
 import signal

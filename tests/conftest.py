@@ -10,6 +10,11 @@ import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from supatoss.cli import dotenv
+
+# A stack that somebody runs in this checkout is no setting of a test.
+dotenv.CHECKOUT = None
+
 settings.register_profile("quick", max_examples=60, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None)
 settings.load_profile("quick")

@@ -11,9 +11,13 @@ from scripts.emulator.calls import CallHandler
 from scripts.emulator.control import Control
 from scripts.emulator.faults import remember_connection
 from scripts.emulator.formats import Names
+from scripts.emulator.home import Home
+from scripts.emulator.known import Known
 from scripts.emulator.merchant import Merchant
 from scripts.emulator.options import Options
 from scripts.emulator.scenarios import Scenarios
+from scripts.emulator.state import load, save
+from scripts.emulator.stories import Stories
 from scripts.emulator.webhooks import Webhooks
 from scripts.emulator.window import PaymentWindow
 
@@ -23,6 +27,7 @@ class Emulator:
 
     def __init__(self, options: Options, transport: httpx.AsyncBaseTransport | None = None) -> None:
         names = Names(options.m_id, options.seed)
+        self._state = options.state
         self.webhooks = Webhooks(options, names, transport)
         self.merchant = Merchant(options.m_id, names, self.webhooks.send)
         self._handler = CallHandler(options, names)
@@ -30,7 +35,10 @@ class Emulator:
         control = Control(self.merchant, self.webhooks, self._handler)
         window = PaymentWindow(self.merchant)
         api = TossApi(self.merchant).routes(self._handler)
-        routes = [*api, *scenarios.routes(), *control.routes(), *window.routes()]
+        stories = Stories(self.merchant, self.webhooks)
+        home = Home(stories, self.webhooks)
+        played = [*stories.routes(), *Known(self.merchant).routes(), *scenarios.routes()]
+        routes = [*api, *played, *control.routes(), *window.routes(), *home.routes()]
         self.app = remember_connection(Starlette(routes=routes, lifespan=self._lifespan))
 
     async def close(self) -> None:
@@ -40,7 +48,11 @@ class Emulator:
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        if self._state:
+            load(self._state, self.merchant)
         try:
             yield
         finally:
+            if self._state:
+                save(self._state, self.merchant)
             await self.close()

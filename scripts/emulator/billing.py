@@ -38,6 +38,14 @@ class BillingKeys:
         self._known[billing.billing_key] = billing
         return billing
 
+    def adopt(self, billing_key: str, customer_key: str, *, is_removed: bool) -> None:
+        """Knows a billing key that was made up elsewhere."""
+        self._known[billing_key] = BillingKey(billing_key, customer_key, is_removed=is_removed)
+
+    def all(self) -> list[BillingKey]:
+        """Every billing key, deleted ones too."""
+        return list(self._known.values())
+
     def usable(self, billing_key: str) -> BillingKey:
         """The billing key. Raises TossError if it does not exist or was deleted."""
         billing = self._known.get(billing_key)

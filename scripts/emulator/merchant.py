@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -54,6 +54,16 @@ class Ledger:
         ]
         self.settlements += rows
         return rows
+
+    def replace(self, payment: Payment, rows: Iterable[Transaction]) -> None:
+        """Lists these rows of a payment instead of those it had, in order of time."""
+        others = (row for row in self.transactions if row.payment.payment_key != payment.payment_key)
+        self.transactions = sorted((*others, *rows), key=lambda row: row.at)
+
+    def add_settlements(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Lists settlements; one that is listed stays as it is."""
+        settled = {row["transactionKey"] for row in self.settlements}
+        self.settlements += [row for row in rows if row["transactionKey"] not in settled]
 
     def reset(self) -> None:
         """Forgets everything."""
@@ -108,6 +118,21 @@ class Merchant:
         self._expire_after(payment, AUTHENTICATE_SECONDS)
         return payment
 
+    def adopt(self, payment: Payment, rows: Iterable[Transaction]) -> None:
+        """Knows a payment that was made up elsewhere; it replaces the one with its key, and no webhook follows."""
+        known = self._payments.pop(payment.payment_key, None)
+        if known is not None:
+            self._stop_timer(known)
+            self._orders[known.order_id].remove(known)
+        self._payments[payment.payment_key] = payment
+        self._orders.setdefault(payment.order_id, []).append(payment)
+        self.ledger.replace(payment, rows)
+
+    def newest(self) -> Iterator[Payment]:
+        """Every payment, newest first: made-up ones by their own time."""
+        latest_first = reversed(self._payments.values())
+        return iter(sorted(latest_first, key=lambda payment: payment.requested_at, reverse=True))
+
     def payment(self, payment_key: str) -> Payment:
         """The payment with this key."""
         if payment := self._payments.get(payment_key):
@@ -116,7 +141,11 @@ class Merchant:
 
     def payments_with(self, status: Status) -> list[Payment]:
         """The payments with this status, newest first."""
-        return [payment for payment in reversed(self._payments.values()) if payment.status is status]
+        return [payment for payment in self.newest() if payment.status is status]
+
+    def attempts(self, order_id: str) -> list[Payment]:
+        """The payments of an order, oldest first."""
+        return list(self._orders.get(order_id, ()))
 
     def payment_of_order(self, order_id: str) -> Payment:
         """The order's newest attempt; Toss does not document which one it returns."""

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 LOOPBACK = "127.0.0.1"
@@ -32,6 +33,7 @@ class Options:
     host: str = LOOPBACK
     port: int = DEFAULT_PORT
     m_id: str = "temulator01"
+    state: Path | None = None
 
 
 def check_url(text: str) -> str:
@@ -67,6 +69,7 @@ def read_options(arguments: Sequence[str] | None, environment: Mapping[str, str]
         seed=chosen.seed,
         host=chosen.host,
         port=chosen.port,
+        state=chosen.state,
     )
 
 
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         default=TEST_LIMIT_PER_MINUTE,
         help=f"limit for each API with test keys; 0 is none (default {TEST_LIMIT_PER_MINUTE})",
     )
+    add("--state", type=Path, metavar="FILE", help="keeps payments in this file while the emulator is stopped")
     add("--seed", type=int, help="the same number gives the same keys")
     return parser
 

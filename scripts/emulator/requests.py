@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from scripts.emulator.options import check_url
-from scripts.emulator.payment import Method
+from scripts.emulator.payment import Method, Status
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{2,99}")
 
@@ -200,6 +200,88 @@ class NewFault(Body):
     garbage: bool = False
     drop: bool = False
     after: bool = False
+
+
+class KnownCancel(Body):
+    """A Cancel object of Toss."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    transaction_key: str
+    cancel_amount: Decimal
+    canceled_at: dt.datetime
+    cancel_reason: str = "구매자 변심"
+    refundable_amount: Decimal = Decimal(0)
+    cancel_request_id: str | None = None
+    cancel_status: str = "DONE"
+
+
+class KnownAccount(Body):
+    """The virtual account of a payment."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    account_number: str = "X0000000000000"
+    customer_name: str = "홍길동"
+    due_date: dt.datetime | None = None
+
+
+class KnownPayment(Body):
+    """A Payment object of Toss; fields that change nothing here are accepted."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    payment_key: Annotated[str, Field(min_length=1, max_length=200)]
+    order_id: Annotated[str, Field(min_length=1, max_length=100)]
+    status: Status
+    total_amount: Annotated[Decimal, Field(ge=0, lt=10**15)]
+    currency: str = "KRW"
+    order_name: str = "가상 상품 외 1건"
+    m_id: str | None = None
+    method: Method | None = None
+    type: str = "NORMAL"
+    secret: str | None = None
+    customer_key: str | None = None
+    last_transaction_key: str | None = None
+    requested_at: dt.datetime | None = None
+    approved_at: dt.datetime | None = None
+    virtual_account: KnownAccount | None = None
+    cancels: list[KnownCancel] | None = None
+    failure: dict[str, str | None] | None = None
+    metadata: dict[str, str] | None = None
+
+
+class KnownSettlement(Body):
+    """A payment that is paid out to the shop, and the fee of its approval."""
+
+    payment_key: str
+    sold_date: dt.date
+    paid_out_date: dt.date
+    fee: Decimal
+    transaction_key: str | None = None
+
+
+class KnownBillingKey(Body):
+    """A card on file."""
+
+    billing_key: str
+    customer_key: str
+    is_removed: bool = False
+
+
+class KnownAtToss(Body):
+    """What Toss knows from now on."""
+
+    payments: list[KnownPayment] = []
+    settlements: list[KnownSettlement] = []
+    billing_keys: list[KnownBillingKey] = []
+
+
+class PlayStory(Body):
+    """The order of a story, by default the newest one that fits, and the amount of a payment or of a cancel."""
+
+    order_id: OrderId | None = None
+    amount: Amount | None = None
 
 
 class Suppress(Body):

@@ -48,6 +48,8 @@ class Delivery:
     event: Event
     state: str = "sending"
     attempts: list[Attempt] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first attempt has ended, whatever its answer."""
 
     def to_json(self) -> dict[str, Any]:
         """The delivery with every attempt, for the control API."""
@@ -147,6 +149,7 @@ class Webhooks:
         if self.suppressed_next:
             self.suppressed_next -= 1
             delivery.state = "suppressed"
+            delivery.answered.set()
             return
         task = asyncio.create_task(self._send(delivery))
         self._sending[delivery.id] = task
@@ -182,6 +185,7 @@ class Webhooks:
             seconds = round(time.monotonic() - started, 3)
             sent_at = headers[f"{_HEADER}-transmission-time"]
             delivery.attempts.append(Attempt(sent_at, headers, status, error, seconds))
+            delivery.answered.set()
         return status == httpx.codes.OK
 
     def _headers(self, delivery: Delivery) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from scripts.local.children import StackError
+from supatoss.cli.dotenv import load_local_stack
 from supatoss.data_api import check_supabase_url
 from supatoss.errors import ConfigurationError
 from supatoss.urls import is_loopback
@@ -67,7 +68,11 @@ def _new_keys() -> LocalKeys:
 
 
 def read_project() -> tuple[str, str, str | None]:
-    """Address, secret key, and the host unless it is this machine. Raises ConfigurationError."""
+    """Address, secret key, and the host unless it is this machine. Raises ConfigurationError.
+
+    From the environment, else those of the running `make run`.
+    """
+    load_local_stack()
     problems = [
         f"{name} is missing. `make run` writes it: . .local/env"
         for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY")

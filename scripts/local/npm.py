@@ -21,6 +21,9 @@ STATE = ROOT / ".local"
 
 OLDEST_NODE = 20
 INSTALL_TIMEOUT_SECONDS = 900.0
+_CACHES = {"npm_config_cache": str(STATE / "cache" / "npm"), "npm_config_update_notifier": "false"}
+"""npm keeps its downloads and logs in the checkout, not in ~/.npm."""
+
 _LOCKED = ("package.json", "package-lock.json", ".npmrc")
 
 
@@ -85,7 +88,7 @@ def _npm_ci(folder: Path) -> None:
         "npm",
         [*node.npm, "ci", "--ignore-scripts", "--loglevel=error"],
         cwd=folder,
-        env={**os.environ, "PATH": node.path},
+        env={**os.environ, "PATH": node.path, **_CACHES},
         log=folder / "npm.log",
     )
     child.finish(INSTALL_TIMEOUT_SECONDS, "npm could not install the local stack")

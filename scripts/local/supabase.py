@@ -55,6 +55,38 @@ revoke all on function public.local_sql_editor(text) from public, anon, authenti
 grant execute on function public.local_sql_editor(text) to service_role;
 """
 
+# For scripts/seed.py, whose deliveries arrive now and tell of a week. Without triggers: nobody is told again.
+_BACKDATE_DEFINITION = """
+create or replace function public.local_backdate(moments jsonb[]) returns integer
+language plpgsql security definer set search_path = public, pg_temp set session_replication_role = replica as $$
+declare
+  moved integer;
+begin
+  update webhook_events w
+  set created_at = m.at, waiting_since = m.at, transmission_time = m.at, last_delivered_at = m.last,
+      processed_at = case when w.processed_at is not null then m.at + interval '40 milliseconds' end
+  from (select (e ->> 'event')::uuid as id, (e ->> 'at')::timestamptz as at, (e ->> 'last')::timestamptz as last
+        from unnest(moments) as u (e)) m
+  where w.id = m.id;
+  update payments p
+  set created_at = least(p.created_at, s.first), updated_at = s.last
+  from (select w.order_id, min(w.created_at) as first, max(w.created_at) as last from webhook_events w
+        where w.order_id in (select n.order_id from webhook_events n
+                             where n.id in (select (e ->> 'event')::uuid from unnest(moments) as u (e)))
+        group by w.order_id) s
+  where p.order_id = s.order_id;
+  update supatoss.refused_deliveries r
+  set received_at = m.at
+  from (select e ->> 'refused' as mark, (e ->> 'at')::timestamptz as at from unnest(moments) as u (e)) m
+  where r.body like '%' || m.mark || '%';
+  get diagnostics moved = row_count;
+  return moved;
+end
+$$;
+revoke all on function public.local_backdate(jsonb[]) from public, anon, authenticated;
+grant execute on function public.local_backdate(jsonb[]) to service_role;
+"""
+
 
 class LocalSupabase:
     """One Supabase Lite in its own folder.
@@ -184,6 +216,7 @@ class LocalSupabase:
             cwd=self.folder,
             env={
                 **os.environ,
+                "HOME": str(self.folder / "home"),  # it makes ~/.lite
                 "LITE_TELEMETRY": "0",
                 "LITE_NON_INTERACTIVE": "1",
                 "SUPATOSS_DATABASE_URL": self._database_url or "",
@@ -199,6 +232,7 @@ class LocalSupabase:
     def _write_project(self) -> None:
         project = self.folder / "supabase"
         project.mkdir(parents=True, exist_ok=True)
+        (self.folder / "home").mkdir(exist_ok=True)
         driver, url = (
             ("postgres", "env(SUPATOSS_DATABASE_URL)") if self._database_url else ("pglite", "supabase/.temp/data")
         )
@@ -210,13 +244,14 @@ class LocalSupabase:
             link.symlink_to(self._migrations, target_is_directory=True)
 
 
-def provide_sql_editor(supabase: LocalSupabase) -> None:
-    """Defines the function behind scripts/sql.py, if it is new or changed. Not while the server runs."""
-    mark = supabase.folder / "sql-editor"
-    wanted = hashlib.sha256(_SQL_EDITOR_DEFINITION.encode()).hexdigest()
+def provide_helpers(supabase: LocalSupabase) -> None:
+    """Defines the functions behind scripts/sql.py and scripts/seed.py, if new or changed. Not while the server runs."""
+    mark = supabase.folder / "helpers"
+    definitions = _SQL_EDITOR_DEFINITION + _BACKDATE_DEFINITION
+    wanted = hashlib.sha256(definitions.encode()).hexdigest()
     if mark.exists() and mark.read_text() == wanted:
         return
-    supabase.execute(_SQL_EDITOR_DEFINITION)
+    supabase.execute(definitions)
     mark.write_text(wanted)
 
 

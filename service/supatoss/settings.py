@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest level that is logged."""
 
-    log_format: Literal["json", "console"] = "json"
-    """One JSON object per line, or text for people."""
+    log_format: Literal["json", "console", "auto"] = "json"
+    """One JSON object a line, or lines for people; auto: for people in a terminal, else JSON."""
 
     max_body_bytes: int = Field(default=256 * KIB, ge=1 * KIB, le=16 * KIB * KIB)
     """Largest body that is read; Toss's largest documented one is about 4 KiB."""

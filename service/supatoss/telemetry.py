@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from supatoss import tracing
+from supatoss import log_lines, tracing
 from supatoss.errors import Reason
 from supatoss.log_writer import LogWriter
 
@@ -134,7 +134,7 @@ SECRET_FIELDS = frozenset(
 
 
 def configure_logging(level: str, log_format: str) -> None:
-    """Sends all logs, ours and the libraries', to standard output, one line per event."""
+    """Sends all logs, ours and the libraries', to standard output: as JSON, or as lines for people."""
     log_output.stream = sys.stdout
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -143,11 +143,12 @@ def configure_logging(level: str, log_format: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
     ]
+    is_for_people = log_format == "console" or (log_format == "auto" and log_lines.is_for_people())
     rendered: list[Any] = [
         structlog.processors.format_exc_info,
-        structlog.processors.JSONRenderer(_to_json)
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
+        log_lines.Lines(in_colour=log_lines.may_colour())
+        if is_for_people
+        else structlog.processors.JSONRenderer(_to_json),
     ]
     structlog.configure(
         processors=[*shared, *rendered],
@@ -163,6 +164,8 @@ def configure_logging(level: str, log_format: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
+    if is_for_people:
+        handler.addFilter(log_lines.is_worth_reading)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supatoss.cli.trigger import Assignment
+from supatoss.cli.assignments import Assignment
 
 BODY: dict[str, Any] = {"data": {"totalAmount": 9900, "cancels": [{"cancelAmount": 1}], "card": None}}
 

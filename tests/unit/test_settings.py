@@ -339,7 +339,7 @@ class TestWhatDoesNotStart:
             ("PORT", "65536", "PORT should be at most 65535."),
             ("METRICS_PORT", "-1", "METRICS_PORT should be at least 0."),
             ("LOG_LEVEL", "info", "LOG_LEVEL should be DEBUG, INFO, WARNING or ERROR."),
-            ("LOG_FORMAT", "xml", "LOG_FORMAT should be json or console."),
+            ("LOG_FORMAT", "xml", "LOG_FORMAT should be json, console or auto."),
             ("MAX_BODY_BYTES", "1023", "MAX_BODY_BYTES should be at least 1024."),
             ("MAX_BODY_BYTES", "16777217", "MAX_BODY_BYTES should be at most 16777216."),
             ("ANSWER_DEADLINE_SECONDS", "0", "ANSWER_DEADLINE_SECONDS should be more than 0."),

@@ -69,10 +69,12 @@ class TestLines:
 
     def test_may_be_text_for_people(self, capsys: pytest.CaptureFixture[str]) -> None:
         configure_logging("INFO", "console")
-        structlog.get_logger().info("delivery", outcome="created", secret="hidden")
+        fields = {"outcome": "created", "http_status": 200, "event_status": "processed", "secret": "hidden"}
+        structlog.get_logger().info("delivery", **fields)
+        structlog.get_logger().info("started", secret="hidden")
         printed = capsys.readouterr().out
-        assert "delivery" in printed
-        assert "outcome=created" in printed
+        assert "started  secret=[redacted]" in printed
+        assert "200 processed" in printed
         assert "hidden" not in printed
 
     def test_configuring_twice_does_not_print_twice(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,6 +136,9 @@ class TestLog:
             "event_type": "PAYMENT_STATUS_CHANGED",
             "event_status": "processed",
             "event_reason": None,
+            "order_id": "order_123456",
+            "amount": "9900",
+            "payment_status": "DONE",
             "proof": "signature",
             "signature_check": "hex",
         }

@@ -40,9 +40,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "worker": "processes:worker",
         "events": "events:events",
         "trigger": "trigger:trigger",
+        "emulator": "emulator:emulator",
         "sign": "signatures:sign",
         "verify": "signatures:verify",
-        "forward": "forward:forward",
+        "listen": "listen:listen",
         "register": "register:register",
         "doctor": "doctor:doctor",
         "ops": "ops:ops",
@@ -59,7 +60,7 @@ SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
         "Set up": ("init", "doctor", "register", "migrations", "harden", "correct-times", "uninstall"),
         "Run": ("serve", "worker"),
         "Operate": ("events", "reconcile", "ops"),
-        "Develop": ("listen", "trigger", "emulator", "forward", "sign", "verify"),
+        "Develop": ("listen", "trigger", "emulator", "sign", "verify"),
     }
 )
 """How the help lists them."""

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from supatoss.cli.output import print_note
 
@@ -29,6 +31,11 @@ _SENT_TO: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Keys that are sent to an address: one of the environment never goes to an address that a file names."""
 
 SHOWN_NAMES = 3
+LOCAL_SECONDS = 1.0
+
+_ROOT = Path(__file__).resolve().parents[3]
+CHECKOUT = _ROOT if (_ROOT / "scripts" / "dev.py").is_file() else None
+"""The checkout that this module belongs to; None where it is installed from a wheel."""
 
 
 def load_dotenv(*names: str) -> None:
@@ -50,6 +57,30 @@ def load_dotenv(*names: str) -> None:
         os.environ.update(found)
         first, more = list(found)[:SHOWN_NAMES], len(found) - SHOWN_NAMES
         print_note(f"using {', '.join(first)}{f' and {more} more' if more > 0 else ''} of {file}")
+
+
+def load_local_stack() -> None:
+    """Takes what the running `make run` of this checkout wrote, if the environment names no project and no key of Toss.
+
+    All or nothing: an address of the one with a key of the other would be a mistake.
+    """
+    if CHECKOUT is None or any(name in os.environ for name in ("SUPABASE_URL", *_SUPABASE_KEYS, "TOSS_SECRET_KEY")):
+        return
+    file = CHECKOUT / ".local" / "env"
+    found = {name: value for name, value in _values(file).items() if value} if file.is_file() else {}
+    if _listens(found.get("SUPABASE_URL", "")):
+        os.environ.update({name: value for name, value in found.items() if name not in os.environ})
+        print_note(f"using the local stack of `make run`: {file}")
+
+
+def _listens(url: str) -> bool:
+    """Whether the local stack runs: its file stays when it is stopped."""
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 0), LOCAL_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _values(file: Path) -> dict[str, str | None]:

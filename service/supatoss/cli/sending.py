@@ -1,6 +1,7 @@
 """Signing and sending deliveries as Toss does, and their answers."""
 
 import datetime as dt
+import json
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -123,11 +124,15 @@ SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a delivery. status None: there was none, and problem says why."""
+    """The answer to a delivery. status None: there was none, and problem says why.
+
+    is_reached: whether something took the delivery, even if it then said nothing.
+    """
 
     status: int | None
     content: Any = None
     problem: str | None = None
+    is_reached: bool = True
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -144,7 +149,7 @@ class Answer:
         elif isinstance(self.content, dict) and "error" in self.content:
             what = f"{self.content['error']}: {self.content.get('message')}"
         else:
-            what = str(self.content)
+            what = self.content if isinstance(self.content, str) else json.dumps(self.content, ensure_ascii=False)
         return f"{self.status} {what}"
 
 
@@ -161,10 +166,13 @@ class Sender:
 
         try:
             response = await self._client.post(self.url, content=body, headers=dict(headers))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            kind = type(error).__name__
+            return Answer(None, problem=f"{self.url} cannot be reached ({kind})", is_reached=False)
         except httpx.TimeoutException:
             return Answer(None, problem=f"no answer from {self.url} within {ANSWER_SECONDS:g} seconds")
         except httpx.HTTPError as error:
-            return Answer(None, problem=f"{self.url} cannot be reached: {str(error) or type(error).__name__}")
+            return Answer(None, problem=f"{self.url} broke off ({type(error).__name__})")
         try:
             return Answer(response.status_code, response.json())
         except ValueError:

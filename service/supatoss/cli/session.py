@@ -26,10 +26,11 @@ def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
 
     Raises ConfigurationError about Supabase's settings; the others are not needed.
     """
-    from supatoss.cli.dotenv import load_dotenv
+    from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.data_api import DataApi
 
     load_dotenv()
+    load_local_stack()
     data_api = DataApi.read(os.environ)
 
     async def inside() -> T:
@@ -54,11 +55,12 @@ def naming(setting: str, address: str) -> Iterator[None]:
 
 
 def load_settings() -> "Settings":
-    """All settings, from the environment and `.env`. Raises ConfigurationError."""
-    from supatoss.cli.dotenv import load_dotenv
+    """All settings, from the environment, `.env`, or the running local stack. Raises ConfigurationError."""
+    from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.settings import Settings
 
     load_dotenv()
+    load_local_stack()
     return Settings.load()
 
 

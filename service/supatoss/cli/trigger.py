@@ -1,102 +1,20 @@
 """`supatoss trigger`: sends made-up events to the webhook, as Toss would."""
 
 import asyncio
-import copy
-import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from supatoss.cli.choices import closest
+from supatoss.cli.assignments import Assignment
 from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 
 if TYPE_CHECKING:
+    from supatoss.cli.emulated import Facts
     from supatoss.cli.sending import Answer, Sender, SigningKeys
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A `--set`: one value at one place of a body, such as data.cancels.0.cancelAmount=100."""
-
-    path: Sequence[str]
-    value: Any
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Reads path=value; a value that is not JSON is text. Raises ValueError that says what was expected."""
-        path, equals, value = text.partition("=")
-        names = path.split(".")
-        if not equals or not all(names):
-            raise ValueError(f"{text!r} should be path=value, such as data.totalAmount=100")
-        return cls(names, _value(value))
-
-    def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body with this value; missing objects on the way are created. Raises ValueError."""
-        changed: dict[str, Any] = copy.deepcopy(dict(body))
-        place: Any = changed
-        for depth, name in enumerate(self.path[:-1]):
-            inner = _get(place, name, self.path[: depth + 1])
-            if inner is None:
-                inner = {}
-                _put(place, name, inner, self.path[: depth + 1])
-            place = inner
-        _put(place, self.path[-1], self.value, self.path)
-        return changed
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except ValueError:
-        return text
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _get(place: Any, name: str, path: Sequence[str]) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, name, path)]
-    _check_object(place, path)
-    _check_name(place, name, path)
-    return place.get(name)
-
-
-def _put(place: Any, name: str, value: Any, path: Sequence[str]) -> None:
-    if isinstance(place, list):
-        place[_index(place, name, path)] = value
-    else:
-        _check_object(place, path)
-        _check_name(place, name, path)
-        place[name] = value
-
-
-def _check_name(place: Mapping[str, Any], name: str, path: Sequence[str]) -> None:
-    """A new field is welcome, unless it looks like one that is there."""
-    meant = None if name in place else closest(name, list(place))
-    if meant and (meant.casefold() == name.casefold() or name in get_close_matches(meant, [name], cutoff=0.85)):
-        raise ValueError(f"{'.'.join(path)}: there is no such field; did you mean {'.'.join((*path[:-1], meant))}?")
-
-
-def _index(place: list[Any], name: str, path: Sequence[str]) -> int:
-    if not name.isdecimal() or int(name) >= len(place):
-        raise ValueError(
-            f"{'.'.join(path)}: {'.'.join(path[:-1])} is a list of {len(place)}; {name!r} is not one of its indexes"
-        )
-    return int(name)
-
-
-def _check_object(place: Any, path: Sequence[str]) -> None:
-    if not isinstance(place, dict):
-        raise ValueError(
-            f"{'.'.join(path)}: {'.'.join(path[:-1])} is {json.dumps(place, ensure_ascii=False)}, not an object"
-        )
 
 
 MAX_REPEATS = 1000
@@ -117,6 +35,8 @@ class Shipment:
     delivery_id: str
     form: Form
     body: bytes = field(repr=False)
+    facts: "Facts | None" = field(default=None, repr=False)
+    """What the emulator has to know, so that look-ups and reconciliation agree with the event."""
     retried_count: int = 0
 
 
@@ -128,7 +48,7 @@ def trigger(
         ),
     ] = None,
     *,
-    is_all: Annotated[bool, typer.Option("--all", help="Send every event, each about its own order.")] = False,
+    is_all: Annotated[bool, typer.Option("--all", help="Send every event, about different orders.")] = False,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON or text."),
@@ -142,6 +62,9 @@ def trigger(
     ] = 1,
     is_shuffled: Annotated[bool, typer.Option("--shuffle", help="Send in random order.")] = False,
     is_live_meant: Annotated[bool, typer.Option("--live", help="Allow signing with a live key.")] = False,
+    is_unknown: Annotated[
+        bool, typer.Option("--unknown-to-toss", help="As a forgery: the emulator is not told of the payment.")
+    ] = False,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies; send nothing.")] = False,
     is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
     json: JsonOption = False,
@@ -155,8 +78,11 @@ def trigger(
     if is_list:
         _show_catalogue(json=json)
         return
+    from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.cli.sending import SigningKeys, target
 
+    load_dotenv()
+    load_local_stack()
     keys = SigningKeys.read()
     shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
     if keys.is_live and not (is_live_meant or is_dry) and any(shipment.form is not Form.NONE for shipment in shipments):
@@ -165,7 +91,7 @@ def trigger(
             param_hint="TOSS_SECRET_KEY",
         )
     queue = [
-        Shipment(one.event_type, one.delivery_id, one.form, one.body, count)
+        replace(one, retried_count=count, facts=None if is_unknown else one.facts)
         for one in shipments
         for count in range(repeat)
     ]
@@ -179,11 +105,14 @@ def trigger(
 
 async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:
     """Sends one after the other, and stops when nothing answers."""
+    from supatoss.cli.emulated import Emulator
     from supatoss.cli.sending import open_sender
 
     worst = ExitStatus.OK
+    emulator = Emulator.beside(url)
     async with open_sender(url) as sender:
         for shipment in queue:
+            emulator.tell(shipment.facts)
             answer = await _send(sender, shipment, keys, json=json)
             worst = max(worst, answer.exit_status)
             if answer.status is None:
@@ -194,7 +123,10 @@ async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, 
 def _pack(
     names: Sequence[str], *, is_all: bool, assignments: Sequence[str], form: Form | None, keys: "SigningKeys"
 ) -> list[Shipment]:
+    from supatoss.cli.emulated import facts_of
+    from supatoss.toss.events import PaymentStatusChanged, SettlementCompleted
     from supatoss.toss.samples import SAMPLES, SampleSubject, make_body, to_bytes, transmission_id
+    from supatoss.toss.samples.bodies import payment
 
     by_upper = {name.upper(): name for name in SAMPLES}
     unknown = [name for name in names if name.upper() not in by_upper]
@@ -208,11 +140,15 @@ def _pack(
     try:
         changes = [Assignment.parse(text) for text in assignments]
         for event_type in map(by_upper.__getitem__, map(str.upper, names or SAMPLES)):
-            body = make_body(event_type, SampleSubject.new() if is_all else shared)
+            # What is settled was paid before: it is about the order of the first event.
+            is_own = is_all and event_type not in (PaymentStatusChanged.TYPE, SettlementCompleted.TYPE)
+            subject = SampleSubject.new() if is_own else shared
+            body = make_body(event_type, subject)
             for change in changes:
                 body = change.apply(body)
             chosen = form or keys.form_for(event_type)
-            shipments.append(Shipment(event_type, transmission_id(), chosen, to_bytes(body)))
+            facts = facts_of(event_type, body, payment(subject))
+            shipments.append(Shipment(event_type, transmission_id(), chosen, to_bytes(body), facts))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
     return shipments

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -86,7 +87,7 @@ class Verifier:
         else:
             found = await self._unsigned(event, body, delivery, received_at, source_address)
         if found:
-            structlog.contextvars.bind_contextvars(event_key=found[-1].body.key, proof=found[-1].proof.value)
+            structlog.contextvars.bind_contextvars(**_for_the_log(found[-1]))
         return found
 
     async def _signed(self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime) -> NewEvent:
@@ -218,6 +219,15 @@ class Verifier:
             cancel_key=cancel.transaction_key, cancel_request=cancel.cancel_request_id
         )
         return replace(claim, payment_key=known.cancel_payment_key), known
+
+
+def _for_the_log(found: NewEvent) -> dict[str, Any]:
+    """What a delivery's log line tells about its event."""
+    change = found.meaning.change or {}
+    names = (("amount", "amount"), ("currency", "currency"), ("payment_status", "status"))
+    about = {"order_id": found.meaning.order_id, **{name: change.get(key) for name, key in names}}
+    known = {name: value for name, value in about.items() if value is not None}
+    return {"event_key": found.body.key, "proof": found.proof.value, **known}
 
 
 def _log_toss_error(error: TossError) -> None:

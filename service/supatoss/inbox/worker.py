@@ -162,6 +162,7 @@ class Worker:
             "attempt finished",
             event_id=event.id,
             event_type=event.event_type,
+            order_id=event.order_id,
             outcome=finished.outcome,
             status=finished.status,
             reason=finished.reason,

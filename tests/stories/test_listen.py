@@ -1,7 +1,8 @@
-"""`supatoss forward`: what was stored arrives elsewhere as a delivery, oldest first, signed with the local key."""
+"""`supatoss listen`: what arrives at an inbox arrives elsewhere as a delivery, oldest first, signed with its key."""
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -34,7 +36,10 @@ def environment(world: World) -> dict[str, str]:
 
 
 def forward(world: World, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["forward", *arguments], env={"TOSS_SECURITY_KEY": None, **environment(world)})
+    """Forwards what is stored, and stops."""
+    return CliRunner().invoke(
+        app, ["listen", "--once", *arguments], env={"TOSS_SECURITY_KEY": None, **environment(world)}
+    )
 
 
 class Receiver(HTTPServer):
@@ -115,7 +120,20 @@ def test_the_same_service_knows_them_again(world: World) -> None:
         == 0
     )
     result = forward(
-        world, "--to", hook(world), "--since", "1h", "--type", "payout.changed", "--type", "METHOD_UPDATED", "--json"
+        world,
+        "--to",
+        hook(world),
+        "--since",
+        "1h",
+        "--type",
+        "payout.changed",
+        "--type",
+        "METHOD_UPDATED",
+        "--json",
+        "--key-env",
+        "TOSS_SECRET_KEY",
+        "--signed",
+        "hex",
     )
     answers = [json.loads(line) for line in result.stdout.splitlines()]
     assert {answer["event_type"] for answer in answers} == {"payout.changed", "METHOD_UPDATED"}
@@ -166,12 +184,12 @@ def test_nothing_found_is_said(world: World) -> None:
 
 def test_new_ones_are_followed_across_a_restart_of_the_local_service_until_ctrl_c(world: World, tmp_path: Path) -> None:
     port = free_port()
-    log = tmp_path / "forward.log"
+    log = tmp_path / "listen.log"
     child = Child(
-        "forward",
+        "listen",
         [
-            *(sys.executable, "-m", "supatoss", "forward"),
-            *("--to", f"http://{LOOPBACK}:{port}/hook", "--follow", "--since", "1m", "--order", "forward-follow"),
+            *(sys.executable, "-m", "supatoss", "listen"),
+            *("--to", f"http://{LOOPBACK}:{port}/hook", "--since", "1m", "--order", "forward-follow"),
         ],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment(world)},
@@ -185,6 +203,9 @@ def test_new_ones_are_followed_across_a_restart_of_the_local_service_until_ctrl_
             pay(world, "forward-follow", 200)
             assert receiver.arrived.acquire(timeout=20)
         assert [body["data"]["totalAmount"] for body in receiver.bodies] == [100, 200]
+        (printed,) = re.findall(r"TOSS_SECRET_KEY=(\S+)", log.read_text())
+        assert all(check_signature(delivery, Keys((printed,))).is_valid for delivery in receiver.deliveries)
+        assert re.search(r"forward-follow +₩200  DONE → 200", log.read_text())
         os.kill(child.pid, signal.SIGINT)
         assert child.wait(15) == 130
         assert "Traceback" not in log.read_text()
@@ -195,7 +216,7 @@ def test_new_ones_are_followed_across_a_restart_of_the_local_service_until_ctrl_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--to", "http://127.0.0.1:1/"), "--since 1h for stored deliveries, --follow for new ones"),
+        (("--to", "http://127.0.0.1:1/"), "say since when, such as --since 1h"),
         (("--to", "http://example.com/", "--since", "1h"), "--to should begin with https://"),
         (("--to", "local", "--since", "1h"), "--to should be a URL such as http://127.0.0.1:8080"),
         (("--to", "http://127.0.0.1:1/", "--since", "someday"), "is not a time: 30m, 2h"),
@@ -208,3 +229,47 @@ def test_wrong_use_names_what_was_expected(world: World, arguments: tuple[str, .
     result = forward(world, *arguments)
     assert result.exit_code == 2
     assert expected in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_without_an_inbox_what_arrives_is_passed_on_and_answered(tmp_path: Path) -> None:
+    port = free_port()
+    log = tmp_path / "listen.log"
+    with receiving() as receiver:
+        child = Child(
+            "listen",
+            [sys.executable, "-m", "supatoss", "listen", "--to", receiver.url, "--port", str(port)],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "SUPABASE_URL": ""},
+            log=log,
+        )
+        try:
+            child.wait_until(lambda: "Ctrl-C stops." in log.read_text(), 30)
+            sent = CliRunner().invoke(
+                app,
+                ["trigger", "PAYMENT_STATUS_CHANGED", "--signed", "none", "--to", f"http://{LOOPBACK}:{port}/"],
+                env={"TOSS_SECRET_KEY": "", "TOSS_API_URL": ""},
+            )
+            assert sent.exit_code == 0, sent.output
+            (printed,) = re.findall(r"TOSS_SECRET_KEY=(\S+)", log.read_text())
+            (delivery,) = receiver.deliveries
+            assert check_signature(delivery, Keys((printed,))).is_valid
+            receiver.answer = 500
+            refused = httpx.post(f"http://{LOOPBACK}:{port}/", content=b"\xff\x00", trust_env=False)
+            assert (refused.status_code, receiver.deliveries[-1].body) == (500, b"\xff\x00")
+            receiver.shutdown()
+            receiver.server_close()
+            away = httpx.post(f"http://{LOOPBACK}:{port}/", content=b"{}", trust_env=False)
+            assert (away.status_code, "cannot be reached" in away.text) == (502, True)
+            os.kill(child.pid, signal.SIGINT)
+            assert child.wait(15) == 130
+            assert "1 delivered, 2 refused" in log.read_text()
+            assert "Traceback" not in log.read_text()
+        finally:
+            child.stop()
+
+
+def test_filters_need_an_inbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SUPABASE_URL", "SUPABASE_SECRET_KEY"):
+        monkeypatch.setenv(name, "")
+    result = CliRunner().invoke(app, ["listen", "--to", "localhost:3000/api/toss", "--since", "1h"])
+    assert (result.exit_code, "need an inbox" in result.stderr) == (2, True)
