@@ -1,14 +1,14 @@
 """One request to the page: its session, its form, and the answers that it can get."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.cookies import ANONYMOUS_SECONDS, DEVICE_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Cookies
@@ -159,6 +159,10 @@ class PageRequest:
         if self.http.headers.get("hx-request"):
             return self._with_cookies(Response(headers={"HX-Redirect": path}))
         return self.redirect(path)
+    def download(self, name: str, chunks: AsyncIterator[bytes]) -> Response:
+        """A CSV file, sent as it is made."""
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return self._with_cookies(StreamingResponse(chunks, media_type="text/csv; charset=utf-8", headers=headers))
 
     def problem(self, status: int, kind: str, detail: str = "", link: str = HOME, link_text: str = "back") -> Response:
         """A page that explains an error."""

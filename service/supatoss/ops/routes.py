@@ -17,12 +17,14 @@ from supatoss.ops.bulk import apply_batch, open_batch_of_events, show_batch
 from supatoss.ops.cookies import Cookies
 from supatoss.ops.event import ignore_event, replay_event, show_event, unignore_event
 from supatoss.ops.events import show_events
+from supatoss.ops.listings import LISTINGS
+from supatoss.ops.lists import export_list, show_list
 from supatoss.ops.open_sessions import end_sessions, show_sessions
 from supatoss.ops.operators import Operators
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
 from supatoss.ops.reconciliations import ignore_finding, show_reconciliations
-from supatoss.ops.refused import show_refused, show_refused_delivery
+from supatoss.ops.refused import show_refused_delivery
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
 from supatoss.ops.throttle import Throttle
@@ -116,7 +118,8 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/payment", show_payment),
         page("/reconciliations", show_reconciliations),
         page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),
-        page("/refused", show_refused),
+        *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),
+        *(page(f"/{listing.name}.csv", export_list(listing)) for listing in LISTINGS if listing.exported),
         page("/refused/{id}", show_refused_delivery),
         page("/sessions", show_sessions),
         page("/sessions/end", end_sessions, "POST"),

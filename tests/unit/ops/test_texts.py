@@ -12,8 +12,9 @@ from supatoss.inbox.bulk import BatchAction
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
+from supatoss.ops.listings import LISTINGS
 from supatoss.store.findings import FindingKind, FindingReason
-from supatoss.toss.fields import PaymentStatus
+from supatoss.toss.fields import PaymentStatus, PayoutStatus
 
 OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
 OTHER_REASONS = (
@@ -70,6 +71,18 @@ CODES = {
     ),
     "bulk": tuple(f"{action}_{part}" for action in BatchAction for part in ("title", "now")),
     "bulk_state": ("tried", "running", "interrupted", "finished"),
+    "filter": (
+        *(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "day", "order", "page")),
+        *(f"search_{listing.name}" for listing in LISTINGS),
+    ),
+    "nav": (*(listing.name for listing in LISTINGS), "overview", "events", "reconciliations", "health"),
+    "column": {name for listing in LISTINGS for name in (*(item.name for item in listing.columns), *listing.exported)},
+    **{listing.name: ("title", "lead", "none_title", "none_text") for listing in LISTINGS},
+    "alert": ("open", "ended"),
+    "cycle": ("monthly", "yearly"),
+    "settlement_kind": ("settlement", "payout"),
+    "settlement": PayoutStatus,
+    "links": ("receipt", "developers", "dashboard"),
     "done_text": ("becomes", "in_hand", "changed", "pending"),
     "done": (
         *("replayed", "ignored", "unignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
