@@ -38,6 +38,11 @@ def money(amount: object, currency: object = "KRW") -> str:
     return f"{sign}{_SYMBOLS[code]}{text}" if code in _SYMBOLS else f"{sign}{text} {code}"
 
 
+def refunded(amount: str | None, balance: str | None) -> Decimal | None:
+    """How much of a paid amount has been cancelled, None if nothing was. Amounts are decimal text."""
+    return Decimal(amount) - Decimal(balance) or None if amount is not None and balance is not None else None
+
+
 def parse_moment(value: object) -> dt.datetime | None:
     """A time from the Data API or from a payload; None if it can't be read."""
     if isinstance(value, dt.datetime):

@@ -4,10 +4,20 @@ from typing import Any
 
 from supatoss.alerts.messages import explain, page_of
 from supatoss.errors import Reason
-from supatoss.ops.formats import korean_time, parse_moment
+from supatoss.ops.formats import korean_time, parse_moment, refunded
 from supatoss.ops.i18n import Translator
 from supatoss.ops.lists import Cell, Column, Listing
 from supatoss.toss.fields import PaymentStatus, PayoutStatus
+
+
+def _payment(row: dict[str, Any], _texts: Translator) -> dict[str, Any]:
+    settled_at = parse_moment(row["settled_at"])
+    return {
+        **row,
+        "refunded": refunded(row["amount"], row["balance"]),
+        "settled_on": korean_time(settled_at)[:10] if settled_at else None,
+    }
+
 
 PAYMENTS = Listing(
     "payments",
@@ -16,10 +26,10 @@ PAYMENTS = Listing(
         Column("order_id", Cell.ORDER, detail="order_name"),
         Column("status", Cell.STATUS),
         Column("amount", Cell.MONEY),
-        Column("balance", Cell.MONEY),
+        Column("refunded", Cell.MONEY),
         Column("method"),
         Column("approved_at", Cell.MOMENT),
-        Column("settled_at", Cell.MOMENT),
+        Column("settled_on", Cell.DAY),
     ),
     ("PENDING", *(status.value for status in PaymentStatus)),
     "payment",
@@ -34,6 +44,7 @@ PAYMENTS = Listing(
         *("requested_at", "approved_at", "canceled_at", "due_at", "settled_at", "failure_code", "failure_message"),
         *("payment_key", "merchant_id", "receipt_url"),
     ),
+    present=_payment,
 )
 
 

@@ -21,6 +21,7 @@ from supatoss.ops.listings import LISTINGS
 from supatoss.ops.lists import export_list, show_list
 from supatoss.ops.open_sessions import end_sessions, show_sessions
 from supatoss.ops.operators import Operators
+from supatoss.ops.order import show_order
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
 from supatoss.ops.reconciliations import ignore_finding, show_reconciliations
@@ -28,7 +29,6 @@ from supatoss.ops.refused import show_refused_delivery
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
 from supatoss.ops.throttle import Throttle
-from supatoss.ops.timeline import show_payment
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.telemetry import describe
@@ -116,6 +116,7 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/bulk/{id:uuid}", show_batch),
         page("/events/bulk/{id:uuid}/apply", apply_batch, "POST"),
         page("/payment", show_payment),
+        page("/payment", show_order),
         page("/reconciliations", show_reconciliations),
         page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),
         *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),

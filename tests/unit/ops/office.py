@@ -106,6 +106,7 @@ class PaperStore(Store):
             },
             Function.OPS_PAYMENT: {"payment": None, "settlements": [], "events": [], "has_more": False},
             Function.READ_REFUSED: [],
+            Function.OPS_LIST: {"rows": [], "next": None, "searched_until": None},
             Function.OPS_RECONCILIATIONS: {
                 "runs": [],
                 "findings": [],

@@ -79,6 +79,7 @@ CODES = {
     "column": {name for listing in LISTINGS for name in (*(item.name for item in listing.columns), *listing.exported)},
     **{listing.name: ("title", "lead", "none_title", "none_text") for listing in LISTINGS},
     "alert": ("open", "ended"),
+    "sums": ("asked", "paid", "refunded", "remaining", "surplus", "fee", "paid_out"),
     "cycle": ("monthly", "yearly"),
     "settlement_kind": ("settlement", "payout"),
     "settlement": PayoutStatus,
