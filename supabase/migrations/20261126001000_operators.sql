@@ -31,6 +31,7 @@ comment on column supatoss.operator_actions.action is 'What: replay, ignore, or 
 comment on column supatoss.operator_actions.reason is 'Why, in the operator''s words.';
 comment on column supatoss.operator_actions.event_reason_before is
   'The event''s own reason before it was ignored; unignoring restores it.';
+comment on column supatoss.operator_actions.action is 'What: replay, ignore or repair.';
 comment on column supatoss.operator_actions.finding_id is
   'The difference of a reconciliation, if it was about one and not about an event.';
 

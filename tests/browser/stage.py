@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from playwright.sync_api import ViewportSize
 
 from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
 from tests.browser.scene import Shop, play_day
@@ -13,7 +14,7 @@ from tests.support import SECRET_KEY, SECURITY_KEY
 
 SUPABASE_KEY = "sb_secret_for_browser_tests_0001"
 PASSWORD = "correct horse battery"
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+WIDE, NARROW = ViewportSize(width=1280, height=900), ViewportSize(width=360, height=740)
 
 
 @contextmanager

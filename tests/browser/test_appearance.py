@@ -8,8 +8,10 @@ from playwright.sync_api import expect
 
 from scripts.local import npm
 from scripts.local_stack import ROOT
-from tests.browser.conftest import NARROW, WIDE, MakeOperator
+from tests.browser.conftest import MakeOperator
+from tests.browser.pages import pages_of
 from tests.browser.scene import Shop
+from tests.browser.stage import NARROW, WIDE
 
 LOOKS: dict[str, dict[str, Any]] = {
     "wide-light-en": {"viewport": WIDE, "color_scheme": "light", "locale": "en-US"},
@@ -17,31 +19,12 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def _paths(shop: Shop) -> dict[str, str]:
-    failed = shop.row("webhook_events?order_id=eq.order-amount-0001")["id"]
-    done = shop.row("webhook_events?event_type=eq.SETTLEMENT_COMPLETED")["id"]
-    return {
-        "overview": "/ops/",
-        "week": "/ops/?hours=168",
-        "events": "/ops/events",
-        "nothing": "/ops/events?q=nobody",
-        "problem": "/ops/events?status=lost",
-        "event-failed": f"/ops/events/{failed}",
-        "event-done": f"/ops/events/{done}",
-        "payment": "/ops/payment?order=order-parts-0001",
-        "refused": "/ops/refused",
-        "reconciliations": "/ops/reconciliations",
-        "refused-one": "/ops/refused/1",
-        "missing": "/ops/nowhere",
-    }
-
-
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_fits_and_axe_finds_nothing(operator_with: MakeOperator, shop: Shop, look: str) -> None:
     # axe itself is a script that the page's policy would refuse; nothing else of the policy is tested here.
     axe = (npm.install() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     operator = operator_with(is_signed_in=False, bypass_csp=True, **LOOKS[look])
-    pages = {"sign-in": "/ops/sign-in", **_paths(shop)}
+    pages = {"sign-in": "/ops/sign-in", **pages_of(shop)}
     found: dict[str, list[str]] = {}
     for name, path in pages.items():
         page = operator.go(path)
@@ -133,7 +116,7 @@ def test_the_policy_holds_in_a_browser(operator_with: MakeOperator) -> None:
 def test_the_readmes_pictures_are_small(operator_with: MakeOperator, shop: Shop, name: str) -> None:
     """Copies of these are docs/images/ops-overview.png and ops-event.png."""
     operator = operator_with(viewport={"width": 1120, "height": 800})
-    page = operator.go(_paths(shop)[name])
+    page = operator.go(pages_of(shop)[name])
     page.wait_for_load_state("networkidle")
     assert operator.shot(f"readme-{name}").stat().st_size < 200_000
     assert (ROOT / "docs" / "images" / f"ops-{name.removesuffix('-failed')}.png").stat().st_size < 200_000

@@ -16,7 +16,7 @@ from supatoss.errors import NotAllowed
 if TYPE_CHECKING:
     from supatoss.settings import Settings
     from supatoss.store import Store
-    from supatoss.store.reviews import IgnoredFindings
+    from supatoss.store.reviews import OpenFindings
 
 LIMIT = 100
 COLUMNS = ("difference", "day", "kind", "order", "payment", "ours", "Toss", "reason")
@@ -45,7 +45,7 @@ def ignore(
         raise NotAllowed("a filter contains a NUL character, which nothing stored has")
     wanted = FindingFilter(_checked(ids or ()), day.date() if day else None, order, payment_key)
 
-    async def work(_settings: "Settings", store: "Store") -> "IgnoredFindings":
+    async def work(_settings: "Settings", store: "Store") -> "OpenFindings":
         from supatoss.reconcile.ignore import ignore_findings
 
         return await ignore_findings(
@@ -67,7 +67,7 @@ def _checked(ids: Sequence[str]) -> tuple[str, ...]:
         raise NotAllowed("a difference's id is a UUID; without --apply, --day or --order lists them") from None
 
 
-def _report(ignored: "IgnoredFindings", mode: OutputMode, limit: int, *, is_applied: bool) -> None:
+def _report(ignored: "OpenFindings", mode: OutputMode, limit: int, *, is_applied: bool) -> None:
     if mode is OutputMode.JSON:
         findings = [
             {"id": item.id, "subjects": item.scope.value, **item.finding.to_json()} for item in ignored.findings

@@ -1,4 +1,4 @@
-"""Tables as CSV files that Excel opens as they are: UTF-8 with its mark, Korean times with their offset, no formulas."""
+"""Tables as CSV files that Excel opens as they are: UTF-8 with its mark, Korean times with offset, no formulas."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ Pages = AsyncIterator[tuple[Iterable[Sequence[str]], bool]]
 
 
 def cell(value: Any, name: str = "") -> str:
-    """A value as text; times (…_at) in Korea with their offset. Text that a spreadsheet would run gets an apostrophe."""
+    """A value as text; times (…_at) are Korean, with offset. What a spreadsheet would run gets an apostrophe."""
     if value is None:
         return ""
     if name.endswith("_at") and (moment := parse_moment(value)):

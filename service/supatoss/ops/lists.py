@@ -223,6 +223,4 @@ async def _pages(
         yield rows, page.next is not None
         if page.next is None:
             return
-        page = await request.store.read_list(
-            listing.name, search.wanted, limit=MAX_PAGE_ROWS, after=page.next
-        )
+        page = await request.store.read_list(listing.name, search.wanted, limit=MAX_PAGE_ROWS, after=page.next)

@@ -56,5 +56,5 @@ def _sums(
     for name, field in (("fee", "fee"), ("paid_out", "pay_out_amount")):
         values = [Decimal(row[field]) for row in settlements if row[field] is not None and row["kind"] == "settlement"]
         if values:
-            lines.append((name, -sum(values) if name == "fee" else sum(values, Decimal(0)), currency))
+            lines.append((name, sum(values, Decimal(0)) * (-1 if name == "fee" else 1), currency))
     return lines

@@ -16,7 +16,9 @@ from supatoss.ops.i18n import Translator, choose_language
 from supatoss.ops.operators import Operators
 from supatoss.ops.sessions import Session, Sessions
 from supatoss.ops.throttle import Throttle
+from supatoss.settings import Settings
 from supatoss.store import Store
+from supatoss.toss.client import TossClient
 
 MAX_FORM_BYTES = 16 * 1024
 """The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
@@ -36,6 +38,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
 ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/end")
+ACTIONS = ("/replay", "/ignore", "/repair", "/end")
 """How the paths end that act; the others only show."""
 
 
@@ -54,7 +57,9 @@ class OpsContext:
     environment: test or live, by the kind of secret key. is_https: whether browsers reach the page that way.
     """
 
+    settings: Settings
     store: Store
+    toss: TossClient
     wake_worker: Callable[[], None]
     operators: Operators
     cookies: Cookies

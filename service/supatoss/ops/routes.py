@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from supatoss.errors import StoreError
+from supatoss.errors import StoreError, TossError
 from supatoss.ops.assets import Assets, make_templates, query
 from supatoss.ops.bulk import apply_batch, open_batch_of_events, show_batch
 from supatoss.ops.cookies import Cookies
@@ -24,7 +24,7 @@ from supatoss.ops.operators import Operators
 from supatoss.ops.order import show_order
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
-from supatoss.ops.reconciliations import ignore_finding, show_reconciliations
+from supatoss.ops.reconciliations import ignore_finding, repair_findings, show_reconciliations
 from supatoss.ops.refused import show_refused_delivery
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
@@ -32,6 +32,7 @@ from supatoss.ops.throttle import Throttle
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.telemetry import describe
+from supatoss.toss.client import TossClient
 
 _SOURCES = {
     "default-src": "'none'",
@@ -89,11 +90,13 @@ Page = Callable[[PageRequest], Awaitable[Response]]
 _log = structlog.get_logger("supatoss.ops")
 
 
-def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> list[BaseRoute]:
+def operators_page(
+    settings: Settings, store: Store, toss: TossClient, wake_worker: Callable[[], None]
+) -> list[BaseRoute]:
     """The routes of /ops; none without OPS_USERS or OPS_PASSWORD."""
     if not settings.has_ops_page:
         return []
-    context = _make_context(settings, store, wake_worker)
+    context = _make_context(settings, store, toss, wake_worker)
 
     def page(path: str, render: Page, method: str = "GET", *, is_open: bool = False) -> Route:
         async def endpoint(http: Request) -> Response:
@@ -118,6 +121,7 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/payment", show_payment),
         page("/payment", show_order),
         page("/reconciliations", show_reconciliations),
+        page("/reconciliations/repair", repair_findings, "POST"),
         page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),
         *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),
         *(page(f"/{listing.name}.csv", export_list(listing)) for listing in LISTINGS if listing.exported),
@@ -137,14 +141,16 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
     ]
 
 
-def _make_context(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> OpsContext:
+def _make_context(settings: Settings, store: Store, toss: TossClient, wake_worker: Callable[[], None]) -> OpsContext:
     operators = Operators.of(settings)
     if operators.are_named and settings.ops_password:
         _log.warning("OPS_PASSWORD opens nothing because OPS_USERS is set; remove it")
     cookies = Cookies(operators, settings.supabase_secret_key.get_secret_value())
     keys = [key.get_secret_value() for key in settings.toss_secret_key]
     return OpsContext(
+        settings,
         store,
+        toss,
         wake_worker,
         operators,
         cookies,
@@ -170,6 +176,9 @@ async def _answer(request: PageRequest, render: Page, *, is_open: bool) -> Respo
         return request.problem(403, "form")
     except StoreError as error:
         return _without_database(request, error)
+    except TossError as error:
+        _log.warning("page without Toss", path=request.http.url.path, error=str(error))
+        return request.problem(503, "toss", str(error))
     except Exception as error:  # noqa: BLE001 - a defect in one page is an error page, without details
         _log.error("page failed", path=request.http.url.path, **describe(error))
         return request.problem(500, "internal")

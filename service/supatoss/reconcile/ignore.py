@@ -3,7 +3,7 @@
 from supatoss.errors import NotAllowed
 from supatoss.inbox.replay import checked_actor, checked_reason
 from supatoss.store import Store
-from supatoss.store.reviews import FindingFilter, IgnoredFindings
+from supatoss.store.reviews import FindingFilter, OpenFindings
 
 DEFAULT_LIMIT = 100
 """Differences per action by default: what one person can review beforehand."""
@@ -22,6 +22,8 @@ async def ignore_findings(
     limit: int = DEFAULT_LIMIT,
 ) -> IgnoredFindings:
     """Ignores the open findings that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
+) -> OpenFindings:
+    """Sets the open findings aside that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
     if not wanted.to_json():
         raise NotAllowed("at least one filter is needed: an id, a day, an order or a payment key")
     if not 1 <= limit <= MAX_LIMIT:

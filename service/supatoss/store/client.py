@@ -92,6 +92,8 @@ class Function(StrEnum):
     UNCOMPARED_DAYS = "supatoss_uncompared_days_v1"
     READ_OPEN_ORDERS = "supatoss_read_open_orders_v1"
     READ_OPEN_FINDINGS = "supatoss_read_open_findings_v1"
+    FIND_OPEN_FINDINGS = "supatoss_find_open_findings_v1"
+    NOTE_REPAIRS = "supatoss_note_repairs_v1"
     NOTE_FINDINGS = "supatoss_note_findings_v1"
     IGNORE_FINDINGS = "supatoss_ignore_findings_v1"
     READ_PAYMENT_STANDING = "supatoss_read_payment_standing_v1"

@@ -159,7 +159,7 @@ async def test_a_csv_file_opens_in_excel(office: Office) -> None:
     assert page.headers["cache-control"] == "no-store"
     header, row = rows_of(page)
     found = dict(zip(header, row, strict=True))
-    assert found["Order name"] == "'=cmd|\"/C calc\"!A0"
+    assert found["Order name"] == '\'=cmd|"/C calc"!A0'
     assert found["Amount"] == "-100"
     assert found["Approved"] == "2026-11-25T12:30:00+09:00"
     assert asked(office)[-1] | {"limit": 500, "status": "DONE"} == asked(office)[-1]

@@ -54,7 +54,7 @@ CODES = {
     "finding_advice": (*FindingReason, "none"),
     "finding_field": (
         *("status", "amount", "pay_out_amount", "currency", "balance", "approved_at", "canceled_at", "cancels"),
-        *("payment_key", "transaction_key"),
+        *("payment_key", "transaction_key", "refund_status", "fee"),
     ),
     "rejected": (*Reason, "acknowledged"),
     "refusal": Refusal,
@@ -90,8 +90,14 @@ CODES = {
         *("not_open", "bulk_none", "bulk_unticked"),
     ),
     "action": ("replay", "ignore", "unignore"),
+    "done_text": ("becomes", "in_hand", "changed", "pending", "repaired"),
+    "done": (
+        *("replayed", "ignored", "repaired", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
+        "not_open",
+    ),
+    "action": ("replay", "ignore", "repair"),
     "problem": tuple(
-        f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")
+        f"{kind}_{part}" for kind in ("store", "toss", "missing", "form", "internal") for part in ("title", "text")
     ),
 }
 """Names that are put together when a page is made: their kind, and the codes that data can hold."""

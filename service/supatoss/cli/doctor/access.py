@@ -75,6 +75,8 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
             "max_subjects": 0,
         },
         Function.READ_SETTLEMENTS: {"keys": "-"},
+        Function.FIND_OPEN_FINDINGS: {"wanted": "-", "max_findings": 0},
+        Function.NOTE_REPAIRS: {"repaired": "-", "actor": "doctor"},
         Function.READ_OPEN_FINDINGS: {"older_than_seconds": 0, "max_findings": 0},
         Function.READ_OPEN_ORDERS: {
             "reconciliation": "-",
