@@ -1,4 +1,4 @@
--- The lists of the operators' page: payments, subscriptions, settlements, alerts and refused deliveries.
+-- The lists of the operators' page: payments, subscriptions, settlements, alerts and refused deliveries; and its health.
 -- squawk-ignore-file require-concurrent-index-creation
 create index if not exists subscriptions_created_at_idx on public.subscriptions (created_at);
 create index if not exists subscriptions_status_created_at_idx on public.subscriptions (status, created_at);
@@ -147,6 +147,38 @@ begin
     v_item, v_found <> 'true') into v_answer;
   return v_answer;
 end;
+$$;
+
+-- How the whole is: {now, processes: [{name, since, seen_at, is_gone}], newest_event_at, oldest_waiting_seconds,
+-- pending, failed, open_alerts, untold_alerts, reconciled_at}. processes: the 50 that were heard of last. Numbers are counted up to 1,000.
+create function public.supatoss_ops_health_v1()
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'now', now(),
+    'processes', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+               'name', p.name, 'since', p.created_at, 'seen_at', p.seen_at,
+               'is_gone', p.seen_at < now() - p.patience) order by p.seen_at desc, p.name), '[]'::jsonb)
+      from (select * from supatoss.processes order by seen_at desc limit 50) p),
+    'newest_event_at', (
+      select w.created_at from public.webhook_events w
+      where w.created_at is not null and w.event_type not like 'supatoss.%' order by w.created_at desc limit 1),
+    'oldest_waiting_seconds', public.supatoss_oldest_waiting_seconds_v1(),
+    'pending', (select count(*) from (
+                  select from public.webhook_events w where w.status = 'pending' limit 1000) c),
+    'failed', (select count(*) from (
+                 select from public.webhook_events w where w.status = 'failed' limit 1000) c),
+    'open_alerts', (select count(*) from (select from supatoss.alerts a where a.ended_at is null limit 1000) c),
+    'untold_alerts', (
+      select count(*) from (
+        select from supatoss.alerts a
+        where (a.start_told_at is null or (a.ended_at is not null and a.end_told_at is null))
+          and (a.ended_at is null or a.ended_at > now() - interval '1 day') limit 1000) c),
+    'reconciled_at', (
+      select max(r.finished_at) from supatoss.reconciliations r where r.status = 'finished'))
 $$;
 
 select supatoss.close_functions();

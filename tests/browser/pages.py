@@ -28,6 +28,7 @@ def pages_of(shop: Shop) -> dict[str, str]:
         "alerts-past": "/ops/alerts?status=",
         "refused": "/ops/refused",
         "refused-one": f"/ops/refused/{refused['id']}",
+        "health": "/ops/health",
         "sessions": "/ops/sessions",
         "missing": "/ops/nowhere",
     }

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.cookies import ANONYMOUS_SECONDS, DEVICE_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Cookies
 from supatoss.ops.i18n import Translator, choose_language
+from supatoss.ops.key_checks import KeyChecks
 from supatoss.ops.operators import Operators
 from supatoss.ops.sessions import Session, Sessions
 from supatoss.ops.throttle import Throttle
@@ -60,6 +61,7 @@ class OpsContext:
     settings: Settings
     store: Store
     toss: TossClient
+    key_checks: KeyChecks
     wake_worker: Callable[[], None]
     operators: Operators
     cookies: Cookies

@@ -49,6 +49,8 @@ async def repair_findings(request: PageRequest) -> Response:
     day = _read_day(fields.get("day", ""))
     ids = _read_ids(fields.get("ids", ""))
     dry_run = fields.get("mode") != "apply"
+    if not dry_run and not ids:
+        raise PageNotFound  # Only what was shown is repaired.
     refused = None if dry_run else await confirm(request, fields)
     repairer = FindingRepairer(request.store, request.context.toss)
     wanted = FindingFilter(ids=ids, day=None if ids else day)
@@ -58,6 +60,8 @@ async def repair_findings(request: PageRequest) -> Response:
         return _render_repairs(request, done, day, status, error)
     left = len(done.repairs) - done.repaired
     _log.info("differences repaired", repaired=done.repaired, left=left, operator=request.signed_in.operator)
+    if done.problem:
+        _log.warning("repair stopped", error=str(done.problem))
     request.set_flash("repaired", repaired=str(done.repaired), left=str(left))
     return request.redirect(f"/ops/reconciliations?day={day}" if day else "/ops/reconciliations")
 

@@ -17,6 +17,8 @@ from supatoss.ops.bulk import apply_batch, open_batch_of_events, show_batch
 from supatoss.ops.cookies import Cookies
 from supatoss.ops.event import ignore_event, replay_event, show_event, unignore_event
 from supatoss.ops.events import show_events
+from supatoss.ops.health import show_health
+from supatoss.ops.key_checks import KeyChecks
 from supatoss.ops.listings import LISTINGS
 from supatoss.ops.lists import export_list, show_list
 from supatoss.ops.open_sessions import end_sessions, show_sessions
@@ -126,6 +128,7 @@ def operators_page(
         *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),
         *(page(f"/{listing.name}.csv", export_list(listing)) for listing in LISTINGS if listing.exported),
         page("/refused/{id}", show_refused_delivery),
+        page("/health", show_health),
         page("/sessions", show_sessions),
         page("/sessions/end", end_sessions, "POST"),
         page("/sign-in", show_sign_in, is_open=True),
@@ -151,6 +154,7 @@ def _make_context(settings: Settings, store: Store, toss: TossClient, wake_worke
         settings,
         store,
         toss,
+        KeyChecks(toss),
         wake_worker,
         operators,
         cookies,

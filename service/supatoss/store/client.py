@@ -68,6 +68,7 @@ class Function(StrEnum):
     OPS_OVERVIEW = "supatoss_ops_overview_v1"
     OPS_ROWS = "supatoss_ops_rows_v1"
     OPS_PAYMENT = "supatoss_ops_payment_v1"
+    OPS_HEALTH = "supatoss_ops_health_v1"
     OPS_LIST = "supatoss_ops_list_v1"
     OPS_RECONCILIATIONS = "supatoss_ops_reconciliations_v1"
     OPEN_SESSION = "supatoss_open_session_v1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
-from supatoss.store.client import Connection, Function
+from supatoss.store.client import Connection, Function, read_object
 
 MAX_PAGE_ROWS = 500
 """Longest page that supatoss_ops_list_v1 gives."""
@@ -76,3 +76,7 @@ class ListCalls(Connection):
         """One page of a list by its name."""
         query = json.dumps(wanted.to_query(name, limit, after), ensure_ascii=False)
         return await self.call(Function.OPS_LIST, {"query": query}, ListPage.of)
+
+    async def read_health(self) -> dict[str, Any]:
+        """How the whole is: processes, what waits, what failed."""
+        return await self.call(Function.OPS_HEALTH, {}, read_object)

@@ -79,6 +79,13 @@ CODES = {
     "column": {name for listing in LISTINGS for name in (*(item.name for item in listing.columns), *listing.exported)},
     **{listing.name: ("title", "lead", "none_title", "none_text") for listing in LISTINGS},
     "alert": ("open", "ended"),
+    "health": (
+        *("schema", "toss", "backlog", "failed", "alerts", "sending", "processes", "newest", "reconciled"),
+        *(f"tone_{tone}" for tone in ("processed", "pending", "failed")),
+        *(f"key_{state}" for state in ("accepted", "refused", "silent")),
+        *("secret_set", "secret_unset"),
+    ),
+    "role": ("web", "worker"),
     "sums": ("asked", "paid", "refunded", "remaining", "surplus", "fee", "paid_out"),
     "cycle": ("monthly", "yearly"),
     "settlement_kind": ("settlement", "payout"),

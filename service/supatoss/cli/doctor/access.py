@@ -106,6 +106,7 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.CONFIRM_SESSION: {"session_id": _NO_ID},
         Function.END_SESSIONS: {"session_id": _NO_ID, "operator": None, "ended_by": "doctor"},
         Function.LIST_SESSIONS: {},
+        Function.OPS_HEALTH: {},
         Function.OPS_LIST: {"query": "-"},
         Function.OPS_OVERVIEW: {"p_hours": 1},
         Function.OPS_PAYMENT: {"p_order_id": "-"},
