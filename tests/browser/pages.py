@@ -26,6 +26,7 @@ def pages_of(shop: Shop) -> dict[str, str]:
         "reconciliations": "/ops/reconciliations",
         "alerts": "/ops/alerts",
         "alerts-past": "/ops/alerts?status=",
+        "runbook": "/ops/runbook",
         "refused": "/ops/refused",
         "refused-one": f"/ops/refused/{refused['id']}",
         "health": "/ops/health",

@@ -28,6 +28,7 @@ from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
 from supatoss.ops.reconciliations import ignore_finding, repair_findings, show_reconciliations
 from supatoss.ops.refused import show_refused_delivery
+from supatoss.ops.runbook import show_runbook
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
 from supatoss.ops.throttle import Throttle
@@ -128,6 +129,7 @@ def operators_page(
         *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),
         *(page(f"/{listing.name}.csv", export_list(listing)) for listing in LISTINGS if listing.exported),
         page("/refused/{id}", show_refused_delivery),
+        page("/runbook", show_runbook),
         page("/health", show_health),
         page("/sessions", show_sessions),
         page("/sessions/end", end_sessions, "POST"),

@@ -286,7 +286,7 @@ async def test_the_overview_shows_the_counts_of_the_database(office: Office) -> 
     text = re.sub(r"\s+", " ", (await office.get("/ops/")).text)
     assert ">1,000+</a>" in text
     assert "Oldest: 90 min" in text
-    assert "<dt>Events</dt> <dd>1,202</dd>" in text
+    assert '<dt>Events</dt> <dd><a href="/ops/events?from=2026-11-24T13%3A00">1,202</a></dd>' in text
     assert "<dt>Duplicate deliveries</dt> <dd>100</dd>" in text
     assert re.search(
         r'data-label="11-25 12:00" data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"', text
