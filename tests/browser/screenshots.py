@@ -57,6 +57,11 @@ def take_all(browser: Browser, shop: Shop, names: list[str]) -> int:
         for name, path in pages.items():
             page.goto(f"{shop.url}{path}")
             number += _take(page, name, look)
+        if not names or "repairs" in names:
+            page.goto(f"{shop.url}/ops/reconciliations")
+            page.locator("button[value=dry_run]").first.click()
+            page.locator("h2").first.wait_for()
+            number += _take(page, "repairs", look)
         if size is NARROW and (not names or "menu" in names):
             page.locator(".menu-button").click()
             number += _take(page, "menu", look, is_whole=False)

@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import ViewportSize
 
-from scripts.local_stack import LOOPBACK, LocalSupabase, free_port
+from scripts.local_stack import LOOPBACK, LocalSupabase
 from tests.browser.scene import Shop, play_day
+from tests.browser.toss import running_toss
 from tests.processes import running_service, running_supabase
 from tests.support import SECRET_KEY, SECURITY_KEY
 
@@ -24,7 +25,7 @@ def running_project(folder: Path) -> Iterator[LocalSupabase]:
         yield lite
 
 
-def settings_of(supabase: LocalSupabase) -> dict[str, str]:
+def settings_of(supabase: LocalSupabase, toss_url: str) -> dict[str, str]:
     """Settings of a service that nobody but the browser talks to."""
     return {
         "SUPABASE_URL": supabase.url,
@@ -32,7 +33,7 @@ def settings_of(supabase: LocalSupabase) -> dict[str, str]:
         "TOSS_SECRET_KEY": SECRET_KEY,
         "TOSS_SECURITY_KEY": SECURITY_KEY,
         "TOSS_UNSIGNED": "reject",
-        "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
+        "TOSS_API_URL": toss_url,
         "WORKER": "off",  # so that what waits keeps waiting
         "OPS_PASSWORD": PASSWORD,
         "PUBLIC_URL": f"http://{LOOPBACK}",  # a browser gets its cookies over plain http
@@ -42,7 +43,7 @@ def settings_of(supabase: LocalSupabase) -> dict[str, str]:
 @contextmanager
 def running_shop(supabase: LocalSupabase, http: httpx.Client, log: Path) -> Iterator[Shop]:
     """The service of a shop, with a day behind it."""
-    with running_service(settings_of(supabase), log) as url:
+    with running_toss() as toss_url, running_service(settings_of(supabase, toss_url), log) as url:
         shop = Shop(url, supabase.url, SUPABASE_KEY, http)
         play_day(shop)
         yield shop

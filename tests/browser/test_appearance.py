@@ -38,6 +38,10 @@ def test_every_page_fits_and_axe_finds_nothing(operator_with: MakeOperator, shop
         found[name] = find_violations(page)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow == 0, f"{name} is wider than the window"
+    page = operator.go("/ops/reconciliations")
+    page.locator("button[value=dry_run]").first.click()
+    expect(page.locator("button[value=apply]")).to_be_visible()
+    found["repairs"] = find_violations(page)
     if "narrow" in look:
         operator.page.locator(".menu-button").click()
         found["menu"] = find_violations(operator.page)
