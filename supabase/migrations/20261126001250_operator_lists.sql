@@ -1,4 +1,4 @@
--- The lists of the operators' page: payments, subscriptions, settlements, alerts and refused deliveries; and its health.
+-- The lists of the operators' page (payments, subscriptions, settlements, alerts, refused deliveries) and its health.
 -- squawk-ignore-file require-concurrent-index-creation
 create index if not exists subscriptions_created_at_idx on public.subscriptions (created_at);
 create index if not exists subscriptions_status_created_at_idx on public.subscriptions (status, created_at);
@@ -150,7 +150,8 @@ end;
 $$;
 
 -- How the whole is: {now, processes: [{name, since, seen_at, is_gone}], newest_event_at, oldest_waiting_seconds,
--- pending, failed, open_alerts, untold_alerts, reconciled_at}. processes: the 50 that were heard of last. Numbers are counted up to 1,000.
+-- pending, failed, open_alerts, untold_alerts, reconciled_at}. processes: the 50 that were heard of last. Numbers are
+-- counted up to 1,000.
 create function public.supatoss_ops_health_v1()
 returns jsonb
 language sql stable

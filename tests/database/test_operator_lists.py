@@ -127,3 +127,27 @@ def test_refused_deliveries_are_listed_without_their_bodies(database: Database) 
 def test_there_is_no_other_list(database: Database) -> None:
     with pytest.raises(Exception, match="there is no list webhook_events"):
         read(database, "webhook_events")
+
+
+@pytest.mark.parametrize(
+    ("table", "at", "status", "indexes"),
+    [
+        ("payments", "created_at", "payment_status", ("payments_created_at_idx", "payments_status_created_at_idx")),
+        ("subscriptions", "created_at", "status", ("subscriptions_created_at_idx", "subscriptions_status_created_at_")),
+        ("settlements", "occurred_at", "status", ("settlements_occurred_at_idx", "settlements_status_occurred_at_idx")),
+        ("supatoss.alerts", "started_at", None, ("alerts_started_at_idx",)),
+    ],
+)
+@pytest.mark.usefixtures("commits")
+def test_every_page_is_answered_by_an_index(
+    database: Database, table: str, at: str, status: str | None, indexes: tuple[str, ...]
+) -> None:
+    conditions = ["true", *([f"t.{status} = 'X'"] if status else [])]
+    behind = f"(t.{at}, t.id) < (now(), '00000000-0000-0000-0000-000000000000')"
+    for condition, index in zip(conditions, indexes, strict=True):
+        query = f"select * from {table} t where {condition} and {behind} order by t.{at} desc, t.id desc limit 51"
+        with database.connection.transaction():
+            database.connection.execute("set local enable_seqscan = off")
+            plan = "\n".join(row["QUERY PLAN"] for row in database.rows(f"explain {query}"))
+        assert index in plan, plan
+        assert "Seq Scan" not in plan

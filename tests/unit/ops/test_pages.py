@@ -289,7 +289,9 @@ async def test_the_overview_shows_the_counts_of_the_database(office: Office) -> 
     assert '<dt>Events</dt> <dd><a href="/ops/events?from=2026-11-24T13%3A00">1,202</a></dd>' in text
     assert "<dt>Duplicate deliveries</dt> <dd>100</dd>" in text
     assert re.search(
-        r'data-label="11-25 12:00" data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"', text
+        r'data-label="11-25 12:00" data-href="/ops/events\?from=2026-11-25T12%3A00&amp;until=2026-11-25T13%3A00"'
+        r' data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"',
+        text,
     )
     assert len(re.findall("<tr data-time=", text)) == 24
 
