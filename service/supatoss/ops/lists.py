@@ -88,10 +88,12 @@ class Search:
     cursor: ListCursor | None
     problems: tuple[str, ...] = ()
 
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether a condition is set."""
-        return any(self.texts[name] for name in ("q", "status", "from", "until"))
+    def is_narrowed(self, first_status: str) -> bool:
+        """Whether a condition is set beside the one that comes first."""
+        return any(self.texts[name] for name in ("q", "from", "until")) or self.texts["status"] not in (
+            "",
+            first_status,
+        )
 
     def to_query(self) -> dict[str, str]:
         """The parameters of a URL, without the page. An empty status is said where another one comes first."""
@@ -161,6 +163,7 @@ def show_list(listing: Listing) -> Callable[[PageRequest], Awaitable[Response]]:
             section=listing.name,
             listing=listing,
             search=search,
+            is_narrowed=search.is_narrowed(listing.first_status),
             rows=[listing.present(row, texts) for row in page.rows],
             summary=_summary(search, page, texts),
             searched_until=_searched(page, texts),

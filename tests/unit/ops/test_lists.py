@@ -236,3 +236,13 @@ def test_no_cell_is_a_formula(value: object, shown: str) -> None:
 )
 def test_an_amount_is_read_however_it_is_typed(text: str, amount: Decimal | None) -> None:
     assert read_search({"q": text}).wanted.amount == amount
+
+
+async def test_an_empty_list_says_whether_that_is_because_of_the_filter(office: Office) -> None:
+    assert "Show ended ones too" in (await office.get("/ops/alerts")).text
+    everything = (await office.get("/ops/alerts?status=")).text
+    assert "No open alerts" in everything
+    assert "Show ended ones too" not in everything
+    for query in ("status=ended", "status=open&q=backlog", "from=2026-11-25"):
+        text = (await office.get(f"/ops/alerts?{query}")).text
+        assert "No row matches all of these conditions." in text
