@@ -27,11 +27,10 @@ comment on table supatoss.operator_actions is 'Audit trail: who did what to whic
 comment on column supatoss.operator_actions.actor is
   'Who: an operator''s name, or user@machine of the command line.';
 comment on column supatoss.operator_actions.address is 'Where the operator''s browser was; null for the command line.';
-comment on column supatoss.operator_actions.action is 'What: replay, ignore, or unignore.';
+comment on column supatoss.operator_actions.action is 'What: replay, ignore, unignore or repair.';
 comment on column supatoss.operator_actions.reason is 'Why, in the operator''s words.';
 comment on column supatoss.operator_actions.event_reason_before is
   'The event''s own reason before it was ignored; unignoring restores it.';
-comment on column supatoss.operator_actions.action is 'What: replay, ignore or repair.';
 comment on column supatoss.operator_actions.finding_id is
   'The difference of a reconciliation, if it was about one and not about an event.';
 

@@ -19,14 +19,8 @@ from supatoss.ops.problems import Advised, attempts, describe_problem
 from supatoss.store.events import EventFilter, EventOutcome
 
 _TONES = {
-    **dict.fromkeys(("replayed", "ignored", "unignored"), "good"),
+    **dict.fromkeys(("replayed", "ignored", "unignored", "repaired"), "good"),
     **dict.fromkeys(("dry_run", "unchanged", "not_open", "bulk_none", "bulk_unticked"), "wait"),
-    "replayed": "good",
-    "ignored": "good",
-    "repaired": "good",
-    "dry_run": "wait",
-    "unchanged": "wait",
-    "not_open": "wait",
 }
 _AMOUNTS = ("amount", "balance", "pay_out_amount", "fee")
 

@@ -38,8 +38,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
-ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/end")
-ACTIONS = ("/replay", "/ignore", "/repair", "/end")
+ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/repair", "/end")
 """How the paths end that act; the others only show."""
 
 
@@ -166,6 +165,7 @@ class PageRequest:
         if self.http.headers.get("hx-request"):
             return self._with_cookies(Response(headers={"HX-Redirect": path}))
         return self.redirect(path)
+
     def download(self, name: str, chunks: AsyncIterator[bytes]) -> Response:
         """A CSV file, sent as it is made."""
         headers = {"content-disposition": f'attachment; filename="{name}"'}

@@ -121,7 +121,6 @@ def operators_page(
         page("/events/bulk", open_batch_of_events, "POST"),
         page("/events/bulk/{id:uuid}", show_batch),
         page("/events/bulk/{id:uuid}/apply", apply_batch, "POST"),
-        page("/payment", show_payment),
         page("/payment", show_order),
         page("/reconciliations", show_reconciliations),
         page("/reconciliations/repair", repair_findings, "POST"),

@@ -20,10 +20,8 @@ async def ignore_findings(
     address: str | None = None,
     dry_run: bool,
     limit: int = DEFAULT_LIMIT,
-) -> IgnoredFindings:
-    """Ignores the open findings that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
 ) -> OpenFindings:
-    """Sets the open findings aside that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
+    """Ignores the open findings that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
     if not wanted.to_json():
         raise NotAllowed("at least one filter is needed: an id, a day, an order or a payment key")
     if not 1 <= limit <= MAX_LIMIT:

@@ -49,8 +49,6 @@ class FindingFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class IgnoredFindings:
-    """Findings that were ignored, or would be, oldest first; whether the limit left some out."""
 class OpenFindings:
     """Open findings, and whether the limit left some out."""
 
@@ -105,10 +103,8 @@ class ReviewCalls(Connection):
         address: str | None = None,
         dry_run: bool,
         max_findings: int,
-    ) -> IgnoredFindings:
-        """Ignores open findings."""
     ) -> OpenFindings:
-        """Sets open findings aside."""
+        """Ignores open findings."""
         arguments = {
             "wanted": json.dumps(wanted.to_json()),
             "reason": reason,

@@ -61,7 +61,6 @@ CODES = {
     "span": ("seconds", "minutes", "hours", "days"),
     "environment": ("test", "live"),
     "overview": ("last_24", "last_168"),
-    "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
     "links": ("receipt", "receipt_of_order", "developers", "dashboard"),
     "delivery_effect": ("create", "count", "move", "ask", "reopen"),
     "sqlstate": ("22001", "22003", "23502", "23503", "23505", "23514", "42501", "42703", "42883", "42P01", "P0001"),
@@ -90,19 +89,12 @@ CODES = {
     "cycle": ("monthly", "yearly"),
     "settlement_kind": ("settlement", "payout"),
     "settlement": PayoutStatus,
-    "links": ("receipt", "developers", "dashboard"),
-    "done_text": ("becomes", "in_hand", "changed", "pending"),
-    "done": (
-        *("replayed", "ignored", "unignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
-        *("not_open", "bulk_none", "bulk_unticked"),
-    ),
-    "action": ("replay", "ignore", "unignore"),
     "done_text": ("becomes", "in_hand", "changed", "pending", "repaired"),
     "done": (
-        *("replayed", "ignored", "repaired", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
-        "not_open",
+        *("replayed", "ignored", "unignored", "repaired", "dry_run", "unchanged", "in_hand", "changed", "missing"),
+        *("refused", "not_open", "bulk_none", "bulk_unticked"),
     ),
-    "action": ("replay", "ignore", "repair"),
+    "action": ("replay", "ignore", "unignore", "repair"),
     "problem": tuple(
         f"{kind}_{part}" for kind in ("store", "toss", "missing", "form", "internal") for part in ("title", "text")
     ),
