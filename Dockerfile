@@ -12,6 +12,7 @@ RUN pip install --no-deps --require-hashes --only-binary :all: -r /tmp/requireme
 COPY pyproject.toml README.md LICENSE /src/
 COPY service /src/service
 COPY supabase/migrations /src/supabase/migrations
+COPY docs/runbook.md docs/runbook.ko.md /src/docs/
 RUN pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /tmp/wheels /src
 RUN pip --python /opt/venv/bin/python install --no-deps --no-index /tmp/wheels/supatoss-*.whl
 

@@ -2,6 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .PHONY: help run test check slow faults attack drill fuzz audit sbom dist bench docs lint lock clean
+.PHONY: help run test check slow screenshots faults attack drill fuzz audit sbom dist bench lint lock clean
 
 VENV = .venv
 PY = $(VENV)/bin/python
@@ -35,6 +36,9 @@ check: lint  ## the quick part: lint, types, unit tests (under a minute)
 
 slow: $(VENV)/.built  ## what takes long: Toss's real minutes, a thousand payments, the Supabase CLI, 500 examples of each property
 	$(PY) -m pytest -n auto -m "slow or hypothesis" --hypothesis-profile=thorough -o faulthandler_timeout=0
+
+screenshots: $(VENV)/.built  ## pictures of every page of the operators, in both languages, both themes and two widths: build/screenshots/
+	$(PY) -m tests.browser.screenshots
 
 faults: $(VENV)/.built  ## every fault with thousands of deliveries (up to 15 minutes); writes the table of docs/reliability.md
 	$(PY) -m tests.faults --write docs/reliability.md

@@ -20,6 +20,8 @@ PEEKS = "".join(
     for table in (
         *("operator_actions", "operator_sessions", "alerts", "processes", "reconciliations"),
         *("reconciliation_findings", "reconciliation_transactions"),
+        *("operator_actions", "alerts", "processes", "reconciliations", "reconciliation_findings"),
+        *("reconciliation_transactions", "refused_deliveries"),
     )
 )
 """The Data API exposes the schema public alone; through these a test sees the tables that only our functions read."""

@@ -57,7 +57,11 @@ def find_node() -> Node:
 
 
 def install(
-    progress: Callable[[str], None] | None = None, source: Path = Path(__file__).parent, name: str = "npm"
+    progress: Callable[[str], None] | None = None,
+    source: Path = Path(__file__).parent,
+    name: str = "npm",
+    *,
+    with_optional: bool = True,
 ) -> Path:
     """Install the locked npm packages of `source` into `.local/<name>/` unless they are there; returns node_modules.
 
@@ -77,16 +81,16 @@ def install(
             stamp.unlink(missing_ok=True)
             for file in _LOCKED:
                 shutil.copyfile(source / file, folder / file)
-            _npm_ci(folder)
+            _npm_ci(folder, with_optional=with_optional)
             stamp.write_text(digest)
     return folder / "node_modules"
 
 
-def _npm_ci(folder: Path) -> None:
+def _npm_ci(folder: Path, *, with_optional: bool) -> None:
     node = find_node()
     child = Child(
         "npm",
-        [*node.npm, "ci", "--ignore-scripts", "--loglevel=error"],
+        [*node.npm, "ci", "--ignore-scripts", "--loglevel=error", *([] if with_optional else ["--omit=optional"])],
         cwd=folder,
         env={**os.environ, "PATH": node.path, **_CACHES},
         log=folder / "npm.log",

@@ -123,7 +123,7 @@ def create_app(
             Route("/readyz", Readiness(store).answer, methods=["GET"]),
             Route("/backlogz", Backlog(store, settings.backlog_minutes).answer, methods=["GET"]),
             *metrics_routes(settings.metrics_token),
-            *operators_page(settings, store, worker.wake),
+            *operators_page(settings, store, toss, worker.wake),
         ],
         lifespan=lifespan,
     )

@@ -27,7 +27,7 @@ comment on table supatoss.operator_actions is 'Audit trail: who did what to whic
 comment on column supatoss.operator_actions.actor is
   'Who: an operator''s name, or user@machine of the command line.';
 comment on column supatoss.operator_actions.address is 'Where the operator''s browser was; null for the command line.';
-comment on column supatoss.operator_actions.action is 'What: replay, ignore, or unignore.';
+comment on column supatoss.operator_actions.action is 'What: replay, ignore, unignore or repair.';
 comment on column supatoss.operator_actions.reason is 'Why, in the operator''s words.';
 comment on column supatoss.operator_actions.event_reason_before is
   'The event''s own reason before it was ignored; unignoring restores it.';
@@ -448,7 +448,8 @@ set search_path = ''
 as $$
   select jsonb_build_object(
     'settlement_key', s.settlement_key, 'kind', s.kind, 'status', s.status, 'order_id', s.order_id,
-    'payment_key', s.payment_key, 'amount', s.amount::text, 'pay_out_amount', s.pay_out_amount::text,
+    'payment_key', s.payment_key, 'transaction_key', s.transaction_key, 'seller_id', s.seller_id,
+    'reference', s.reference, 'amount', s.amount::text, 'pay_out_amount', s.pay_out_amount::text,
     'fee', s.fee::text, 'currency', s.currency,
     'sold_date', s.sold_date, 'paid_out_date', s.paid_out_date, 'settled_at', s.settled_at,
     'occurred_at', s.occurred_at, 'failure_code', s.failure_code, 'failure_message', s.failure_message)

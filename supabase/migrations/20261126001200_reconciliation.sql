@@ -661,16 +661,15 @@ $$;
 -- a price that was changed after the money had been accepted at Toss's price goes back to it. A price that no accepted
 -- event bears out stays the application's, and the fold reports the mismatch: nothing is marked paid here that it would
 -- refuse.
-create function public.supatoss_repair_payment_v1(repair text)
+create function supatoss.repair_payment(p_repair jsonb)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_repair jsonb := repair::jsonb;
-  v_event jsonb := v_repair -> 'event';
-  v_key text := v_repair ->> 'payment_key';
-  v_order text := v_repair ->> 'order_id';
+  v_event jsonb := p_repair -> 'event';
+  v_key text := p_repair ->> 'payment_key';
+  v_order text := p_repair ->> 'order_id';
   v_recorded jsonb;
   v_row public.webhook_events;
   v_context text;
@@ -680,7 +679,7 @@ begin
     perform 1 from public.payments p where p.order_id = v_order for update;
     update public.payments p
     set projected_price = supatoss.payment_price(p)
-    where p.order_id = v_order and p.projected_price = v_repair ->> 'price'
+    where p.order_id = v_order and p.projected_price = p_repair ->> 'price'
       and p.projected_price <> supatoss.payment_price(p)
       and exists (
         select 1 from public.webhook_events w
@@ -721,6 +720,25 @@ begin
 end;
 $$;
 
+-- dry_run does all of it, takes it back, and answers what would have come of it.
+create function public.supatoss_repair_payment_v1(repair text, dry_run boolean default false)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_answer jsonb;
+begin
+  v_answer := supatoss.repair_payment(repair::jsonb);
+  if dry_run then
+    raise exception 'dry run' using errcode = 'SUPA1';
+  end if;
+  return v_answer;
+exception when sqlstate 'SUPA1' then
+  return v_answer || '{"event": null}'::jsonb;
+end;
+$$;
+
 -- Settlements by transaction key or settlement key. keys: JSON array of {transaction_key, settlement_key}.
 create function public.supatoss_read_settlements_v1(keys text)
 returns jsonb
@@ -740,13 +758,13 @@ $$;
 
 -- Records what Toss says of a settlement, and lets it count whatever the row says now. Answers {event, status,
 -- reason, error}.
-create function public.supatoss_repair_settlement_v1(repair text)
+create function supatoss.repair_settlement(p_repair jsonb)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_event jsonb := repair::jsonb -> 'event';
+  v_event jsonb := p_repair -> 'event';
   v_recorded jsonb;
   v_row public.webhook_events;
   v_context text;
@@ -772,6 +790,80 @@ begin
   select * into v_row from public.webhook_events w where w.id = (v_recorded ->> 'id')::uuid;
   return jsonb_build_object('event', v_row.id, 'status', v_row.status, 'reason', v_row.reason, 'error',
                             v_row.last_error);
+end;
+$$;
+
+-- dry_run as in supatoss_repair_payment_v1.
+create function public.supatoss_repair_settlement_v1(repair text, dry_run boolean default false)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_answer jsonb;
+begin
+  v_answer := supatoss.repair_settlement(repair::jsonb);
+  if dry_run then
+    raise exception 'dry run' using errcode = 'SUPA1';
+  end if;
+  return v_answer;
+exception when sqlstate 'SUPA1' then
+  return v_answer || '{"event": null}'::jsonb;
+end;
+$$;
+
+-- Open findings of runs that are over: {findings, has_more}, findings being the newest max_findings of a day or of
+-- these ids, as supatoss_read_open_findings_v1 has them. wanted: {ids, day}; what is absent does not narrow.
+create function public.supatoss_find_open_findings_v1(wanted text, max_findings integer)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  with found as materialized (
+    select f.*, r.kind as scope, row_number() over (order by f.day desc, f.subject, f.id) as place
+    from supatoss.reconciliation_findings f
+    join supatoss.reconciliations r on r.id = f.reconciliation_id
+    where f.outcome in ('found', 'needs_person') and r.status <> 'running'
+      and ($1::jsonb -> 'ids' is null
+           or f.id in (select e.item::uuid from jsonb_array_elements_text($1::jsonb -> 'ids') as e (item)))
+      and ($1::jsonb ->> 'day' is null or f.day = ($1::jsonb ->> 'day')::date)
+    order by place
+    limit $2 + 1
+  )
+  select jsonb_build_object(
+    'findings', coalesce(jsonb_agg(
+        to_jsonb(f) - array['reconciliation_id', 'action_id', 'created_at', 'updated_at', 'place'] order by f.place)
+      filter (where f.place <= $2), '[]'::jsonb),
+    'has_more', count(*) > $2)
+  from found f
+$$;
+
+-- An operator had open findings repaired: [{id, outcome, reason, event_id}]. How many were still open.
+create function public.supatoss_note_repairs_v1(repaired text, actor text, address text default null)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_noted integer;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('findings', 20261125));
+  with tried as (
+    select f.id, f.outcome as before, t.outcome, t.reason, t.event_id
+    from jsonb_to_recordset($1::jsonb) as t (id uuid, outcome text, reason text, event_id uuid)
+    join supatoss.reconciliation_findings f on f.id = t.id
+    where f.outcome in ('found', 'needs_person')
+    for update of f
+  ),
+  acted as (
+    insert into supatoss.operator_actions (actor, address, action, finding_id, event_id, status_before, status_after)
+    select $2, left($3, 100), 'repair', t.id, t.event_id, t.before, t.outcome from tried t
+  )
+  update supatoss.reconciliation_findings f
+  set outcome = t.outcome, reason = t.reason, event_id = coalesce(t.event_id, f.event_id), updated_at = now()
+  from tried t where f.id = t.id;
+  get diagnostics v_noted = row_count;
+  return v_noted;
 end;
 $$;
 

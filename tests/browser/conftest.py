@@ -11,15 +11,13 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, StorageSta
 
 from scripts.local_stack import LOOPBACK, ROOT, LocalSupabase, free_port
 from tests.browser.chromium import running_chromium
-from tests.browser.scene import Shop, play_day
-from tests.processes import running_service, running_supabase
-from tests.support import SECRET_KEY, SECURITY_KEY
+from tests.browser.scene import Shop
+from tests.browser.stage import PASSWORD, SUPABASE_KEY, WIDE, running_project, running_shop
+from tests.processes import running_service
+from tests.support import SECRET_KEY
 
-SUPABASE_KEY = "sb_secret_for_browser_tests_0001"
-PASSWORD = "correct horse battery"
 SCREENSHOTS = ROOT / ".local" / "screenshots"
 PATIENCE_MILLISECONDS = 15_000
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
@@ -40,8 +38,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def supabase(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSupabase]:
-    folder = tmp_path_factory.mktemp("supabase")
-    with running_supabase(folder, "sb_publishable_for_browser_tests", SUPABASE_KEY, with_postgres=True) as lite:
+    with running_project(tmp_path_factory.mktemp("supabase")) as lite:
         yield lite
 
 
@@ -51,26 +48,10 @@ def http() -> Iterator[httpx.Client]:
         yield client
 
 
-def settings_of(supabase: LocalSupabase) -> dict[str, str]:
-    return {
-        "SUPABASE_URL": supabase.url,
-        "SUPABASE_SECRET_KEY": SUPABASE_KEY,
-        "TOSS_SECRET_KEY": SECRET_KEY,
-        "TOSS_SECURITY_KEY": SECURITY_KEY,
-        "TOSS_UNSIGNED": "reject",
-        "TOSS_API_URL": f"http://{LOOPBACK}:{free_port()}",  # nobody answers there
-        "WORKER": "off",  # so that what waits keeps waiting
-        "OPS_PASSWORD": PASSWORD,
-        "PUBLIC_URL": f"http://{LOOPBACK}",  # a browser gets its cookies over plain http
-    }
-
-
 @pytest.fixture(scope="package")
 def shop(supabase: LocalSupabase, http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     log = tmp_path_factory.mktemp("service") / "service.log"
-    with running_service(settings_of(supabase), log) as url:
-        day = Shop(url, supabase.url, SUPABASE_KEY, http)
-        play_day(day)
+    with running_shop(supabase, http, log) as day:
         yield day
 
 

@@ -14,6 +14,9 @@ PRODUCTS = ("무선 이어폰", "봄 원피스", "원두 1kg", "온라인 강의
 BUSY = (1, 0, 0, 1, 0, 1, 2, 3, 4, 3, 4, 5, 4, 3, 4, 4, 5, 6, 5, 4, 3, 3, 2, 1)
 """Payments in each of the last 24 hours, oldest first."""
 
+DIFFERS = "tdestdiffers00000"
+"""How the payment keys of the open differences begin; a digit follows."""
+
 
 @dataclass
 class Shop:
@@ -133,6 +136,7 @@ def play_day(shop: Shop) -> None:
     _billing(shop)
     _account(shop)
     _reconciled(shop)
+    _alerted(shop)
     dollars = shop.payment("order-paypal-0001", "DONE", 75, method="해외간편결제", currency="USD", totalAmount=12.34)
     shop.place(shop.deliver(dollars), 75)
     broken = {
@@ -260,7 +264,23 @@ def _reconciled(shop: Shop) -> None:
             ("extra", done, {}, "needs_person", "unknown_to_toss"),
         )
     ):
-        finding = {"reconciliation_id": run, "subject": f"tdestdiffers00000{number}", "kind": kind, "day": day}
-        named = {"payment_key": f"tdestdiffers00000{number}", "order_id": f"order-differs-000{number}"}
+        finding = {"reconciliation_id": run, "subject": f"{DIFFERS}{number}", "kind": kind, "day": day}
+        named = {"payment_key": f"{DIFFERS}{number}", "order_id": f"order-differs-000{number}"}
         said = {"ours": ours, "theirs": theirs, "outcome": outcome, "reason": reason}
         shop.api("POST", "peek_reconciliation_findings", json=finding | named | said)
+
+
+def _alerted(shop: Shop) -> None:
+    """An alert of yesterday that is over."""
+    began, ended = (shop.now - dt.timedelta(hours=hours) for hours in (30, 29))
+    alert = {
+        "rule": "toss_away",
+        "subject": "",
+        "details": {"minutes": 12, "keys": "key 1 (…0001)", "problem": "timeout"},
+        "started_at": began.isoformat(),
+        "seen_at": ended.isoformat(),
+        "ended_at": ended.isoformat(),
+        "start_told_at": began.isoformat(),
+        "end_told_at": ended.isoformat(),
+    }
+    shop.api("POST", "peek_alerts", json=alert)

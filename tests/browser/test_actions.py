@@ -117,3 +117,17 @@ def test_two_operators_at_once_do_it_once(operator_with: MakeOperator, shop: Sho
     two.page.get_by_role("button", name="Ignore").click()
     expect(two.page.locator("[data-focus]")).to_contain_text("already applied")
     assert shop.row(f"peek_operator_actions?event_id=eq.{event}")["reason"] == "the first of us"
+
+
+def test_a_repair_is_shown_before_anything_changes(operator_with: MakeOperator, shop: Shop) -> None:
+    page = operator_with().go("/ops/reconciliations")
+    page.get_by_role("button", name="Dry run order-differs-0001").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dry run of a repair")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Status: – → DONE")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Would be repaired")
+    expect(page.get_by_role("button", name="Repair 1")).to_be_visible()
+    assert shop.api("GET", "payments?order_id=eq.order-differs-0001").json() == []
+    finding = shop.row("peek_reconciliation_findings?order_id=eq.order-differs-0001")
+    assert finding["outcome"] == "found"
+    page.get_by_role("link", name="Back").click()
+    page.wait_for_url("**/ops/reconciliations")

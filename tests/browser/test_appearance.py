@@ -1,72 +1,51 @@
 """Narrow and wide, light and dark, by keyboard, without JavaScript, and for people who do not see the page."""
 
-import json
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from scripts.local import npm
 from scripts.local_stack import ROOT
-from tests.browser.conftest import NARROW, WIDE, MakeOperator
+from tests.browser.axe import find_violations
+from tests.browser.conftest import MakeOperator
+from tests.browser.pages import pages_of
 from tests.browser.scene import Shop
+from tests.browser.stage import NARROW, WIDE
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "wide-light-en": {"viewport": WIDE, "color_scheme": "light", "locale": "en-US"},
-    "narrow-dark-ko": {"viewport": NARROW, "color_scheme": "dark", "locale": "ko-KR"},
+    f"{width}-{theme}-{language}": {"viewport": size, "color_scheme": theme, "locale": locale}
+    for width, size in (("wide", WIDE), ("narrow", NARROW))
+    for theme in ("light", "dark")
+    for language, locale in (("en", "en-US"), ("ko", "ko-KR"))
 }
+QUICK = ("wide-light-en", "narrow-dark-ko")
+"""Both widths, themes and languages once; `make slow` tries each with each."""
 
 
-def _paths(shop: Shop) -> dict[str, str]:
-    failed = shop.row("webhook_events?order_id=eq.order-amount-0001")["id"]
-    done = shop.row("webhook_events?event_type=eq.SETTLEMENT_COMPLETED")["id"]
-    return {
-        "overview": "/ops/",
-        "week": "/ops/?hours=168",
-        "events": "/ops/events",
-        "nothing": "/ops/events?q=nobody",
-        "problem": "/ops/events?status=lost",
-        "event-failed": f"/ops/events/{failed}",
-        "event-done": f"/ops/events/{done}",
-        "payment": "/ops/payment?order=order-parts-0001",
-        "refused": "/ops/refused",
-        "reconciliations": "/ops/reconciliations",
-        "refused-one": "/ops/refused/1",
-        "missing": "/ops/nowhere",
-    }
-
-
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    "look", [look if look in QUICK else pytest.param(look, marks=pytest.mark.slow) for look in LOOKS]
+)
 def test_every_page_fits_and_axe_finds_nothing(operator_with: MakeOperator, shop: Shop, look: str) -> None:
     # axe itself is a script that the page's policy would refuse; nothing else of the policy is tested here.
-    axe = (npm.install() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     operator = operator_with(is_signed_in=False, bypass_csp=True, **LOOKS[look])
-    pages = {"sign-in": "/ops/sign-in", **_paths(shop)}
-    found: dict[str, list[str]] = {}
-    for name, path in pages.items():
+    found: dict[str, list[str]] = {"sign-in": find_violations(operator.go("/ops/sign-in"))}
+    operator.sign_in()
+    operator.page.wait_for_url("**/ops/")
+    for name, path in pages_of(shop).items():
         page = operator.go(path)
-        if name == "sign-in":
-            page.evaluate(axe)
-            found[name] = _violations(page.evaluate("axe.run()"))
-            operator.sign_in()
-            page.wait_for_url("**/ops/")
-            continue
         if name in ("overview", "events"):
-            page.locator("summary").click()
-        operator.shot(f"{name}-{look}", is_whole=True)
-        page.evaluate(axe)
-        found[name] = _violations(page.evaluate("axe.run()"))
+            page.locator("summary").first.click()
+        found[name] = find_violations(page)
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow == 0, f"{name} is wider than the window"
+    page = operator.go("/ops/reconciliations")
+    page.locator("button[value=dry_run]").first.click()
+    expect(page.locator("button[value=apply]")).to_be_visible()
+    found["repairs"] = find_violations(page)
+    if "narrow" in look:
+        operator.page.locator(".menu-button").click()
+        found["menu"] = find_violations(operator.page)
     assert {name: problems for name, problems in found.items() if problems} == {}
-
-
-def _violations(report: dict[str, Any]) -> list[str]:
-    return [
-        f"{problem['id']}: {json.dumps(node['target'])} {node['failureSummary']}"
-        for problem in report["violations"]
-        for node in problem["nodes"]
-    ]
 
 
 def test_everything_can_be_read_without_javascript(operator_with: MakeOperator) -> None:
@@ -133,7 +112,7 @@ def test_the_policy_holds_in_a_browser(operator_with: MakeOperator) -> None:
 def test_the_readmes_pictures_are_small(operator_with: MakeOperator, shop: Shop, name: str) -> None:
     """Copies of these are docs/images/ops-overview.png and ops-event.png."""
     operator = operator_with(viewport={"width": 1120, "height": 800})
-    page = operator.go(_paths(shop)[name])
+    page = operator.go(pages_of(shop)[name])
     page.wait_for_load_state("networkidle")
     assert operator.shot(f"readme-{name}").stat().st_size < 200_000
     assert (ROOT / "docs" / "images" / f"ops-{name.removesuffix('-failed')}.png").stat().st_size < 200_000

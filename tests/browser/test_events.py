@@ -6,8 +6,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import NARROW, PASSWORD, MakeOperator, Operator
+from tests.browser.conftest import MakeOperator, Operator
 from tests.browser.scene import Shop
+from tests.browser.stage import NARROW, PASSWORD
 from tests.browser.test_actions import _mismatch
 
 REFRESH_MILLISECONDS = 12_000

@@ -5,6 +5,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import MakeOperator, Operator
 from tests.browser.scene import Shop
+from tests.browser.stage import PASSWORD
+from tests.support import SECRET_KEY
 
 
 def test_the_overview_shows_what_needs_review(operator: Operator) -> None:
@@ -154,12 +156,52 @@ def test_the_overview_leads_to_the_differences_and_what_to_do(operator: Operator
     expect(findings).to_have_count(3)
     expect(findings.nth(1)).to_contain_text("Status: PENDING")
     expect(findings.nth(1)).to_contain_text("Status: DONE")
-    expect(findings.nth(1)).to_contain_text("--apply")
+    expect(findings.nth(1)).to_contain_text("A repair looks it up at Toss")
     expect(findings.nth(2)).to_contain_text("No key of yours finds this payment")
     runs = page.locator("section", has=page.get_by_role("heading", name="Last runs")).locator("tbody tr")
     expect(runs).to_contain_text("key 2 (…wxyz): UNAUTHORIZED_KEY")
     findings.nth(1).get_by_role("link").click()
     page.wait_for_url("**/ops/payment?order=order-differs-0001")
+
+
+def test_an_order_that_was_paid_twice_says_what_to_cancel(operator: Operator) -> None:
+    page = operator.go("/ops/payment?order=order-twice-0001")
+    banner = page.locator(".notice--alarm")
+    expect(banner.get_by_role("heading")).to_have_text("Paid twice: ₩37,400 too much")
+    expect(banner).to_contain_text("Cancel ₩37,400 of this payment at Toss: tdestsecond0000002")
+    expect(banner).to_contain_text("Keep the payment that counts: tdestfirst00000001")
+    expect(page.locator(".head strong")).to_have_text("Paid twice")
+
+
+def test_a_bar_leads_to_its_events(operator: Operator) -> None:
+    page = operator.go("/ops/")
+    row = page.locator('#hours tbody tr:not([data-processed="0"])').first
+    place = row.evaluate("(row) => [...row.parentElement.rows].reverse().indexOf(row)")
+    over = page.locator(".chart .u-over")
+    box = over.bounding_box()
+    assert box
+    over.click(position={"x": (place + 0.5) * box["width"] / 24, "y": box["height"] - 4})
+    page.wait_for_url("**/ops/events?from=*&until=*&status=processed")
+    expect(page.locator("#results tbody tr")).not_to_have_count(0)
+
+
+def test_a_list_is_saved_as_it_is_filtered(operator: Operator) -> None:
+    page = operator.go("/ops/payments?status=PARTIAL_CANCELED")
+    with page.expect_download() as download:
+        page.get_by_role("link", name=re.compile("Download CSV")).click()
+    text = download.value.path().read_text(encoding="utf-8-sig")
+    assert [line.split(",")[1] for line in text.splitlines()] == ["Order", "order-parts-0001"]
+    assert download.value.suggested_filename.startswith("supatoss-payments-")
+
+
+def test_health_names_keys_by_merchant_and_never_a_secret(operator: Operator) -> None:
+    page = operator.go("/ops/health")
+    keys = page.locator("section", has=page.get_by_role("heading", name="Toss secret keys"))
+    expect(keys).to_contain_text("tdestiny01")
+    expect(keys).to_contain_text("Accepted")
+    expect(page.locator("section", has=page.get_by_role("heading", name="Processes"))).to_contain_text("Running")
+    assert SECRET_KEY not in page.content()
+    assert PASSWORD not in page.content()
 
 
 def test_dollars_have_cents(operator: Operator) -> None:

@@ -285,7 +285,7 @@ def test_only_the_service_may_read_so(database: Database, role: str) -> None:
         "from pg_proc where proname ~ '^supatoss_ops_|_for_operators$'",
         role,
     )
-    assert len(functions) == 6
+    assert len(functions) == 11
     assert [item["name"] for item in functions if item["is_open"] != (role == "service_role")] == []
 
 

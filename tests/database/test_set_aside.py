@@ -14,7 +14,7 @@ from scripts.local_stack import ROOT
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import open_target
 from supatoss.alerts.watch import Watch
-from supatoss.store.reviews import FindingFilter, IgnoredFindings
+from supatoss.store.reviews import FindingFilter, OpenFindings
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row
 from tests.database.test_races import Step
@@ -64,7 +64,7 @@ OF_DAY = FindingFilter(day=dt.date.fromisoformat(DAY))
 
 def ignore(
     database: Database, wanted: FindingFilter, *, dry_run: bool = False, max_findings: int = 100
-) -> IgnoredFindings:
+) -> OpenFindings:
     return asyncio.run(
         DatabaseStore(database).ignore_findings(
             wanted,

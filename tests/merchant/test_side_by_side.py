@@ -59,7 +59,7 @@ def reconcile(project: Database, body: Row) -> None:
     finding = Finding(KEY, FindingKind.STATUS, dt.date(2026, 3, 14), KEY, ORDER, None)
     reconciler = PaymentReconciler(DatabaseStore(project), cast("Any", Records(body)))
     (result,) = asyncio.run(reconciler.repair([finding]))
-    assert result.outcome is FindingOutcome.REPAIRED
+    assert result.finding.outcome is FindingOutcome.REPAIRED
 
 
 def shown(project: Database) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tests.packaging.conftest import ROOT, Distribution, build
 SERVICE = ROOT / "service"
 
 
-def test_the_wheel_has_the_package_and_the_migrations_and_nothing_else(distribution: Distribution) -> None:
+def test_the_wheel_has_the_package_the_migrations_the_runbook_and_nothing_else(distribution: Distribution) -> None:
     names = set(zipfile.ZipFile(distribution.wheel).namelist())
     package = {
         file.relative_to(SERVICE).as_posix()
@@ -22,8 +22,9 @@ def test_the_wheel_has_the_package_and_the_migrations_and_nothing_else(distribut
         if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".pyc"
     }
     migrations = {f"supatoss/migrations/{file.name}" for file in (ROOT / "supabase/migrations").iterdir()}
+    runbook = {f"supatoss/runbook/{name}" for name in ("runbook.md", "runbook.ko.md")}
     about = {f"supatoss-{__version__}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
-    assert names == package | migrations | about | {f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
+    assert names == package | migrations | runbook | about | {f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
     assert {
         "supatoss/py.typed",
         "supatoss/ops/templates/base.html",
@@ -37,7 +38,8 @@ def test_the_sdist_has_what_the_wheel_is_built_from_and_neither_tests_nor_script
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     tops = {name.partition("/")[0] for name in names}
     files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore"}
-    assert tops == files | {"service", "supabase"}
+    assert tops == files | {"service", "supabase", "docs"}
+    assert {name for name in names if name.startswith("docs/")} == {"docs/runbook.md", "docs/runbook.ko.md"}
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".env"))]
 
 

@@ -1,15 +1,14 @@
 """A buyer at the example shop, in a real browser: from the product to a paid order."""
 
 import base64
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-from scripts.local import npm
 from scripts.local_stack import ROOT
+from tests.browser.axe import find_violations
 from tests.shop.conftest import PATIENCE_MILLISECONDS
 from tests.shop.storefront import Storefront, order_id_of
 
@@ -115,13 +114,10 @@ def test_an_order_that_cannot_be_stored_is_told(page: Page, storefront: Storefro
 
 def test_axe_finds_nothing_and_the_picture_of_the_readme_is_made(page: Page, storefront: Storefront) -> None:
     """A copy of the picture is docs/images/shop.png."""
-    axe = (npm.install() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     shots: list[bytes] = []
 
     def look() -> None:
-        page.evaluate(axe)
-        report = page.evaluate("axe.run()")
-        assert [f"{problem['id']}: {json.dumps(problem['nodes'])}" for problem in report["violations"]] == []
+        assert find_violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         shots.append(page.screenshot())
 
@@ -139,8 +135,7 @@ def test_axe_finds_nothing_and_the_picture_of_the_readme_is_made(page: Page, sto
     heading(page, PAID)
     look()
     page.goto(storefront.bank_url)
-    page.evaluate(axe)
-    assert page.evaluate("axe.run()")["violations"] == []
+    assert find_violations(page) == []
 
     images = (f'<img src="data:image/png;base64,{base64.b64encode(shot).decode()}">' for shot in shots)
     page.set_viewport_size({"width": 1520, "height": 502})

@@ -22,6 +22,7 @@ from supatoss.store.refused import RefusedDelivery
 from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.telemetry import configure_logging
 from supatoss.toss.client import TossClient
+from supatoss.toss.keys import ApiKey
 from supatoss.toss.models import PaymentAnswer
 from tests.support import ANY_AGE_HOURS, NEWER_KEY, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, signed_headers
 
@@ -47,7 +48,7 @@ class LogLines:
 class SilentToss(TossClient):
     """A Toss that cannot be asked."""
 
-    keys = ()
+    keys: tuple[ApiKey, ...] = ()
 
     def __init__(self) -> None:
         self.asked: list[str] = []

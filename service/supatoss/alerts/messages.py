@@ -1,7 +1,7 @@
 """One alert as words: in English, Korean or both, with a command and a link, without secrets or payloads. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -68,6 +68,13 @@ def page_of(rule: str, subject: str) -> str:
     text = _text(rule, subject)
     quoted = quote(subject, safe="")
     return text.page.format(subject=quoted) if len(quoted) <= MAX_LINK_CHARACTERS else ""
+
+
+def explain(rule: str, subject: str, details: Mapping[str, Any], language: Language) -> str:
+    """What an alert says, in one language: text without markup."""
+    text = _text(rule, subject)
+    sentence = text.korean if language == "ko" else text.english
+    return sentence.format_map(_Values({**details, "subject": subject}, str))
 
 
 def _text(rule: str, subject: str) -> Text:

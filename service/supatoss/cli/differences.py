@@ -15,7 +15,7 @@ from supatoss.cli.table import Column, Cut
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
-    from supatoss.store.reviews import IgnoredFindings, OpenFinding, ReviewCalls
+    from supatoss.store.reviews import OpenFinding, OpenFindings, ReviewCalls
 
 LIMIT = 100
 COLUMNS = (
@@ -60,7 +60,7 @@ def ignore(
         raise NotAllowed("a filter contains a NUL character, which nothing stored has")
     wanted = FindingFilter(_checked(ids or ()), day.date() if day else None, order, payment_key)
 
-    async def work(store: "ReviewCalls") -> "IgnoredFindings":
+    async def work(store: "ReviewCalls") -> "OpenFindings":
         from supatoss.reconcile.ignore import ignore_findings
 
         return await ignore_findings(
@@ -82,7 +82,7 @@ def _checked(ids: Sequence[str]) -> tuple[str, ...]:
         raise NotAllowed("a difference's id is a UUID; without --apply, --day or --order lists them") from None
 
 
-def _report(ignored: "IgnoredFindings", mode: OutputMode, limit: int, *, is_applied: bool) -> None:
+def _report(ignored: "OpenFindings", mode: OutputMode, limit: int, *, is_applied: bool) -> None:
     if mode is OutputMode.JSON:
         findings = [
             {"id": item.id, "subjects": item.scope.value, **item.finding.to_json()} for item in ignored.findings

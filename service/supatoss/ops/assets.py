@@ -1,6 +1,7 @@
 """Templates and static files of the package."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def make_templates() -> Environment:
         short_id=formats.short_id,
         korean_time=formats.korean_time,
         parse_moment=formats.parse_moment,
+        with_choice=with_choice,
     )
     return templates
 
@@ -55,6 +57,11 @@ def static_url(name: str) -> str:
 def query(**values: Any) -> str:
     """A query string without the empty values."""
     return urlencode({name: value for name, value in values.items() if value not in (None, "")})
+
+
+def with_choice(known: Sequence[str], requested: str) -> list[str]:
+    """The choices of a list, and the requested one if it is none of them."""
+    return [*known] if not requested or requested in known else [requested, *known]
 
 
 class Assets(StaticFiles):

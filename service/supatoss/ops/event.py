@@ -19,7 +19,7 @@ from supatoss.ops.problems import Advised, attempts, describe_problem
 from supatoss.store.events import EventFilter, EventOutcome
 
 _TONES = {
-    **dict.fromkeys(("replayed", "ignored", "unignored"), "good"),
+    **dict.fromkeys(("replayed", "ignored", "unignored", "repaired"), "good"),
     **dict.fromkeys(("dry_run", "unchanged", "not_open", "bulk_none", "bulk_unticked"), "wait"),
 }
 _AMOUNTS = ("amount", "balance", "pay_out_amount", "fee")
@@ -48,6 +48,8 @@ def read_notice(request: PageRequest) -> dict[str, str] | None:
             text = f"{text} {texts.t('done_text.pending')}"
     elif code == "refused":
         text = texts.named("refusal", details["reason"])
+    elif code == "repaired":
+        text = texts.t("done_text.repaired", repaired=details["repaired"], left=details["left"])
     elif code in ("in_hand", "changed"):
         text = texts.t(f"done_text.{code}")
     has_failed = code == "replayed" and details["status"] == EventStatus.FAILED

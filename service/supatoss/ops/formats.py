@@ -1,6 +1,7 @@
 """Times, amounts, numbers and links as people read them. Pure."""
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,11 @@ DEVELOPERS = "https://developers.tosspayments.com/"
 DASHBOARD = "https://app.tosspayments.com/"
 
 money = readable.money
+
+
+def refunded(amount: str | None, balance: str | None) -> Decimal | None:
+    """How much of a paid amount has been cancelled, None if nothing was. Amounts are decimal text."""
+    return Decimal(amount) - Decimal(balance) or None if amount is not None and balance is not None else None
 
 
 def parse_moment(value: object) -> dt.datetime | None:

@@ -83,6 +83,11 @@ class Overview:
     total: dict[str, int]
 
     @property
+    def since(self) -> str:
+        """When the period begins, as the list of events takes it."""
+        return str(self.rows[-1]["from"]) if self.rows else ""
+
+    @property
     def oldest_pending_seconds(self) -> float:
         """Age of the oldest pending event; 0 if there is none."""
         return (self.now - self.oldest_pending).total_seconds() if self.oldest_pending else 0.0
@@ -112,6 +117,11 @@ async def show_overview(request: PageRequest) -> Response:
     )
 
 
+def _for_filter(moment: dt.datetime) -> str:
+    """A time as the filter of events has it: Korean, without its zone."""
+    return f"{moment.astimezone(SEOUL):%Y-%m-%dT%H:%M}"
+
+
 def read_overview(hours: int, answer: dict[str, Any]) -> Overview:
     """Fills the hours without events in. Pure."""
     now, since = dt.datetime.fromisoformat(answer["now"]), dt.datetime.fromisoformat(answer["since"])
@@ -124,7 +134,8 @@ def read_overview(hours: int, answer: dict[str, Any]) -> Overview:
     hour = since
     while hour <= now:
         label = f"{hour.astimezone(SEOUL):%m-%d %H:00}"
-        rows.append({"seconds": int(hour.timestamp()), "label": label, **counted[hour]})
+        period = {"from": _for_filter(hour), "until": _for_filter(hour + HOUR)}
+        rows.append({"seconds": int(hour.timestamp()), "label": label, **period, **counted[hour]})
         hour += HOUR
     total = {name: sum(row[name] for row in rows) for name in _COUNTED}
     events = sum(total[status.value] for status in EventStatus)

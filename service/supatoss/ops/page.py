@@ -1,22 +1,25 @@
 """One request to the page: its session, its form, and the answers that it can get."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jinja2 import Environment
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from supatoss.inbox.event import EventStatus
 from supatoss.ops.cookies import ANONYMOUS_SECONDS, DEVICE_SECONDS, FLASH_SECONDS, SESSION_SECONDS, Cookies
 from supatoss.ops.i18n import Translator, choose_language
+from supatoss.ops.key_checks import KeyChecks
 from supatoss.ops.operators import Operators
 from supatoss.ops.sessions import Session, Sessions
 from supatoss.ops.throttle import Throttle
+from supatoss.settings import Settings
 from supatoss.store import Store
+from supatoss.toss.client import TossClient
 
 MAX_FORM_BYTES = 16 * 1024
 """The longest form is a reason of 500 Korean characters, percent-encoded: 4,500 bytes."""
@@ -35,7 +38,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
-ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/end")
+ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/repair", "/end")
 """How the paths end that act; the others only show."""
 
 
@@ -54,7 +57,10 @@ class OpsContext:
     environment: test or live, by the kind of secret key. is_https: whether browsers reach the page that way.
     """
 
+    settings: Settings
     store: Store
+    toss: TossClient
+    key_checks: KeyChecks
     wake_worker: Callable[[], None]
     operators: Operators
     cookies: Cookies
@@ -159,6 +165,11 @@ class PageRequest:
         if self.http.headers.get("hx-request"):
             return self._with_cookies(Response(headers={"HX-Redirect": path}))
         return self.redirect(path)
+
+    def download(self, name: str, chunks: AsyncIterator[bytes]) -> Response:
+        """A CSV file, sent as it is made."""
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return self._with_cookies(StreamingResponse(chunks, media_type="text/csv; charset=utf-8", headers=headers))
 
     def problem(self, status: int, kind: str, detail: str = "", link: str = HOME, link_text: str = "back") -> Response:
         """A page that explains an error."""

@@ -11,25 +11,31 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from supatoss.errors import StoreError
+from supatoss.errors import StoreError, TossError
 from supatoss.ops.assets import Assets, make_templates, query
 from supatoss.ops.bulk import apply_batch, open_batch_of_events, show_batch
 from supatoss.ops.cookies import Cookies
 from supatoss.ops.event import ignore_event, replay_event, show_event, unignore_event
 from supatoss.ops.events import show_events
+from supatoss.ops.health import show_health
+from supatoss.ops.key_checks import KeyChecks
+from supatoss.ops.listings import LISTINGS
+from supatoss.ops.lists import export_list, show_list
 from supatoss.ops.open_sessions import end_sessions, show_sessions
 from supatoss.ops.operators import Operators
+from supatoss.ops.order import show_order
 from supatoss.ops.overview import show_overview
 from supatoss.ops.page import HOME, SIGN_IN, InvalidForm, OpsContext, PageNotFound, PageRequest
-from supatoss.ops.reconciliations import ignore_finding, show_reconciliations
-from supatoss.ops.refused import show_refused, show_refused_delivery
+from supatoss.ops.reconciliations import ignore_finding, repair_findings, show_reconciliations
+from supatoss.ops.refused import show_refused_delivery
+from supatoss.ops.runbook import show_runbook
 from supatoss.ops.sessions import Sessions
 from supatoss.ops.sign_in import show_sign_in, sign_in, sign_out, switch_language
 from supatoss.ops.throttle import Throttle
-from supatoss.ops.timeline import show_payment
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.telemetry import describe
+from supatoss.toss.client import TossClient
 
 _SOURCES = {
     "default-src": "'none'",
@@ -87,11 +93,13 @@ Page = Callable[[PageRequest], Awaitable[Response]]
 _log = structlog.get_logger("supatoss.ops")
 
 
-def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> list[BaseRoute]:
+def operators_page(
+    settings: Settings, store: Store, toss: TossClient, wake_worker: Callable[[], None]
+) -> list[BaseRoute]:
     """The routes of /ops; none without OPS_USERS or OPS_PASSWORD."""
     if not settings.has_ops_page:
         return []
-    context = _make_context(settings, store, wake_worker)
+    context = _make_context(settings, store, toss, wake_worker)
 
     def page(path: str, render: Page, method: str = "GET", *, is_open: bool = False) -> Route:
         async def endpoint(http: Request) -> Response:
@@ -113,11 +121,15 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
         page("/events/bulk", open_batch_of_events, "POST"),
         page("/events/bulk/{id:uuid}", show_batch),
         page("/events/bulk/{id:uuid}/apply", apply_batch, "POST"),
-        page("/payment", show_payment),
+        page("/payment", show_order),
         page("/reconciliations", show_reconciliations),
+        page("/reconciliations/repair", repair_findings, "POST"),
         page("/reconciliations/{id:uuid}/ignore", ignore_finding, "POST"),
-        page("/refused", show_refused),
+        *(page(f"/{listing.name}", show_list(listing)) for listing in LISTINGS),
+        *(page(f"/{listing.name}.csv", export_list(listing)) for listing in LISTINGS if listing.exported),
         page("/refused/{id}", show_refused_delivery),
+        page("/runbook", show_runbook),
+        page("/health", show_health),
         page("/sessions", show_sessions),
         page("/sessions/end", end_sessions, "POST"),
         page("/sign-in", show_sign_in, is_open=True),
@@ -133,14 +145,17 @@ def operators_page(settings: Settings, store: Store, wake_worker: Callable[[], N
     ]
 
 
-def _make_context(settings: Settings, store: Store, wake_worker: Callable[[], None]) -> OpsContext:
+def _make_context(settings: Settings, store: Store, toss: TossClient, wake_worker: Callable[[], None]) -> OpsContext:
     operators = Operators.of(settings)
     if operators.are_named and settings.ops_password:
         _log.warning("OPS_PASSWORD opens nothing because OPS_USERS is set; remove it")
     cookies = Cookies(operators, settings.supabase_secret_key.get_secret_value())
     keys = [key.get_secret_value() for key in settings.toss_secret_key]
     return OpsContext(
+        settings,
         store,
+        toss,
+        KeyChecks(toss),
         wake_worker,
         operators,
         cookies,
@@ -166,6 +181,9 @@ async def _answer(request: PageRequest, render: Page, *, is_open: bool) -> Respo
         return request.problem(403, "form")
     except StoreError as error:
         return _without_database(request, error)
+    except TossError as error:
+        _log.warning("page without Toss", path=request.http.url.path, error=str(error))
+        return request.problem(503, "toss", str(error))
     except Exception as error:  # noqa: BLE001 - a defect in one page is an error page, without details
         _log.error("page failed", path=request.http.url.path, **describe(error))
         return request.problem(500, "internal")

@@ -1,20 +1,19 @@
-"""The page of one order: its events as a timeline, and its row."""
+"""What happened to an order, from its events: each state once, and the payments that were one too many. Pure."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
-from starlette.responses import Response
-
 from supatoss.inbox.event import EventStatus
-from supatoss.ops.formats import count, links_to_toss, money, parse_moment
+from supatoss.ops.formats import money, parse_moment
 from supatoss.ops.i18n import Translator
-from supatoss.ops.page import PageNotFound, PageRequest
-
-MAX_ORDER_LENGTH = 200
 
 _WITH_AMOUNT = ("PENDING", "READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "DONE")
 """Statuses shown with the full amount; cancels have amounts of their own."""
+
+_DOUBLE_CHARGE = "double_charge"
 
 _FIRST = dt.datetime.min.replace(tzinfo=dt.UTC)
 _LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -22,7 +21,7 @@ _LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry. tone: status of its event. cancels: those that no earlier step has."""
+    """One state. tone: status of its events. cancels: those that no earlier step has. events: all that report it."""
 
     title: str
     at: dt.datetime | None
@@ -31,8 +30,13 @@ class Step:
     currency: object = "KRW"
     lines: tuple[str, ...] = ()
     cancels: tuple[dict[str, Any], ...] = ()
-    event: dict[str, Any] | None = None
+    events: tuple[dict[str, Any], ...] = ()
     error: str | None = None
+
+    @property
+    def delivery_count(self) -> int:
+        """How often all of its events were delivered."""
+        return sum(int(event["delivery_count"]) for event in self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,18 @@ class Timeline:
     has_more: bool = False
 
 
-def build_timeline(answer: dict[str, Any], texts: Translator) -> Timeline:
+@dataclass(frozen=True, slots=True)
+class SurplusPayment:
+    """A payment of an order that another payment has paid already, and what of it has not been cancelled."""
+
+    payment_key: str
+    left: Decimal
+    currency: str
+    event_id: str
+    at: dt.datetime | None
+
+
+def build_timeline(answer: Mapping[str, Any], texts: Translator) -> Timeline:
     """The timeline of an answer of supatoss_ops_payment_v1."""
     payment = answer["payment"] or {}
     steps = []
@@ -51,17 +66,60 @@ def build_timeline(answer: dict[str, Any], texts: Translator) -> Timeline:
         at = parse_moment(payment["created_at"])
         amount, currency = payment["asked_amount"], payment["asked_currency"] or payment["currency"]
         steps.append(Step(texts.t("payment.asked"), at, EventStatus.IGNORED, amount, currency))
-    known_cancels: set[str] = set()
     settled = {row["settlement_key"]: row for row in answer["settlements"]}
+    known_cancels: set[str] = set()
+    states: dict[object, int] = {}
     for event in answer["events"]:
         currency = event["currency"] or payment.get("currency") or "KRW"
         cancels = tuple(item for item in event["cancels"] if _key(item) not in known_cancels)
         if event["status"] == EventStatus.PROCESSED:
             known_cancels |= {_key(item) for item in cancels}
         settlement = settled.pop(event["settlement_key"], None) if event["kind"] == "settlement" else None
-        steps.append(_step(event, currency, cancels, settlement, texts))
+        step = _step(event, currency, cancels, settlement, texts)
+        subject = (event["kind"], event["payment_key"], event["settlement_key"])
+        place = states.get(subject)
+        if place is not None and not cancels and _is_same_state(steps[place].events[-1], event):
+            steps[place] = _joined(steps[place], step)
+        else:
+            states[subject] = len(steps)
+            steps.append(step)
     steps += [_settlement(row, texts) for row in settled.values()]
     return Timeline(sorted(steps, key=_moment), answer["has_more"])
+
+
+def find_surplus(events: Sequence[Mapping[str, Any]], currency: str | None) -> list[SurplusPayment]:
+    """Payments that must be cancelled at Toss, each with what is left of it as its latest event reports."""
+    found: dict[str, SurplusPayment] = {}
+    for event in events:
+        if (event["status"], event["reason"]) == (EventStatus.FAILED, _DOUBLE_CHARGE):
+            left = event["balance"] if event["balance"] is not None else event["amount"]
+            before = found.get(event["payment_key"])
+            found[event["payment_key"]] = SurplusPayment(
+                event["payment_key"],
+                Decimal(left) if left is not None else before.left if before else Decimal(0),
+                event["currency"] or currency or "KRW",
+                event["id"],
+                before.at if before else parse_moment(event["occurred_at"]),
+            )
+    return list(found.values())
+
+
+def _is_same_state(event: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both report the same, and the same became of it."""
+    names = ("payment_status", "status", "reason")
+    return event["payment_status"] is not None and all(event[name] == other[name] for name in names)
+
+
+def _joined(step: Step, other: Step) -> Step:
+    """One state that several events report: it began with the first of them, and each may know more of it."""
+    return replace(
+        step,
+        at=step.at or other.at,
+        amount=step.amount if step.amount is not None else other.amount,
+        lines=tuple(dict.fromkeys((*step.lines, *other.lines))),
+        events=(*step.events, *other.events),
+        error=step.error or other.error,
+    )
 
 
 def _step(
@@ -81,8 +139,6 @@ def _step(
     failure = " · ".join(filter(None, (event["failure_code"], event["failure_message"])))
     if failure:
         lines.append(failure)
-    if event["delivery_count"] > 1:
-        lines.append(texts.t("payment.delivered", number=count(event["delivery_count"])))
     return Step(
         _title(event, settlement, texts),
         # The account was issued before anything else, whenever Toss reported it.
@@ -92,7 +148,7 @@ def _step(
         currency,
         tuple(lines),
         cancels,
-        event,
+        (event,),
         event["last_error"] if event["status"] != EventStatus.PROCESSED else None,
     )
 
@@ -124,24 +180,6 @@ def _key(cancel: dict[str, Any]) -> str:
 
 def _moment(step: Step) -> tuple[dt.datetime, bool]:
     """The application's own amount comes first, steps without a time last; the rest keeps the fold's order."""
-    if step.event is None and step.tone == EventStatus.IGNORED:
+    if not step.events and step.tone == EventStatus.IGNORED:
         return _FIRST, False
     return step.at or _LAST, True
-
-
-async def show_payment(request: PageRequest) -> Response:
-    """GET /ops/payment?order=. An order id may contain any character, so it is in the query."""
-    order_id = request.http.query_params.get("order", "")
-    if not order_id or len(order_id) > MAX_ORDER_LENGTH or "\x00" in order_id:
-        raise PageNotFound
-    answer = await request.store.read_payment(order_id)
-    if not answer["payment"] and not answer["events"]:
-        raise PageNotFound
-    return request.render(
-        "payment.html",
-        section="events",
-        order_id=order_id,
-        payment=answer["payment"],
-        timeline=build_timeline(answer, request.texts),
-        links=links_to_toss(answer["payment"]),
-    )

@@ -2,7 +2,7 @@
 
 from supatoss.errors import NotAllowed
 from supatoss.inbox.replay import checked_actor, checked_reason
-from supatoss.store.reviews import FindingFilter, IgnoredFindings, ReviewCalls
+from supatoss.store.reviews import FindingFilter, OpenFindings, ReviewCalls
 
 DEFAULT_LIMIT = 100
 """Differences per action by default: what one person can review beforehand."""
@@ -19,7 +19,7 @@ async def ignore_findings(
     address: str | None = None,
     dry_run: bool,
     limit: int = DEFAULT_LIMIT,
-) -> IgnoredFindings:
+) -> OpenFindings:
     """Ignores the open findings that match, the oldest first, with a reason. Raises NotAllowed or StoreError."""
     if not wanted.to_json():
         raise NotAllowed("at least one filter is needed: an id, a day, an order or a payment key")

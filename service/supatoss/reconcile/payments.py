@@ -11,7 +11,7 @@ from supatoss.inbox.observe import observed
 from supatoss.reconcile.compare import difference, is_suspect, refund_status_of
 from supatoss.reconcile.records import LOOKUPS_AT_ONCE, TossRecords, Window
 from supatoss.store import Store
-from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.store.findings import Finding, FindingKind, FindingOutcome, FindingReason, Repair
 from supatoss.store.reconciliation import Run
 from supatoss.store.standings import MOVED, ComparedPayment, Standing, cancels_of
 from supatoss.toss.delivery import read_body
@@ -38,11 +38,11 @@ class PaymentReconciler:
             findings += await self._look_up(unclear[first : first + LOOKUPS_AT_ONCE], run.day)
         return payments, findings
 
-    async def repair(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Looks each payment up, records Toss's answer, and returns the findings with their outcomes."""
+    async def repair(self, findings: Sequence[Finding], *, dry_run: bool = False) -> list[Repair]:
+        """Looks each payment up, records Toss's answer, and says what became of each finding. dry_run takes it back."""
         keys = [finding.payment_key for finding in findings if finding.payment_key]
         answers = dict(zip(keys, await self._records.payments(keys), strict=True))
-        return [await self._repair(finding, answers.get(finding.payment_key or "")) for finding in findings]
+        return [await self._repair(finding, answers.get(finding.payment_key or ""), dry_run) for finding in findings]
 
     async def _look_up(self, payments: Sequence[ComparedPayment], day: dt.date) -> list[Finding]:
         answers = await self._records.payments(
@@ -62,36 +62,55 @@ class PaymentReconciler:
                 findings.append(_finding(payment, day, *differs, standing, answer.payment))
         return findings
 
-    async def _repair(self, finding: Finding, answer: PaymentAnswer | FindingReason | None) -> Finding:
+    async def _repair(self, finding: Finding, answer: PaymentAnswer | FindingReason | None, dry_run: bool) -> Repair:
         if answer is None:
-            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.NO_PAYMENT_NAMED)
+            return _to_a_person(finding, FindingReason.NO_PAYMENT_NAMED)
         if answer is FindingReason.UNKNOWN_TO_TOSS and finding.order_id:
             answer = await self._records.payment_of_order(finding.order_id)
         if isinstance(answer, FindingReason):
-            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, answer)
+            return _to_a_person(finding, answer)
         if answer.payment.payment_key != finding.payment_key:
-            return await self._repair_by_order(finding, answer)
+            return await self._repair_by_order(finding, answer, dry_run)
         payment = answer.payment
         if not payment.order_id or observed(answer).change is None:
-            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.UNKNOWN_STATUS)
+            return _to_a_person(finding, FindingReason.UNKNOWN_STATUS)
         standing = await self._store.read_standing(payment.payment_key, payment.order_id)
         if difference(standing, payment) is None:
-            return finding.with_outcome(FindingOutcome.REPAIRED)
-        repaired = await self._store.repair_payment(_repair_of(answer))
+            return Repair(finding.with_outcome(FindingOutcome.REPAIRED), row_of(standing), row_of(standing))
+        repaired = await self._store.repair_payment(_repair_of(answer), dry_run=dry_run)
         is_repaired = repaired.standing is not None and difference(repaired.standing, payment) is None
         if is_repaired and repaired.status != "failed":
-            return finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
-        return finding.with_outcome(FindingOutcome.NEEDS_PERSON, _reason(repaired.reason), repaired.event_id)
+            done = finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
+        else:
+            reason = _reason(repaired.reason)
+            done = finding.with_outcome(FindingOutcome.NEEDS_PERSON, reason, repaired.event_id)
+        return Repair(done, row_of(standing), row_of(repaired.standing))
 
-    async def _repair_by_order(self, finding: Finding, answer: PaymentAnswer) -> Finding:
+    async def _repair_by_order(self, finding: Finding, answer: PaymentAnswer, dry_run: bool) -> Repair:
         """Toss knows the order but not the row's payment key: the order's payment replaces it."""
         if answer.payment.status not in MOVED:
-            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.UNKNOWN_TO_TOSS)
-        repaired = await self._store.repair_payment(_repair_of(answer))
-        standing = await self._store.read_standing(finding.payment_key, None)
-        if standing.row is None:
-            return finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
-        return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.UNKNOWN_TO_TOSS, repaired.event_id)
+            return _to_a_person(finding, FindingReason.UNKNOWN_TO_TOSS)
+        before = await self._store.read_standing(finding.payment_key, finding.order_id)
+        repaired = await self._store.repair_payment(_repair_of(answer), dry_run=dry_run)
+        after = row_of(repaired.standing)
+        if dry_run:
+            is_replaced = bool(after) and after["payment_key"] != finding.payment_key
+        else:
+            is_replaced = (await self._store.read_standing(finding.payment_key, None)).row is None
+        if is_replaced:
+            done = finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
+        else:
+            done = finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.UNKNOWN_TO_TOSS, repaired.event_id)
+        return Repair(done, row_of(before), after)
+
+
+def row_of(standing: Standing | None) -> dict[str, Any]:
+    """The compared fields of a row; empty if there is none."""
+    return standing.row.to_json() if standing and standing.row else {}
+
+
+def _to_a_person(finding: Finding, reason: FindingReason) -> Repair:
+    return Repair(finding.with_outcome(FindingOutcome.NEEDS_PERSON, reason))
 
 
 def _repair_of(answer: PaymentAnswer) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class Reconciliation:
     async def _repair(self, run: Run, scope: Scope) -> None:
         reconciler = self._payments if scope is Scope.PAYMENTS else self._settlements
         while found := await self._store.read_findings(run, outcome=FindingOutcome.FOUND, max_findings=LOOKUPS_AT_ONCE):
-            await self._step(run, findings=await reconciler.repair(found))
+            await self._step(run, findings=[repair.finding for repair in await reconciler.repair(found)])
 
     async def _step(
         self,

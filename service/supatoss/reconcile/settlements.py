@@ -11,7 +11,7 @@ from supatoss.inbox.event import Meaning, NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.reconcile.records import TossRecords
 from supatoss.store import Store
-from supatoss.store.findings import MERCHANT_ID, Finding, FindingKind, FindingOutcome, FindingReason
+from supatoss.store.findings import MERCHANT_ID, Finding, FindingKind, FindingOutcome, FindingReason, Repair
 from supatoss.toss.delivery import read_body
 from supatoss.toss.events import SettlementCompleted, UnknownEvent
 from supatoss.toss.models import Settlement, SettlementRow
@@ -33,9 +33,9 @@ class SettlementReconciler:
         async for page in self._records.settlements(day):
             yield len(page), await self._compare(page, day)
 
-    async def repair(self, findings: Sequence[Finding]) -> list[Finding]:
-        """Records what Toss listed, and returns the findings with their outcomes."""
-        return [await self._repair(finding) for finding in findings]
+    async def repair(self, findings: Sequence[Finding], *, dry_run: bool = False) -> list[Repair]:
+        """Records what Toss listed, and says what became of each finding. dry_run takes it back."""
+        return [await self._repair(finding, dry_run) for finding in findings]
 
     async def _compare(self, page: Sequence[SettlementRow], day: dt.date) -> list[Finding]:
         changes = [{**change, MERCHANT_ID: row.m_id} for row in page if (change := _meaning(row).change)]
@@ -56,13 +56,16 @@ class SettlementReconciler:
                 findings.append(_finding(named, day, FindingKind.AMOUNT, ours))
         return findings
 
-    async def _repair(self, finding: Finding) -> Finding:
+    async def _repair(self, finding: Finding, dry_run: bool) -> Repair:
         if not finding.theirs:
-            return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.NO_PAYMENT_NAMED)
-        repaired = await self._store.repair_settlement({"event": _event(_without_merchant(finding.theirs)).to_record()})
+            return Repair(finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.NO_PAYMENT_NAMED))
+        event = _event(_without_merchant(finding.theirs)).to_record()
+        repaired = await self._store.repair_settlement({"event": event}, dry_run=dry_run)
         if repaired.status == "processed":
-            return finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
-        return finding.with_outcome(FindingOutcome.NEEDS_PERSON, FindingReason.REFUSED_BY_DATABASE, repaired.event_id)
+            done = finding.with_outcome(FindingOutcome.REPAIRED, event_id=repaired.event_id)
+            return Repair(done, finding.ours, _without_merchant(finding.theirs))
+        reason = FindingReason.REFUSED_BY_DATABASE
+        return Repair(finding.with_outcome(FindingOutcome.NEEDS_PERSON, reason, repaired.event_id), finding.ours)
 
 
 async def is_settled(store: Store, finding: Finding) -> bool:

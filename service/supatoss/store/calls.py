@@ -5,6 +5,7 @@ from supatoss.store.alerts import AlertCalls
 from supatoss.store.batches import BatchCalls
 from supatoss.store.events import EventCalls
 from supatoss.store.exposure import ExposureCalls
+from supatoss.store.lists import ListCalls
 from supatoss.store.reconciliation import ReconciliationCalls
 from supatoss.store.recording import RecordingCalls
 from supatoss.store.refused import RefusedCalls
@@ -16,6 +17,7 @@ class Store(
     RecordingCalls,
     EventCalls,
     BatchCalls,
+    ListCalls,
     RefusedCalls,
     AlertCalls,
     ReconciliationCalls,

@@ -119,6 +119,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What became of a finding, and our row before and after: its compared fields, empty where there is no row."""
+
+    finding: Finding
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class FindingCount:
     """Number of findings of one kind and outcome."""
 

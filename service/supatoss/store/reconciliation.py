@@ -182,9 +182,9 @@ class ReconciliationCalls(Connection):
         arguments = {"payment_key": payment_key, "order_id": order_id}
         return await self.call(Function.READ_PAYMENT_STANDING, arguments, Standing.of)
 
-    async def repair_payment(self, repair: Mapping[str, Any]) -> RepairResult:
-        """Records Toss's state of a payment and updates its order's row. Idempotent."""
-        return await self.call(Function.REPAIR_PAYMENT, {"repair": _text(repair)}, _repaired)
+    async def repair_payment(self, repair: Mapping[str, Any], *, dry_run: bool = False) -> RepairResult:
+        """Records Toss's state of a payment and updates its order's row. Idempotent. dry_run takes it back."""
+        return await self.call(Function.REPAIR_PAYMENT, {"repair": _text(repair), "dry_run": dry_run}, _repaired)
 
     async def read_settlements(self, keys: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Settlements with these transaction keys or settlement keys."""
@@ -192,11 +192,10 @@ class ReconciliationCalls(Connection):
             Function.READ_SETTLEMENTS, {"keys": _text(list(keys))}, lambda rows: [dict(row) for row in rows]
         )
 
-    async def repair_settlement(self, repair: Mapping[str, Any]) -> RepairResult:
-        """Records Toss's state of a settlement. Idempotent."""
-        return await self.call(
-            Function.REPAIR_SETTLEMENT, {"repair": _text(repair)}, lambda row: _repaired({**row, "standing": None})
-        )
+    async def repair_settlement(self, repair: Mapping[str, Any], *, dry_run: bool = False) -> RepairResult:
+        """Records Toss's state of a settlement. Idempotent. dry_run takes it back."""
+        arguments = {"repair": _text(repair), "dry_run": dry_run}
+        return await self.call(Function.REPAIR_SETTLEMENT, arguments, lambda row: _repaired({**row, "standing": None}))
 
     async def read_findings(
         self, run: Run, after: str | None = None, outcome: FindingOutcome | None = None, max_findings: int = 1000

@@ -49,8 +49,8 @@ class FindingFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class IgnoredFindings:
-    """Findings that were ignored, or would be, oldest first; whether the limit left some out."""
+class OpenFindings:
+    """Open findings, and whether the limit left some out."""
 
     findings: Sequence[OpenFinding]
     has_more: bool
@@ -103,7 +103,7 @@ class ReviewCalls(Connection):
         address: str | None = None,
         dry_run: bool,
         max_findings: int,
-    ) -> IgnoredFindings:
+    ) -> OpenFindings:
         """Ignores open findings."""
         arguments = {
             "wanted": json.dumps(wanted.to_json()),
@@ -117,9 +117,29 @@ class ReviewCalls(Connection):
         return await self.call(
             Function.IGNORE_FINDINGS,
             arguments,
-            lambda answer: IgnoredFindings([_open_finding(row) for row in answer["findings"]], answer["has_more"]),
+            _open_findings,
             tries=1,
         )
+
+    async def find_open_findings(self, wanted: FindingFilter, max_findings: int) -> OpenFindings:
+        """Open findings by id or day, newest day first; not those of a run that goes on."""
+        arguments = {"wanted": json.dumps(wanted.to_json()), "max_findings": max_findings}
+        return await self.call(Function.FIND_OPEN_FINDINGS, arguments, _open_findings)
+
+    async def note_repairs(self, repaired: Mapping[str, Finding], *, actor: str, address: str | None) -> int:
+        """Notes what became of findings, by id, that an operator had repaired; how many were still open."""
+        items = [
+            {
+                "id": name,
+                "outcome": finding.outcome.value,
+                "reason": finding.reason.value if finding.reason else None,
+                "event_id": finding.event_id,
+            }
+            for name, finding in repaired.items()
+        ]
+        arguments = {"repaired": json.dumps(items), "actor": actor, "address": address}
+        # One try: a second one would find nothing open any more.
+        return await self.call(Function.NOTE_REPAIRS, arguments, int, tries=1)
 
     async def read_reconciliations(self, day: dt.date | None) -> dict[str, Any]:
         """The last runs and the open findings, of one day or all, for the operators' page."""
@@ -129,3 +149,7 @@ class ReviewCalls(Connection):
 
 def _open_finding(row: Mapping[str, Any]) -> OpenFinding:
     return OpenFinding(row["id"], Scope(row["scope"]), Finding.of(row))
+
+
+def _open_findings(answer: Mapping[str, Any]) -> OpenFindings:
+    return OpenFindings([_open_finding(row) for row in answer["findings"]], answer["has_more"])

@@ -93,6 +93,10 @@ class TossConnection:
         """All keys, the one known as that MID's first."""
         return sorted(self.keys, key=lambda key: self._merchant_ids.get(key.name) != (merchant_id or ""))
 
+    def merchant_id_of(self, key: ApiKey) -> str | None:
+        """The MID that a key belongs to, None before an answer has named it."""
+        return self._merchant_ids.get(key.name)
+
     def _learn(self, key: ApiKey, merchant_id: str | None) -> None:
         if merchant_id:
             self._merchant_ids[key.name] = merchant_id

@@ -2,11 +2,11 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import httpx
@@ -18,9 +18,15 @@ from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.client import Function
 from supatoss.store.events import Cursor, EventFilter, EventOutcome, EventPage, StoredEvent
+from supatoss.store.schema import SCHEMA_VERSION
 from supatoss.store.sessions import OpenSession, SignIn
+from supatoss.toss.keys import ApiKey
+from supatoss.toss.models import Transaction
 from tests.support import SECRET_KEY
 from tests.unit.fakes import SilentToss, SleepingWorker
+
+if TYPE_CHECKING:
+    from supatoss.errors import TossError
 
 PASSWORD = "a phrase for tests"
 ADDRESS = "203.0.113.7"
@@ -106,6 +112,14 @@ class PaperStore(Store):
             },
             Function.OPS_PAYMENT: {"payment": None, "settlements": [], "events": [], "has_more": False},
             Function.READ_REFUSED: [],
+            Function.SCHEMA_VERSION: SCHEMA_VERSION,
+            Function.OPS_HEALTH: {
+                "now": "2026-11-25T03:30:00+00:00",
+                "processes": [],
+                **dict.fromkeys(("newest_event_at", "oldest_waiting_seconds", "reconciled_at")),
+                **dict.fromkeys(("pending", "failed", "open_alerts", "untold_alerts"), 0),
+            },
+            Function.OPS_LIST: {"rows": [], "next": None, "searched_until": None},
             Function.OPS_RECONCILIATIONS: {
                 "runs": [],
                 "findings": [],
@@ -179,12 +193,35 @@ class PaperStore(Store):
         return [SignIn(identity, session.operator, ADDRESS, AT) for identity, session in self.sessions.open.items()]
 
 
+class OfficeToss(SilentToss):
+    """A Toss that says of each key what it was told to: troubles by the key's name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = (ApiKey.of(1, "test_sk_of_the_first_shop_1111"), ApiKey.of(2, "live_sk_of_the_second_shop_2222"))
+        self.merchant_ids: dict[str, str] = {}
+        self.troubles: dict[str, TossError] = {}
+
+    async def check_key(self, key: ApiKey, **_options: Any) -> None:
+        self.asked.append(key.name)
+        if trouble := self.troubles.get(key.name):
+            raise trouble
+
+    def merchant_id_of(self, key: ApiKey) -> str | None:
+        return self.merchant_ids.get(key.name)
+
+    async def transactions(self, key: ApiKey, *_days: Any, **_options: Any) -> AsyncIterator[list[Transaction]]:
+        self.merchant_ids[key.name] = f"mid-of-{key.name[4]}"
+        yield []
+
+
 class Office:
     """The application with the page, and one browser in front of it."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
         self.store = PaperStore()
+        self.toss = OfficeToss()
         self.throttle = Throttle()
         self.worker = SleepingWorker(self.store, SilentToss(), Lookups(SilentToss()))
         loaded = Settings.load(
@@ -197,7 +234,7 @@ class Office:
             }
         )
         with patch("supatoss.ops.routes.Throttle", lambda: self.throttle):
-            self.app = create_app(loaded, store=self.store, worker=self.worker)
+            self.app = create_app(loaded, store=self.store, toss=self.toss, worker=self.worker)
         self.cookies = httpx.Cookies()
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from supatoss.alerts.rules import Rule
 from supatoss.errors import StoreUnavailable
 from supatoss.ops.i18n import CATALOGUES, Language
+from supatoss.ops.listings import LISTINGS
 from supatoss.ops.routes import HEADERS
 from supatoss.store.client import Function
 from supatoss.store.events import Action, Cursor, EventOutcome, Search
@@ -42,7 +43,9 @@ def anyio_backend() -> str:
         ("/ops/events?status=lost", 400),
         (EVENT, 200),
         ("/ops/payment?order=nobody-knows", 404),
-        ("/ops/refused", 200),
+        *((f"/ops/{listing.name}", 200) for listing in LISTINGS),
+        ("/ops/payments.csv", 200),
+        ("/ops/health", 200),
         ("/ops/reconciliations", 200),
         ("/ops/reconciliations?day=2026-11-24", 200),
         ("/ops/reconciliations?day=24", 404),
@@ -103,7 +106,10 @@ async def test_only_static_files_are_served(office: Office, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001", "/ops/refused", "/ops/reconciliations"],
+    [
+        *("/ops/", "/ops/events", EVENT, "/ops/payment?order=order-0001", "/ops/reconciliations", "/ops/health"),
+        *(f"/ops/{listing.name}" for listing in LISTINGS),
+    ],
 )
 async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
     office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
@@ -280,10 +286,12 @@ async def test_the_overview_shows_the_counts_of_the_database(office: Office) -> 
     text = re.sub(r"\s+", " ", (await office.get("/ops/")).text)
     assert ">1,000+</a>" in text
     assert "Oldest: 90 min" in text
-    assert "<dt>Events</dt> <dd>1,202</dd>" in text
+    assert '<dt>Events</dt> <dd><a href="/ops/events?from=2026-11-24T13%3A00">1,202</a></dd>' in text
     assert "<dt>Duplicate deliveries</dt> <dd>100</dd>" in text
     assert re.search(
-        r'data-label="11-25 12:00" data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"', text
+        r'data-label="11-25 12:00" data-href="/ops/events\?from=2026-11-25T12%3A00&amp;until=2026-11-25T13%3A00"'
+        r' data-processed="1200" data-ignored="0" data-pending="0" data-failed="2"',
+        text,
     )
     assert len(re.findall("<tr data-time=", text)) == 24
 
@@ -365,7 +373,7 @@ async def shown_with(office: Office, **answer: Any) -> str:
     return (await office.get("/ops/reconciliations")).text
 
 
-async def test_open_differences_say_what_differs_and_what_to_type(office: Office) -> None:
+async def test_open_differences_say_what_differs_and_offer_a_dry_run(office: Office) -> None:
     text = await shown_with(office, findings=[FINDING], open=1)
     assert "Status: PENDING" in text
     assert "Status: &lt;b&gt;DONE&lt;/b&gt;" in text
@@ -373,10 +381,11 @@ async def test_open_differences_say_what_differs_and_what_to_type(office: Office
     assert "Approved: 2026-11-24 12:30:00" in text
     assert "Remaining: US$12.34" in text
     assert "Remaining: US$0.00" in text
-    assert "supatoss reconcile --day 2026-11-24 --apply" in text
+    assert f'<input type="hidden" name="ids" value="{FINDING["id"]}">' in text
+    assert text.count('name="mode" value="dry_run"') == 2  # of this one, and of all
     assert "/ops/payment?order=order-0001" in text
     text = await shown_with(office, findings=[FINDING | {"scope": "settlements", "theirs": {}}], open=1)
-    assert "supatoss reconcile --day 2026-11-24 --settlements --apply" in text
+    assert "Not repaired yet." in text
 
 
 async def test_what_needs_a_person_says_why(office: Office) -> None:

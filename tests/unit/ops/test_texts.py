@@ -12,8 +12,9 @@ from supatoss.inbox.bulk import BatchAction
 from supatoss.inbox.event import EventReason, EventStatus, Proof
 from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
+from supatoss.ops.listings import LISTINGS
 from supatoss.store.findings import FindingKind, FindingReason
-from supatoss.toss.fields import PaymentStatus
+from supatoss.toss.fields import PaymentStatus, PayoutStatus
 
 OPS = Path(__file__).parents[3] / "service" / "supatoss" / "ops"
 OTHER_REASONS = (
@@ -53,14 +54,13 @@ CODES = {
     "finding_advice": (*FindingReason, "none"),
     "finding_field": (
         *("status", "amount", "pay_out_amount", "currency", "balance", "approved_at", "canceled_at", "cancels"),
-        *("payment_key", "transaction_key"),
+        *("payment_key", "transaction_key", "refund_status", "fee"),
     ),
     "rejected": (*Reason, "acknowledged"),
     "refusal": Refusal,
     "span": ("seconds", "minutes", "hours", "days"),
     "environment": ("test", "live"),
     "overview": ("last_24", "last_168"),
-    "filter": tuple(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "order", "page")),
     "links": ("receipt", "receipt_of_order", "developers", "dashboard"),
     "delivery_effect": ("create", "count", "move", "ask", "reopen"),
     "sqlstate": ("22001", "22003", "23502", "23503", "23505", "23514", "42501", "42703", "42883", "42P01", "P0001"),
@@ -70,14 +70,33 @@ CODES = {
     ),
     "bulk": tuple(f"{action}_{part}" for action in BatchAction for part in ("title", "now")),
     "bulk_state": ("tried", "running", "interrupted", "finished"),
-    "done_text": ("becomes", "in_hand", "changed", "pending"),
-    "done": (
-        *("replayed", "ignored", "unignored", "dry_run", "unchanged", "in_hand", "changed", "missing", "refused"),
-        *("not_open", "bulk_none", "bulk_unticked"),
+    "filter": (
+        *(f"bad_{name}" for name in ("status", "type", "reason", "search", "time", "day", "order", "page")),
+        *(f"search_{listing.name}" for listing in LISTINGS),
     ),
-    "action": ("replay", "ignore", "unignore"),
+    "nav": (*(listing.name for listing in LISTINGS), "overview", "events", "reconciliations", "health"),
+    "column": {name for listing in LISTINGS for name in (*(item.name for item in listing.columns), *listing.exported)},
+    **{listing.name: ("title", "lead", "none_title", "none_text") for listing in LISTINGS},
+    "alert": ("open", "ended"),
+    "health": (
+        *("schema", "toss", "backlog", "failed", "alerts", "sending", "processes", "newest", "reconciled"),
+        *(f"tone_{tone}" for tone in ("processed", "pending", "failed")),
+        *(f"key_{state}" for state in ("accepted", "refused", "silent")),
+        *("secret_set", "secret_unset"),
+    ),
+    "role": ("web", "worker"),
+    "sums": ("asked", "paid", "refunded", "remaining", "surplus", "fee", "paid_out"),
+    "cycle": ("monthly", "yearly"),
+    "settlement_kind": ("settlement", "payout"),
+    "settlement": PayoutStatus,
+    "done_text": ("becomes", "in_hand", "changed", "pending", "repaired"),
+    "done": (
+        *("replayed", "ignored", "unignored", "repaired", "dry_run", "unchanged", "in_hand", "changed", "missing"),
+        *("refused", "not_open", "bulk_none", "bulk_unticked"),
+    ),
+    "action": ("replay", "ignore", "unignore", "repair"),
     "problem": tuple(
-        f"{kind}_{part}" for kind in ("store", "missing", "form", "internal") for part in ("title", "text")
+        f"{kind}_{part}" for kind in ("store", "toss", "missing", "form", "internal") for part in ("title", "text")
     ),
 }
 """Names that are put together when a page is made: their kind, and the codes that data can hold."""

@@ -75,6 +75,8 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
             "max_subjects": 0,
         },
         Function.READ_SETTLEMENTS: {"keys": "-"},
+        Function.FIND_OPEN_FINDINGS: {"wanted": "-", "max_findings": 0},
+        Function.NOTE_REPAIRS: {"repaired": "-", "actor": "doctor"},
         Function.READ_OPEN_FINDINGS: {"older_than_seconds": 0, "max_findings": 0},
         Function.READ_OPEN_ORDERS: {
             "reconciliation": "-",
@@ -104,6 +106,8 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.CONFIRM_SESSION: {"session_id": _NO_ID},
         Function.END_SESSIONS: {"session_id": _NO_ID, "operator": None, "ended_by": "doctor"},
         Function.LIST_SESSIONS: {},
+        Function.OPS_HEALTH: {},
+        Function.OPS_LIST: {"query": "-"},
         Function.OPS_OVERVIEW: {"p_hours": 1},
         Function.OPS_PAYMENT: {"p_order_id": "-"},
         Function.OPS_RECONCILIATIONS: {"p_day": "-"},

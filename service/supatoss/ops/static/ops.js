@@ -8,11 +8,12 @@
 
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  /** The rows of the table beside the chart, oldest first: [{time, label, values}], times in seconds. */
+  /** The rows of the table beside the chart, oldest first: [{time, label, href, values}], times in seconds. */
   function readTable(table) {
     return [...table.tBodies[0].rows].reverse().map((row) => ({
       time: Number(row.dataset.time),
       label: row.dataset.label,
+      href: row.dataset.href,
       values: STATUSES.map((status) => Number(row.dataset[status])),
     }));
   }
@@ -57,13 +58,25 @@
         hooks: {
           setCursor: [(self) => {
             const row = rows[self.cursor.idx];
-            readout.textContent = row ? `${row.label}  ·  ${STATUSES.map((status, index) => `${names[status]} ${row.values[index].toLocaleString("en")}`).join("  ·  ")}` : "";
+            readout.textContent = row ? `${row.label}  ·  ${STATUSES.map((status, index) => `${names[status]} ${row.values[index].toLocaleString("en")}`).join("  ·  ")}` : readout.dataset.hint;
           }],
         },
       },
       [time, ...series.reverse()],
       place,
     );
+    readout.textContent = readout.dataset.hint;
+    chart.over.addEventListener("click", () => openEvents(rows, chart));
+  }
+
+  /** To the events of a bar: of its status where the pointer is on one, else of the whole hour. */
+  function openEvents(rows, self) {
+    const row = rows[self.cursor.idx];
+    if (!row) return;
+    const at = self.posToVal(self.cursor.top, "y");
+    let sum = 0;
+    const status = STATUSES.find((_, index) => (sum += row.values[index]) > at && row.values[index] > 0);
+    location.assign(status && at >= 0 ? `${row.href}&status=${status}` : row.href);
   }
 
   /** Says what a part of the page now shows. */
