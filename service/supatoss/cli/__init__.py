@@ -1,28 +1,41 @@
 """The `supatoss` command. One module for each command or group; docs/cli.md describes them.
 
-Commands import what they need when they run, which keeps `--help` and shell completion fast.
+A command's module is imported when the command is used, and imports what it needs when it runs: commands start quickly.
 """
 
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from supatoss import __version__
-from supatoss.cli.adoption import correct_times, harden
-from supatoss.cli.doctor import doctor
-from supatoss.cli.events import events
-from supatoss.cli.forward import forward
-from supatoss.cli.migrations import migrations
-from supatoss.cli.ops import ops
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
-from supatoss.cli.processes import serve, worker
-from supatoss.cli.reconcile import reconcile
-from supatoss.cli.register import register
-from supatoss.cli.signatures import sign, verify
-from supatoss.cli.trigger import trigger
 from supatoss.errors import SupatossError
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "reconcile": "reconcile:reconcile",
+        "serve": "processes:serve",
+        "worker": "processes:worker",
+        "events": "events:events",
+        "trigger": "trigger:trigger",
+        "sign": "signatures:sign",
+        "verify": "signatures:verify",
+        "forward": "forward:forward",
+        "register": "register:register",
+        "doctor": "doctor:doctor",
+        "ops": "ops:ops",
+        "migrations": "migrations:migrations",
+        "harden": "adoption:harden",
+        "correct-times": "adoption:correct_times",
+    }
+)
+"""Every command in the help's order: its module in this package, and its function or group there."""
 
 
 class Commands(TyperGroup):
@@ -37,8 +50,36 @@ class Commands(TyperGroup):
             raise typer.Exit(exit_status(error)) from None
 
 
+class _Loaded(UserDict[str, Any]):
+    """Commands by name, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            self.data[name] = _load(name)
+        return self.data[name]
+
+
+class _OurCommands(Commands):
+    """Those of COMMANDS."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Loaded(dict.fromkeys(COMMANDS))
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(":")
+    found = getattr(import_module(f"{__name__}.{module}"), attribute)
+    holder = typer.Typer()
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name)(found)
+    return get_group(holder).commands[name]
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=_OurCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show the values of variables, keys included
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -59,22 +100,6 @@ def supatoss(
     ] = False,
 ) -> None:
     """A Toss Payments webhook inbox for Supabase."""
-
-
-app.add_typer(reconcile, name="reconcile")
-app.command()(serve)
-app.command()(worker)
-app.add_typer(events, name="events")
-app.command()(trigger)
-app.command()(sign)
-app.command()(verify)
-app.command()(forward)
-app.command()(register)
-app.command()(doctor)
-app.add_typer(ops, name="ops")
-app.add_typer(migrations, name="migrations")
-app.command()(harden)
-app.command()(correct_times)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
