@@ -30,9 +30,32 @@ comment on column supatoss.operator_actions.action is 'What: replay or ignore.';
 comment on column supatoss.operator_actions.finding_id is
   'The difference of a reconciliation, if it was about one and not about an event.';
 
--- One page of the inbox. query: {ids, statuses, types, reasons, order_id, payment_key, created_from (inclusive),
--- created_until (exclusive), after: {created_at, id} of the last event of the page before, is_ascending, limit (at
--- most 500), with_payload}; what is absent does not narrow. The answer: {events, has_more}, newest first unless
+-- Ids that begin with these hex digits, or else end with them, the last ones first. Ids begin with their time, so their
+-- ends tell them apart; no index has them, but the primary key alone is read (a million ids in 0.2 s).
+create function supatoss.event_ids_of_part(p_digits text, p_max integer)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  v_ids uuid[] := array(
+    select w.id from public.webhook_events w
+    where w.id between rpad(p_digits, 32, '0')::uuid and rpad(p_digits, 32, 'f')::uuid
+    order by w.id desc limit p_max);
+begin
+  if v_ids = '{}' then
+    v_ids := array(
+      select w.id from public.webhook_events w
+      where right(encode(uuid_send(w.id), 'hex'), length(p_digits)) = p_digits
+      order by w.id desc limit p_max);
+  end if;
+  return v_ids;
+end;
+$$;
+
+-- One page of the inbox. query: {ids, id_part (its first or last hex digits), statuses, types, reasons, order_id, payment_key,
+-- created_from (inclusive), created_until (exclusive), after: {created_at, id} of the last event of the page before,
+-- is_ascending, limit (at most 500), with_payload}; what is absent does not narrow. The answer: {events, has_more}, newest first unless
 -- is_ascending. Payload and change come as text, because numbers lose digits on their way through a JSON parser.
 create function public.find_webhook_events_v1(query text)
 returns jsonb
@@ -54,6 +77,10 @@ begin
   if jsonb_typeof(v_query -> 'ids') = 'array' then
     v_where := v_where || format(' and w.id = any (%L::uuid[])',
                                  array(select jsonb_array_elements_text(v_query -> 'ids')));
+  end if;
+  if v_query ->> 'id_part' is not null then
+    v_where := v_where || format(' and w.id = any (%L::uuid[])',
+                                 supatoss.event_ids_of_part(v_query ->> 'id_part', v_limit + 1));
   end if;
   foreach v_column in array array['status', 'event_type', 'reason'] loop
     v_name := case v_column when 'status' then 'statuses' when 'event_type' then 'types' else 'reasons' end;

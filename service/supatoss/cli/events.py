@@ -58,22 +58,20 @@ def list_events(
         typer.echo(f"More events: --after {following}")
 
 
-def show(event: Annotated[str, typer.Argument(help="Id of the event.")], *, json: JsonOption = False) -> None:
+def show(
+    event: Annotated[str, typer.Argument(help="Id of the event, or its end.")], *, json: JsonOption = False
+) -> None:
     """Show one event with its payload (masked) and what operators did."""
     from supatoss.masking import mask_json
     from supatoss.store.events import EventFilter
 
-    try:
-        identity = str(uuid.UUID(event))
-    except ValueError:
-        raise NotAllowed(f"{event[:50]!r} is not an event's id") from None
-
     async def work(_settings: "Settings", store: "Store") -> "EventPage":
+        identity = await store.resolve_event_id(event)
         return await store.find_events(EventFilter(ids=(identity,)), limit=1, with_payload=True)
 
     page = run_session(work)
     if not page.events:
-        raise NotAllowed(f"there is no event {identity}")
+        raise NotAllowed(f"there is no event {event}")
     found = page.events[0]
     shown = {**found.to_json(), "payload": mask_json(found.payload), "change": mask_json(found.change)}
     if json:
@@ -147,7 +145,7 @@ def _read_cursor(text: str) -> "Cursor":
         raise NotAllowed("--after takes the `next` of the previous page") from None
 
 
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events.", show_default=False)]
+Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events, or their ends.", show_default=False)]
 Limit = Annotated[int, typer.Option("--limit", help="Maximum number of events, oldest first; up to 10000.")]
 Apply = Annotated[
     bool, typer.Option("--apply", "--yes", help="Apply the change; without it, only show what would happen.")
@@ -231,7 +229,8 @@ def _run(
     async def work(_settings: "Settings", store: "Store") -> "Selection":
         from supatoss.inbox.replay import select
 
-        chosen = await select(store, replace(wanted, ids=tuple(ids or ())), limit)
+        whole = [await store.resolve_event_id(text) for text in ids or ()]
+        chosen = await select(store, replace(wanted, ids=tuple(whole)), limit)
         outcomes.extend(chosen.refused)
         console = Console(stderr=True)
         with Bar(console=console, transient=True, disable=is_json or not sys.stderr.isatty()) as bar:

@@ -26,8 +26,10 @@ def add_user(
     Reads the password from the terminal, or one line of standard input. What OPS_USERS holds in this environment is
     kept. Nothing is sent or stored.
     """
+    from supatoss.cli.dotenv import load_dotenv
     from supatoss.passwords import PasswordHash, User, check_name, fold_name, read_users
 
+    load_dotenv()
     try:
         name = check_name(name)
         known = os.environ.get("OPS_USERS", "").strip()

@@ -1,10 +1,11 @@
 """Output and exit statuses: text for people, JSON for programs, problems on standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -66,6 +67,18 @@ def print_problem(problem: SupatossError | str) -> None:
         typer.echo("\n  ".join(["supatoss cannot start:", *problem.problems]), err=True)
     else:
         typer.echo(f"supatoss: {plain(problem)}", err=True)
+
+
+def print_note(text: str) -> None:
+    """Writes a line about the command itself to standard error, dim on a terminal."""
+    typer.echo(styled(f"supatoss: {plain(text)}", sys.stderr, dim=True), err=True)
+
+
+def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
+    """Text with a colour or weight where the stream (standard output) is a terminal and NO_COLOR is not set."""
+    stream = stream or sys.stdout
+    has_style = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return typer.style(text, **style) if has_style else text
 
 
 def print_json(value: Any) -> None:

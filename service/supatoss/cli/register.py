@@ -70,8 +70,11 @@ def register(
 
 def _webhook_url(given: str | None) -> str:
     """The webhook's URL, from an address with or without its path."""
+    from supatoss.cli.dotenv import load_dotenv
     from supatoss.cli.sending import WEBHOOK_PATH, check_target
 
+    if not given:
+        load_dotenv()
     name = "--url" if given else "PUBLIC_URL"
     text = (given or os.environ.get("PUBLIC_URL", "")).strip()
     if not text:

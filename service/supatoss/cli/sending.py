@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from supatoss.cli.dotenv import load_dotenv
 from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus
 from supatoss.errors import ConfigurationError, NotAllowed
@@ -37,6 +38,7 @@ class SigningKeys:
     def read(cls, key_env: str | None = None) -> Self:
         """Keys from the environment; key_env names one variable that holds the key of either form."""
         secret_name, security_name = key_env or SECRET_KEY, key_env or SECURITY_KEY
+        load_dotenv(secret_name, security_name)
         return cls(secret_name, security_name, _keys_in(secret_name), _keys_in(security_name))
 
     @property

@@ -14,13 +14,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def load_settings() -> "Settings":
+    """The settings from the environment and `.env`. Raises ConfigurationError."""
+    from supatoss.cli.dotenv import load_dotenv
+    from supatoss.settings import Settings
+
+    load_dotenv()
+    return Settings.load()
+
+
 @asynccontextmanager
 async def open_session() -> AsyncIterator[tuple["Settings", "Store"]]:
     """The settings and a store, for the length of a block. Raises ConfigurationError; sends nothing yet."""
     from supatoss.app import open_store
-    from supatoss.settings import Settings
 
-    settings = Settings.load()
+    settings = load_settings()
     log_to_stderr()
     async with open_store(settings) as store:
         yield settings, store

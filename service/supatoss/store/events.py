@@ -2,14 +2,29 @@
 
 import datetime as dt
 import json
+import re
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from supatoss.errors import NotAllowed
 from supatoss.store.client import Connection, Function, read_object
 
 MAX_PAGE_EVENTS = 500
 """Longest page that find_webhook_events_v1 gives."""
+
+MIN_PART_DIGITS = 4
+"""Of an event's id; fewer would name too many."""
+
+SHORT_DIGITS = 8
+"""The end of an id: ids begin with their time, so neighbours share their beginnings."""
+
+MAX_CANDIDATES = 5
+"""Events named where a prefix is that of several."""
+
+_PART = re.compile(f"[0-9a-f]{{{MIN_PART_DIGITS},32}}")
 
 _TIMES = ("occurred_at", "created_at", "processed_at", "next_attempt_at", "lease_until", "last_delivered_at")
 
@@ -24,9 +39,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events. What is empty does not narrow; created_from is inclusive, created_until is not."""
+    """Which events. What is empty does not narrow; created_from is inclusive, created_until is not.
+
+    id_part: the first or the last hex digits of an id, without hyphens.
+    """
 
     ids: Sequence[str] = ()
+    id_part: str | None = None
     statuses: Sequence[str] = ()
     types: Sequence[str] = ()
     reasons: Sequence[str] = ()
@@ -159,6 +178,28 @@ class EventCalls(Connection):
         query = wanted.to_query(limit=limit, after=after, is_ascending=is_ascending, with_payload=with_payload)
         return await self.call(Function.FIND_EVENTS, {"query": json.dumps(query)}, EventPage.from_answer)
 
+    async def find_event_ids(self, text: str, *, limit: int = MAX_CANDIDATES) -> list[str]:
+        """Ids that begin or end like this, of the newest events; none if it can't be a part of an id."""
+        part = id_part(text)
+        if part is None:
+            return []
+        page = await self.find_events(EventFilter(id_part=part), limit=limit)
+        return [event.id for event in page.events]
+
+    async def resolve_event_id(self, text: str) -> str:
+        """The id of the one event whose id begins or ends like this; a whole id is not looked up. Raises NotAllowed."""
+        with suppress(ValueError):
+            return str(uuid.UUID(text))
+        if id_part(text) is None:
+            raise NotAllowed(f"{text[:50]!r} is not an event's id, nor {MIN_PART_DIGITS} or more characters of its end")
+        found = await self.find_event_ids(text, limit=MAX_CANDIDATES + 1)
+        if not found:
+            raise NotAllowed(f"no event's id begins or ends with {text}")
+        if len(found) > 1:
+            more = " and more" if len(found) > MAX_CANDIDATES else ""
+            raise NotAllowed(f"{text} is a part of several events' ids: {', '.join(found[:MAX_CANDIDATES])}{more}")
+        return found[0]
+
     async def replay_events(
         self, readings: Sequence[Mapping[str, Any]], *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
@@ -190,6 +231,24 @@ class EventCalls(Connection):
     async def read_payment(self, order_id: str) -> dict[str, Any]:
         """An order's payment, events and settlements, for the operators' page."""
         return await self.call(Function.OPS_PAYMENT, {"p_order_id": order_id}, read_object)
+
+
+def id_part(text: str) -> str | None:
+    """Digits of an id as EventFilter takes them; None if a UUID can neither begin nor end like this."""
+    text = text.strip().lower()
+    digits = text.replace("-", "")
+    if not _PART.fullmatch(digits):
+        return None
+    first, last = str(uuid.UUID(digits.ljust(32, "0"))), str(uuid.UUID(digits.rjust(32, "0")))
+    return digits if text == digits or first.startswith(text) or last.endswith(text) else None
+
+
+def shorten_ids(ids: Sequence[str]) -> dict[str, str]:
+    """The end of each id, long enough to tell them apart; find_event_ids finds the event by it."""
+    length = SHORT_DIGITS
+    while len({identity[-length:] for identity in ids}) < len(set(ids)):
+        length += 1
+    return {identity: identity[-length:] for identity in ids}
 
 
 def _outcomes(rows: Any) -> list[EventOutcome]:

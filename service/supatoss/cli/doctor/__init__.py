@@ -1,6 +1,7 @@
 """`supatoss doctor`: checks a deployment, and says how to fix what is wrong."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -72,7 +73,7 @@ def doctor(
     ] = False,
     database_url: Annotated[
         str | None,
-        typer.Option("--database-url", envvar="SUPABASE_DB_URL", help="For --adopt: PostgreSQL's connection string."),
+        typer.Option("--database-url", help="For --adopt: PostgreSQL's connection string; SUPABASE_DB_URL by default."),
     ] = None,
     schema: Annotated[
         str | None, typer.Option("--schema", metavar="NAME", help="For --adopt: as in `migrations copy`.")
@@ -90,12 +91,14 @@ def doctor(
         raise NotAllowed("--release goes with --json only")
     if adopts:
         from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
+        from supatoss.cli.dotenv import load_dotenv
 
         preflight = preflight_sql(schema, table or ())
         if prints:
             typer.echo(editor_sql(preflight), nl=False)
             return
-        verdicts = check_project(preflight, database_url)
+        load_dotenv()
+        verdicts = check_project(preflight, database_url or os.environ.get("SUPABASE_DB_URL"))
     elif prints or schema or table:
         raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:
@@ -115,11 +118,11 @@ def _report(verdicts: list["Verdict"], *, json: bool) -> None:
 
 
 async def _examine(*, sends_alert: bool, for_release: bool) -> list["Verdict"]:
+    from supatoss.cli.session import load_settings
     from supatoss.errors import ConfigurationError
-    from supatoss.settings import Settings
 
     try:
-        settings = Settings.load()
+        settings = load_settings()
     except ConfigurationError as error:
         fix = "set it where the service runs; .env.example describes every setting"
         return [failed("settings", problem, fix) for problem in error.problems]

@@ -1,0 +1,63 @@
+"""Settings from a `.env` file in the working directory, for commands; the service reads the environment only."""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from supatoss.cli.output import print_note
+
+FILE = Path(".env")
+
+_SUPABASE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+
+NAMES = (
+    *("SUPABASE_URL", *_SUPABASE_KEYS, "SUPABASE_PUBLISHABLE_KEY", "SUPABASE_TIMEOUT_SECONDS", "SUPABASE_DB_URL"),
+    *("TOSS_API_URL", "TOSS_SECRET_KEY", "TOSS_SECURITY_KEY", "TOSS_UNSIGNED", "TOSS_ALLOWED_IPS"),
+    *("TOSS_TIMEOUT_SECONDS", "SIGNATURE_MAX_AGE_HOURS", "CLIENT_IP_HEADER", "UNSIGNED_LOOKUPS_PER_MINUTE"),
+    *("PUBLIC_URL", "WEBHOOK_URL", "WORKER", "RECONCILE_AT", "PAYLOAD_RETENTION_DAYS", "BACKLOG_MINUTES"),
+    *("ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_SECRET", "ALERT_LANGUAGE", "ALERT_INTERVAL_SECONDS", "ALERT_SILENCE_HOURS"),
+    *("OPS_USERS", "OPS_PASSWORD", "HOST", "PORT", "METRICS_PORT", "METRICS_TOKEN", "LOG_LEVEL", "LOG_FORMAT"),
+    *("MAX_BODY_BYTES", "MAX_BODIES_BYTES", "MAX_CONNECTIONS", "ANSWER_DEADLINE_SECONDS"),
+)
+"""Every setting, and what only commands read. Other lines of the file are another program's."""
+
+_SENT_TO: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"SUPABASE_URL": _SUPABASE_KEYS, "TOSS_API_URL": ("TOSS_SECRET_KEY",)}
+)
+"""Keys that are sent to an address: one of the environment never goes to an address that a file names."""
+
+SHOWN_NAMES = 3
+
+
+def load_dotenv(*names: str) -> None:
+    """Takes settings that the environment lacks from `.env`, and says so. `names`: other variables that are wanted."""
+    file = Path.cwd() / FILE
+    wanted = [name for name in (*NAMES, *names) if name not in os.environ]
+    if not wanted or not file.is_file():
+        return
+    values = _values(file)
+    if _SUPABASE_KEYS[1] in os.environ:
+        values.pop(_SUPABASE_KEYS[0], None)  # the older name of the same setting
+    found = {name: value for name in wanted if (value := values.get(name))}
+    for address, keys in _SENT_TO.items():
+        own = next((key for key in keys if key in os.environ), None)
+        if own and address in found:
+            del found[address]
+            print_note(f"{address} of {FILE} is not used: {own} comes from the environment, and would be sent there")
+    if found:
+        os.environ.update(found)
+        first, more = list(found)[:SHOWN_NAMES], len(found) - SHOWN_NAMES
+        print_note(f"using {', '.join(first)}{f' and {more} more' if more > 0 else ''} of {file}")
+
+
+def _values(file: Path) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    logging.getLogger("dotenv").addHandler(logging.NullHandler())  # lines that it can't read are another program's
+    try:
+        return dotenv_values(file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        print_note(f"can't read {file}: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}")
+        return {}
