@@ -1,0 +1,1 @@
+"""`supatoss uninstall`: removes supatoss from a project and keeps its rows."""
