@@ -42,10 +42,11 @@ as $$
         select format('alter table %s disable row level security', p_table) as statement
         from pg_catalog.pg_class c where c.oid = p_table and not c.relrowsecurity
         union all
-        select format('grant %s on table %s to %s', lower(x.privilege_type), p_table,
+        select format('grant %s on table %s to %s', string_agg(lower(x.privilege_type), ', '), p_table,
                       case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
         from pg_catalog.pg_class c, aclexplode(c.relacl) x
         where c.oid = p_table and (x.grantee = 0 or x.grantee in (to_regrole('anon'), to_regrole('authenticated')))
+        group by x.grantee
         union all
         select format('create policy %I on %s as %s for %s to %s%s%s', p.policyname, p_table, lower(p.permissive),
                       lower(p.cmd), (select string_agg(quote_ident(r.name), ', ') from unnest(p.roles) as r (name)),

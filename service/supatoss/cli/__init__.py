@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "migrations": "migrations:migrations",
         "harden": "adoption:harden",
         "correct-times": "adoption:correct_times",
+        "uninstall": "uninstall:uninstall",
     }
 )
 """Every command in the help's order: its module in this package, and its function or group there."""

@@ -127,7 +127,7 @@ begin
     from jsonb_array_elements(v_views) with ordinality as v (view, place)
     join jsonb_array_elements(v_table.before -> 'views') as b (view) on b.view ->> 'name' = v.view ->> 'name';
     perform supatoss.return_views(v_views);
-    raise notice 'supatoss: times of % are without a zone again, as before', v_table.name;
+    raise notice 'supatoss: restored the times of %, which are without a zone again', v_table.name;
   end loop;
 end;
 $$;
