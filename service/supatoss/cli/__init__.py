@@ -19,6 +19,7 @@ from supatoss.errors import SupatossError
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "init": "init:init",
         "reconcile": "reconcile:reconcile",
         "serve": "processes:serve",
         "worker": "processes:worker",
