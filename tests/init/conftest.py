@@ -13,11 +13,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from scripts.local_stack import LOOPBACK, ROOT, Child, LocalPostgres, LocalSupabase, free_port, is_taken
@@ -72,6 +73,11 @@ class Place:
             **self.changes,
         }
         return {name: value for name, value in found.items() if value is not None}
+
+    def administer(self, statement: str) -> None:
+        """Runs SQL as the database's owner."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def calls(self) -> list[dict[str, Any]]:
         """What fly and npx were called with, oldest first."""
@@ -146,7 +152,10 @@ class Terminal:
                 raise AssertionError(f"{text!r} is not on the screen:\n{self.screen}")
         self._seen = self.screen.index(text, self._seen) + len(text)
 
-    def type(self, text: str) -> None:
+    def answer(self, question: str, text: str) -> None:
+        """Types when the question stands there to its end: what comes before is thrown away with the echo."""
+        self.until(question)
+        self.until(": ")
         os.write(self._parent, f"{text}\n".encode())
 
     def press_ctrl_c(self) -> None:
@@ -204,24 +213,44 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalPostg
 @pytest.fixture
 def place(stack: tuple[LocalPostgres, str], tmp_path: Path) -> Iterator[Place]:
     """An empty project, and a repository without migrations."""
+    with _project(stack, tmp_path, re.sub(r"\W", "_", tmp_path.name)) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def _unused(stack: tuple[LocalPostgres, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with _project(stack, tmp_path_factory.mktemp("unused"), "unused") as place:
+        yield place
+
+
+@pytest.fixture
+def empty_place(_unused: Place, tmp_path: Path) -> Place:
+    """A repository of its own, before a project that stays empty."""
+    return replace(_unused, root=_repository(tmp_path), changes={})
+
+
+@contextmanager
+def _project(stack: tuple[LocalPostgres, str], folder: Path, name: str) -> Iterator[Place]:
     server, toss_url = stack
-    name = re.sub(r"\W", "_", tmp_path.name)
     dsn = server.create_database(name)
-    bin_folder = tmp_path / "bin"
+    (folder / "none").mkdir()
+    with LocalSupabase(folder / "lite", free_port(), PUBLISHABLE_KEY, SUPABASE_KEY, dsn, folder / "none") as lite:
+        lite.start()
+        lite.wait_ready()
+        yield Place(_repository(folder), server, lite, toss_url, free_port(), dsn)
+    server.drop_database(name)
+
+
+def _repository(folder: Path) -> Path:
+    """The folder of a repository, beside the programs that stand in."""
+    bin_folder, root = folder / "bin", folder / "shop"
     bin_folder.mkdir()
     for program in ("fly", "npx"):
         (bin_folder / program).write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_INS} {program} "$@"\n')
         (bin_folder / program).chmod(0o755)
-    root = tmp_path / "shop"
     (root / "supabase").mkdir(parents=True)
     (root / "supabase/config.toml").write_text('project_id = "shop"\n')
-    (tmp_path / "none").mkdir()
-    lite = LocalSupabase(tmp_path / "lite", free_port(), PUBLISHABLE_KEY, SUPABASE_KEY, dsn, tmp_path / "none")
-    with lite:
-        lite.start()
-        lite.wait_ready()
-        yield Place(root, server, lite, toss_url, free_port(), dsn)
-    server.drop_database(name)
+    return root
 
 
 @pytest.fixture

@@ -99,6 +99,9 @@ def run(all_steps: "Sequence[Step]", setup: "Setup") -> ExitStatus:
             _say(step.name, said or step.run(setup), is_new=said is None)
         except Stopped as stopped:
             return _stop(step.name, stopped)
+        except (KeyboardInterrupt, typer.Abort):
+            interrupted = Stopped("interrupted", "what is done stays done", ExitStatus.INTERRUPTED)
+            return _stop(step.name, interrupted)
     typer.echo("\nReady. supatoss doctor checks all of it again at any time.")
     return ExitStatus.OK
 
@@ -115,5 +118,5 @@ def _stop(name: str, stopped: "Stopped") -> ExitStatus:
         typer.echo(f"  {plain(line)}", err=True)
     for line in stopped.remedy.splitlines():
         typer.echo(f"  → {plain(line)}", err=True)
-    typer.echo("supatoss init goes on from here.", err=True)
+    typer.echo("Run supatoss init again to resume here.", err=True)
     return stopped.status

@@ -30,7 +30,10 @@ class Asking:
     def until_right(
         self, question: str, check: Callable[[str], str], *, remedy: str, default: str = "", is_secret: bool = False
     ) -> tuple[str, str]:
-        """Asks until `check` does not stop: the answer, and what check says of it. Enter tries the last one again."""
+        """Asks until `check` does not stop: the answer, and what check says of it.
+
+        Enter tries an answer again that may have been right, where the other side was away.
+        """
         while True:
             answer = self.text(question, remedy=remedy, default=default, is_secret=is_secret)
             try:
@@ -39,4 +42,4 @@ class Asking:
                 typer.echo(f"  ✗ {plain(wrong.cause)}")
                 for line in wrong.remedy.splitlines():
                     typer.echo(f"    → {plain(line)}")
-                default = answer
+                default = "" if wrong.status is ExitStatus.MISUSE else answer

@@ -51,7 +51,7 @@ class PreflightStep(Step):
         url = database_url(setup)
         if not url and setup.asking.is_there:
             url = setup.asking.text(
-                "Connection string of the database, to check it before the push (Enter: without)",
+                "Connection string of the database, to check it before the push (Enter to go without)",
                 remedy="",
                 is_secret=True,
             )

@@ -125,7 +125,7 @@ def _check_url(text: str) -> str:
     try:
         return project_url(text)
     except ValueError as error:
-        raise Stopped(f"it {error}", _WHERE_URL) from None
+        raise Stopped(f"it {error}", _WHERE_URL, ExitStatus.MISUSE) from None
 
 
 def other_project(url: str, key: str) -> str | None:

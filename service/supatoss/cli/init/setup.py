@@ -5,10 +5,13 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from supatoss.cli.init.asking import Asking
 from supatoss.cli.init.env_file import EnvFile
+from supatoss.cli.init.step import Stopped
+from supatoss.cli.output import ExitStatus
+from supatoss.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from supatoss.settings import Settings
@@ -63,11 +66,15 @@ class Setup:
         """An answer for this run alone."""
         os.environ[name] = value
 
-    def settings(self) -> "Settings":
-        """The settings so far. Raises ConfigurationError."""
+    def settings(self, **later: Any) -> "Settings":
+        """The settings so far, without what a later step asks for. Raises Stopped."""
         from supatoss.settings import Settings
 
-        return Settings.load()
+        try:
+            return Settings.load(**later)
+        except ConfigurationError as error:
+            remedy = "set it right in the environment or in .env; docs/settings.md describes every setting"
+            raise Stopped("\n".join(error.problems), remedy, ExitStatus.MISUSE) from None
 
     def ask_store(self, ask: "Callable[[Store], Awaitable[T]]") -> T:
         """An answer of the Data API. Raises StoreError."""

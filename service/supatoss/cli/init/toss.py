@@ -25,16 +25,17 @@ class TossStep(Step):
     name = "Toss keys"
 
     def run(self, setup: Setup) -> str:
-        """The secret keys, then the security key, which may be left out."""
+        """The secret keys, then the security key, which may be left out: it is asked for once, beside the others."""
+        is_new = not setup.answer(KEY)
         said = self._obtain(
             setup, KEY, "Secret key of Toss (test_sk_… or live_sk_…; newest first, commas between)", _try
         )
         if api_url := setup.answer(API_URL):
             setup.keep({API_URL: api_url})
-        if not setup.answer(SECURITY_KEY) and not setup.asking.is_there:
+        if not setup.answer(SECURITY_KEY) and not (is_new and setup.asking.is_there):
             return f"{said}; {_NO_SECURITY_KEY}"
         security = self._obtain(
-            setup, SECURITY_KEY, "Security key, for payouts to sellers (64 hex digits; Enter: none)", _check_security
+            setup, SECURITY_KEY, "Security key, for payouts to sellers (64 hex digits; Enter for none)", _check_security
         )
         return f"{said}; {security}"
 
@@ -57,8 +58,8 @@ class TossStep(Step):
 def _try(setup: Setup, value: str) -> str:
     from supatoss.cli.doctor.toss import check_toss
 
-    _check_shape(setup, KEY, value)
-    verdicts = asyncio.run(check_toss(setup.settings()))
+    _check_shape(KEY, value)
+    verdicts = asyncio.run(check_toss(setup.settings(public_url="", toss_security_key=())))
     wrong = [verdict for verdict in verdicts if verdict.level == "failed"]
     if wrong:
         status = ExitStatus.UNREACHABLE if "can't" in wrong[0].message else ExitStatus.FOUND
@@ -70,17 +71,19 @@ def _try(setup: Setup, value: str) -> str:
 def _check_security(setup: Setup, value: str) -> str:
     if not value:
         return _NO_SECURITY_KEY
-    _check_shape(setup, SECURITY_KEY, value)
+    _check_shape(SECURITY_KEY, value)
     setup.keep({SECURITY_KEY: value})
     return "a security key for payouts"
 
 
-def _check_shape(setup: Setup, name: str, value: str) -> None:
+def _check_shape(name: str, value: str) -> None:
     """What the service would say of a value at its start; the value stays in the environment if it is right."""
+    from supatoss.settings import Settings
+
     before = os.environ.get(name)
     os.environ[name] = value
     try:
-        setup.settings()
+        Settings.load()
     except ConfigurationError as error:
         wrong = [problem for problem in error.problems if problem.startswith(name)]
         if wrong:

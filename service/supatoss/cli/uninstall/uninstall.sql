@@ -1,4 +1,4 @@
--- Removes supatoss from a project and keeps its rows: made by `supatoss uninstall`. docs/uninstall.md says what goes.
+-- Removes supatoss from a project and keeps its rows: made by `supatoss uninstall`. docs/preflight.md says what goes.
 -- Run it as one transaction: `supabase db push` and the SQL Editor do, psql does with --single-transaction. Nothing is
 -- dropped with `cascade`: if something of yours needs something of ours, it stops with that name, and nothing changed.
 
