@@ -63,9 +63,9 @@ def test_from_nothing_to_the_first_delivery_with_a_pause(place: Place, http: htt
             terminal.until("✓ first delivery: PAYMENT_STATUS_CHANGED, processed, proof signature")
             assert terminal.end() == 0
 
-    last = place.script("--yes", "--app", APP)
-    assert last.returncode == 0, last.stderr
-    assert last.stdout.count("(already done)") == 9
+        last = place.script("--yes", "--app", APP)
+        assert last.returncode == 0, last.stderr
+        assert last.stdout.count("(already done)") == 9
     for call in place.calls():
         assert not any(secret in str(call["arguments"]) for secret in (*SECRETS, place.postgres.password))
     (imported,) = [call["typed"] for call in place.calls() if "import" in call["arguments"]]

@@ -59,7 +59,11 @@ def init(
         repository, schema, tuple(table or ()), database_url, app, pushes, deploys, sends_test, wait_seconds
     )
     asking = Asking(is_there=not is_script and sys.stdin.isatty())
-    raise typer.Exit(run(steps(), Setup(options, asking, EnvFile(Path.cwd() / ".env"))))
+    try:
+        status = run(steps(), Setup(options, asking, EnvFile(Path.cwd() / ".env")))
+    except KeyboardInterrupt:  # between two steps
+        status = ExitStatus.INTERRUPTED
+    raise typer.Exit(status)
 
 
 def steps() -> "Sequence[Step]":

@@ -64,10 +64,10 @@ class DeliveryStep(Step):
         seconds = setup.options.wait_seconds
         if not seconds:
             raise Stopped("not waited for, as told", f"make a test payment, then: {LATER}")
-        typer.echo(
-            f"  waiting up to {seconds:g} seconds for a delivery: make a test payment now. Ctrl-C stops waiting."
-        )
         try:
+            typer.echo(
+                f"  waiting up to {seconds:g} seconds for a delivery: make a test payment. Ctrl-C stops waiting."
+            )
             event = asyncio.run(_wait(setup, seconds))
         except KeyboardInterrupt:
             raise Stopped("stopped waiting; everything before this is done", LATER, ExitStatus.INTERRUPTED) from None

@@ -78,6 +78,39 @@ begin
 end;
 $$;
 
+-- Indexes, before a table is written anew: those that only supatoss uses, and in adopted tables all of ours.
+do $$
+declare
+  v_names jsonb := nullif(current_setting('supatoss.removing'), '')::jsonb;
+  v_statement text;
+begin
+  if v_names is null then
+    return;
+  end if;
+  foreach v_statement in array array(
+    select format('drop index %I.%I', c.relnamespace::regnamespace, c.relname || '_' || i.ending)
+    from (values
+      ('payments', 'waiting_idx cancels_idx money_at_idx canceled_at_idx partial_cancels_idx unapproved_idx'
+                   ' cancelled_idx', 'payment_key_key order_id_key'),
+      ('subscriptions', 'application_billing_key_idx',
+       'customer_key_idx billing_key_idx user_id_idx next_billing_date_idx'),
+      ('webhook_events', 'event_key_key order_id_idx retention_idx customer_key_idx billing_key_idx unfinished_idx'
+                         ' orphans_idx waiting_idx unfinished_created_at_idx failed_money_idx failed_other_idx',
+       'payment_key_idx created_at_idx')
+    ) as o (name, indexes, general_indexes)
+    join jsonb_each_text(v_names) n on n.key = o.name
+    join pg_class c on c.oid = n.value::regclass
+    left join supatoss.adopted_tables t on t.table_name = n.value
+    cross join string_to_table(
+      o.indexes || case when t.table_name is null then '' else ' ' || o.general_indexes end, ' ') as i (ending)
+    where to_regclass(format('%I.%I', c.relnamespace::regnamespace, c.relname || '_' || i.ending)) is not null
+      and not coalesce(t.before -> 'indexes' ? (c.relname || '_' || i.ending), false)
+  ) loop
+    execute v_statement;
+  end loop;
+end;
+$$;
+
 -- Times of adopted tables get their old types back, in the zone in which the project wrote them: what the application
 -- reads and writes is as it was. A time in Korea is corrected in rows with times_in_utc, and stands as it was in others.
 do $$
@@ -132,8 +165,8 @@ begin
 end;
 $$;
 
--- Columns and indexes. What only supatoss reads goes: its state of the fold, and its book-keeping of events. What Toss
--- reported about a payment stays, because the application may read it.
+-- Columns. What only supatoss reads goes: its state of the fold, and its book-keeping of events. What Toss reported about
+-- a payment stays, because the application may read it.
 do $$
 declare
   v_names jsonb := nullif(current_setting('supatoss.removing'), '')::jsonb;
@@ -142,53 +175,34 @@ begin
   if v_names is null then
     return;
   end if;
-  for v_statement in
-    with ours (name, columns, facts, indexes, general_indexes) as (values
+  foreach v_statement in array array(
+    select format('alter table %s %s', n.value::regclass,
+                  string_agg(format('drop column %I', a.attname), ', ' order by a.attnum))
+    from (values
       ('payments',
        'application_state projected_state projected_price times_in_utc',
        'balance_amount cancels virtual_account merchant_id settled_at occurred_at user_id product_id order_name currency'
        ' payment_method requested_at approved_at canceled_at failure_code failure_message receipt_url metadata'
-       ' created_at updated_at',
-       'waiting_idx cancels_idx money_at_idx canceled_at_idx partial_cancels_idx unapproved_idx cancelled_idx',
-       'payment_key_key order_id_key'),
+       ' created_at updated_at'),
       ('subscriptions',
        'billing_state times_in_utc',
        'billing_key_issued_at billing_key_deleted_at user_id product_id tier started_at current_period_start'
-       ' current_period_end canceled_at billing_cycle next_billing_date amount created_at updated_at',
-       'application_billing_key_idx',
-       'customer_key_idx billing_key_idx user_id_idx next_billing_date_idx'),
+       ' current_period_end canceled_at billing_cycle next_billing_date amount created_at updated_at'),
       ('webhook_events',
        'event_key status reason proof occurred_at change claim attempts next_attempt_at last_error transmission_id'
        ' transmission_time transmission_retried_count delivery_count last_delivered_at lease_token lease_until'
        ' payload_emptied_at waiting_since times_in_utc',
-       'order_id payment_key processed processed_at created_at',
-       'event_key_key order_id_idx retention_idx customer_key_idx billing_key_idx unfinished_idx orphans_idx'
-       ' waiting_idx unfinished_created_at_idx failed_money_idx failed_other_idx',
-       'payment_key_idx created_at_idx')
-    ),
-    tables as (
-      select o.*, n.value::regclass as oid, t.table_name is not null as is_adopted, t.before, c.relname, c.relnamespace
-      from ours o
-      join jsonb_each_text(v_names) n on n.key = o.name
-      join pg_class c on c.oid = n.value::regclass
-      left join supatoss.adopted_tables t on t.table_name = n.value
-    )
-    select format('drop index %I.%I', t.relnamespace::regnamespace, t.relname || '_' || i.ending)
-    from tables t,
-         string_to_table(t.indexes || case when t.is_adopted then ' ' || t.general_indexes else '' end, ' ') as i (ending)
-    where to_regclass(format('%I.%I', t.relnamespace::regnamespace, t.relname || '_' || i.ending)) is not null
-      and not coalesce(t.before -> 'indexes' ? (t.relname || '_' || i.ending), false)
-    union all
-    select format('alter table %s %s', t.oid::regclass,
-                  string_agg(format('drop column %I', a.attname), ', ' order by a.attnum))
-    from tables t
-    join pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
+       'order_id payment_key processed processed_at created_at')
+    ) as o (name, columns, facts)
+    join jsonb_each_text(v_names) n on n.key = o.name
+    left join supatoss.adopted_tables t on t.table_name = n.value
+    join pg_attribute a on a.attrelid = n.value::regclass and a.attnum > 0 and not a.attisdropped
       and not coalesce(t.before -> 'columns' ? a.attname, false)
       and a.attname = any (string_to_array(
-        t.columns || case when t.is_adopted and current_setting('supatoss.deleting') = 'on' then ' ' || t.facts
-                          else '' end, ' '))
-    group by t.oid
-  loop
+        o.columns || case when t.table_name is not null and current_setting('supatoss.deleting') = 'on'
+                          then ' ' || o.facts else '' end, ' '))
+    group by n.value
+  ) loop
     execute v_statement;
   end loop;
   raise notice 'supatoss: removed its columns and indexes';
