@@ -26,6 +26,7 @@ def token(**claims: str) -> str:
     return f"eyJhbGciOiJIUzI1NiJ9.{body}.signature"
 
 
+@pytest.mark.slow  # the same as at a terminal, with the options of a script
 def test_from_nothing_to_a_delivery_and_again(place: Place) -> None:
     everything = ("--yes", "--push", "--deploy", "--test-delivery", "--app", APP)
     place.changes["TOSS_SECURITY_KEY"] = SECURITY_KEY

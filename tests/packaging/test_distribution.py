@@ -14,7 +14,7 @@ from tests.packaging.conftest import ROOT, Distribution, build
 SERVICE = ROOT / "service"
 
 
-def test_the_wheel_has_the_package_and_the_migrations_and_nothing_else(distribution: Distribution) -> None:
+def test_the_wheel_has_the_package_the_migrations_and_fly_toml_and_nothing_else(distribution: Distribution) -> None:
     names = set(zipfile.ZipFile(distribution.wheel).namelist())
     package = {
         file.relative_to(SERVICE).as_posix()
@@ -23,7 +23,8 @@ def test_the_wheel_has_the_package_and_the_migrations_and_nothing_else(distribut
     }
     migrations = {f"supatoss/migrations/{file.name}" for file in (ROOT / "supabase/migrations").iterdir()}
     about = {f"supatoss-{__version__}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
-    assert names == package | migrations | about | {f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
+    others = {"supatoss/fly.toml", f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
+    assert names == package | migrations | about | others
     assert {
         "supatoss/py.typed",
         "supatoss/ops/templates/base.html",
@@ -36,7 +37,7 @@ def test_the_sdist_has_what_the_wheel_is_built_from_and_neither_tests_nor_script
     with tarfile.open(distribution.sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     tops = {name.partition("/")[0] for name in names}
-    files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore"}
+    files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore", "fly.toml"}
     assert tops == files | {"service", "supabase"}
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".env"))]
 

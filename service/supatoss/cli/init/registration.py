@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from supatoss.cli.init.address import PUBLIC_URL
-from supatoss.cli.init.setup import Setup
+from supatoss.cli.init.setup import ANSWER_SECONDS, Setup
 from supatoss.cli.init.step import Step, Stopped
 from supatoss.cli.output import ExitStatus, plain
 from supatoss.errors import StoreError
@@ -86,19 +86,30 @@ def _newest(setup: Setup, *, is_test: bool = False) -> "StoredEvent | None":
     from supatoss.cli.register import newest_arrivals
 
     try:
-        events = setup.ask_store(newest_arrivals)
-        return next((event for event in events if (event.event_type == TEST_TYPE) is is_test), None)
+        return _of_toss(setup.ask_store(newest_arrivals), is_test=is_test)
     except StoreError as error:
         raise Stopped(str(error), error.remedy or "supatoss doctor", ExitStatus.UNREACHABLE) from None
 
 
 async def _wait(setup: Setup, seconds: float) -> "StoredEvent | None":
-    from supatoss.cli.register import wait_for_arrival
+    """The first delivery, whenever it came: there was none when this step began."""
+    from supatoss.cli.register import POLL_SECONDS, newest_arrivals
     from supatoss.store import Store
 
     url, key = setup.answer("SUPABASE_URL"), setup.answer("SUPABASE_SECRET_KEY")
-    async with Store.open(url, key, 8.0, setup.answer("SUPABASE_PUBLISHABLE_KEY") or None) as store:
-        return await wait_for_arrival(store, seconds)
+    async with Store.open(url, key, ANSWER_SECONDS, setup.answer("SUPABASE_PUBLISHABLE_KEY") or None) as store:
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    if event := _of_toss(await newest_arrivals(store)):
+                        return event
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            return None
+
+
+def _of_toss(events: "list[StoredEvent]", *, is_test: bool = False) -> "StoredEvent | None":
+    return next((event for event in events if (event.event_type == TEST_TYPE) is is_test), None)
 
 
 async def _send_test(setup: Setup) -> str:
