@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from scripts.local_stack import LOOPBACK, LocalPostgres
 from supatoss.cli import app, copies
+from supatoss.store.schema import SCHEMA_VERSION
 from tests.database.support import Database, payment_event
 from tests.merchant.conftest import copied
 from tests.merchant.support import FILES
@@ -68,7 +69,11 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(adopted: Database)
         assert text in result.stdout
     assert is_installed(adopted)
     found = json.loads(uninstall("--json", url=adopted.dsn).stdout)
-    assert (found["installed"], found["inventory"]["version"], found["inventory"]["unfinished"]) == (True, 4, 1)
+    assert (found["installed"], found["inventory"]["version"], found["inventory"]["unfinished"]) == (
+        True,
+        SCHEMA_VERSION,
+        1,
+    )
 
 
 def test_told_to_it_does_it_and_the_history_says_so(adopted: Database) -> None:

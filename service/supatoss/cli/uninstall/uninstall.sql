@@ -191,7 +191,7 @@ begin
       ('webhook_events',
        'event_key status reason proof occurred_at change claim attempts next_attempt_at last_error transmission_id'
        ' transmission_time transmission_retried_count delivery_count last_delivered_at lease_token lease_until'
-       ' payload_emptied_at waiting_since times_in_utc',
+       ' payload_emptied_at traceparent waiting_since times_in_utc',
        'order_id payment_key processed processed_at created_at')
     ) as o (name, columns, facts)
     join jsonb_each_text(v_names) n on n.key = o.name
