@@ -1,6 +1,7 @@
 -- Removes supatoss from a project and keeps its rows: made by `supatoss uninstall`. docs/preflight.md says what goes.
 -- Run it as one transaction: `supabase db push` and the SQL Editor do, psql does with --single-transaction. Nothing is
 -- dropped with `cascade`: if something of yours needs something of ours, it stops with that name, and nothing changed.
+-- (One transaction, so one long file.)
 
 -- Where supatoss is not installed, every step below does nothing.
 do $$
