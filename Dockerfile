@@ -9,7 +9,7 @@ COPY requirements.txt requirements-build.txt /tmp/
 RUN python -m venv --without-pip /opt/venv
 RUN pip --python /opt/venv/bin/python install --no-deps --require-hashes --only-binary :all: -r /tmp/requirements.txt
 RUN pip install --no-deps --require-hashes --only-binary :all: -r /tmp/requirements-build.txt
-COPY pyproject.toml README.md LICENSE /src/
+COPY pyproject.toml README.md LICENSE fly.toml /src/
 COPY service /src/service
 COPY supabase/migrations /src/supabase/migrations
 COPY docs/runbook.md docs/runbook.ko.md /src/docs/

@@ -19,7 +19,7 @@ settings.register_profile("quick", max_examples=60, deadline=None)
 settings.register_profile("thorough", max_examples=500, deadline=None)
 settings.load_profile("quick")
 
-ONE_STACK = ("browser", "shop", "integration", "stories", "reconcile", "push", "monitoring", "attack")
+ONE_STACK = ("browser", "shop", "integration", "stories", "reconcile", "push", "monitoring", "attack", "init")
 """Folders whose tests share processes: all of a folder run in one process of pytest, which starts them once."""
 
 LONGEST_FIRST = ("faults", *ONE_STACK, "canary", "fuzz", "packaging", "merchant", "database", "released", "benchmarks")

@@ -243,7 +243,9 @@ begin
                           split_part(t.name, '.', 2))], null, null
       from unnest(array['public.settlements', 'public.webhook_health', 'public.webhook_failures',
                         'public.payment_timeline']) as t (name)
-      where to_regclass(t.name) is not null or to_regtype(t.name) is not null
+      where (to_regclass(t.name) is not null or to_regtype(t.name) is not null)
+        -- `supatoss uninstall` has left it.
+        and coalesce(obj_description(to_regclass(t.name), 'pg_class'), '') not like 'Kept by supatoss uninstall%'
       union all
       select 20, format('a type %s is there already', t.name),
              array[format('run: alter type %s rename to %s_before;', t.name, split_part(t.name, '.', 2))], null, null

@@ -97,7 +97,8 @@ begin
     select p.oid::regprocedure as name,
            p.proname in ('lock_adopted', 'take_views', 'return_views', 'adopt_columns', 'now_pattern', 'widen_check',
                          'validate_checks', 'is_unique', 'has_index', 'add_clock', 'restrict_new',
-                         'order_ids_by_time', 'drop_policies', 'close_functions', 'find_zones', 'keep_old_times')
+                         'order_ids_by_time', 'drop_policies', 'close_functions', 'find_zones', 'keep_old_times',
+                         'describe_table')
              as is_for_migrations,
            n.nspname <> 'supatoss' and p.proname not in ('supatoss_harden_v1', 'supatoss_correct_times_v1')
              and to_regrole('supatoss_service') is not null as is_for_the_service,

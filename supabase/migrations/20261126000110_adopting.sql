@@ -4,15 +4,61 @@
 -- types, grants and policies, a new one starts strict.
 create table supatoss.adopted_tables (
   table_name text primary key,
-  adopted_at timestamptz not null default now()
+  adopted_at timestamptz not null default now(),
+  before jsonb
 );
 alter table supatoss.adopted_tables enable row level security;
 revoke all on table supatoss.adopted_tables from public, anon, authenticated;
 grant select on table supatoss.adopted_tables to service_role;
 comment on table supatoss.adopted_tables is 'Tables that the project had before supatoss.';
+comment on column supatoss.adopted_tables.before is
+  'How the table was, for `supatoss uninstall`. widened and views: what the migrations made of its checks and views.';
 
-insert into supatoss.adopted_tables (table_name)
-select t.name from (values ('public.payments'), ('public.subscriptions'), ('public.webhook_events')) as t (name)
+-- How a table is defined, as far as our files change it.
+create function supatoss.describe_table(p_table regclass)
+returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'columns', (
+      select jsonb_object_agg(a.attname, jsonb_build_object(
+        'type', format_type(a.atttypid, a.atttypmod), 'default', pg_get_expr(d.adbin, d.adrelid),
+        'comment', col_description(a.attrelid, a.attnum)))
+      from pg_catalog.pg_attribute a
+      left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+      where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped),
+    'checks', (
+      select coalesce(jsonb_object_agg(k.conname, pg_get_expr(k.conbin, k.conrelid)), '{}')
+      from pg_catalog.pg_constraint k where k.conrelid = p_table and k.contype = 'c'),
+    'indexes', (
+      select coalesce(jsonb_agg(c.relname), '[]')
+      from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid where i.indrelid = p_table),
+    'comment', obj_description(p_table, 'pg_class'),
+    'options', (select to_jsonb(c.reloptions) from pg_catalog.pg_class c where c.oid = p_table),
+    'access', (
+      select coalesce(jsonb_agg(s.statement), '[]')
+      from (
+        select format('alter table %s disable row level security', p_table) as statement
+        from pg_catalog.pg_class c where c.oid = p_table and not c.relrowsecurity
+        union all
+        select format('grant %s on table %s to %s', string_agg(lower(x.privilege_type), ', '), p_table,
+                      case when x.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(x.grantee)) end)
+        from pg_catalog.pg_class c, aclexplode(c.relacl) x
+        where c.oid = p_table and (x.grantee = 0 or x.grantee in (to_regrole('anon'), to_regrole('authenticated')))
+        group by x.grantee
+        union all
+        select format('create policy %I on %s as %s for %s to %s%s%s', p.policyname, p_table, lower(p.permissive),
+                      lower(p.cmd), (select string_agg(quote_ident(r.name), ', ') from unnest(p.roles) as r (name)),
+                      ' using (' || p.qual || ')', ' with check (' || p.with_check || ')')
+        from pg_catalog.pg_policies p
+        where format('%I.%I', p.schemaname, p.tablename)::regclass = p_table
+      ) s))
+$$;
+
+insert into supatoss.adopted_tables (table_name, before)
+select t.name, supatoss.describe_table(t.name::regclass)
+from (values ('public.payments'), ('public.subscriptions'), ('public.webhook_events')) as t (name)
 where to_regclass(t.name) is not null;
 
 create function supatoss.is_adopted(p_table text)
@@ -186,6 +232,13 @@ begin
   v_views := supatoss.take_views(p_table::regclass, v_columns);
   execute format('alter table %s %s', p_table::regclass, v_changes);
   perform supatoss.return_views(v_views);
+  update supatoss.adopted_tables a
+  set before = a.before || jsonb_build_object('views', (
+    select jsonb_agg(jsonb_build_object(
+      'name', e.view ->> 'name', 'before', e.view ->> 'definition',
+      'after', rtrim(pg_get_viewdef((e.view ->> 'name')::regclass), ';')) order by e.place)
+    from jsonb_array_elements(v_views) with ordinality as e (view, place)))
+  where a.table_name = p_table;
 end;
 $$;
 
@@ -220,6 +273,11 @@ begin
   loop
     execute format('alter table %s drop constraint %I, add constraint %I check ((%s) or %s) not valid',
                    p_table::regclass, v_check.name, v_check.name, v_check.text, p_allowed);
+    update supatoss.adopted_tables a
+    set before = jsonb_set(a.before, array['widened'], coalesce(a.before -> 'widened', '{}') || (
+      select jsonb_build_object(c.conname, pg_get_expr(c.conbin, c.conrelid)) from pg_catalog.pg_constraint c
+      where c.conrelid = p_table::regclass and c.conname = v_check.name))
+    where a.table_name = p_table;
   end loop;
 end;
 $$;

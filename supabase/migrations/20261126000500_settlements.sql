@@ -1,5 +1,6 @@
--- A seller's settlements (SETTLEMENT_COMPLETED) and payouts (payout.changed).
-create table public.settlements (
+-- A seller's settlements (SETTLEMENT_COMPLETED) and payouts (payout.changed). If the table is there already, an
+-- installation before this one has left it: the preflight has seen to that.
+create table if not exists public.settlements (
   id uuid primary key default gen_random_uuid(),
   settlement_key text not null,
   kind text not null check (kind in ('settlement', 'payout')),
@@ -37,6 +38,7 @@ create index if not exists settlements_sold_date_idx on public.settlements (sold
 create index if not exists settlements_transaction_key_idx
   on public.settlements (transaction_key) where transaction_key is not null;
 
+comment on table public.settlements is 'One row per settlement or payout, as its latest event says.';
 comment on column public.settlements.settlement_key is
   'kind:id as Toss names it; where Toss names none, derived from what the settlement is about.';
 comment on column public.settlements.reference is 'The merchant''s own id (refPayoutId).';

@@ -58,6 +58,7 @@ FOR_MIGRATIONS = {
     "has_index",
     "is_unique",
     "keep_old_times",
+    "describe_table",
     "lock_adopted",
     "now_pattern",
     "order_ids_by_time",

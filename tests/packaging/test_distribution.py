@@ -14,7 +14,7 @@ from tests.packaging.conftest import ROOT, Distribution, build
 SERVICE = ROOT / "service"
 
 
-def test_the_wheel_has_the_package_the_migrations_the_runbook_and_nothing_else(distribution: Distribution) -> None:
+def test_the_wheel_has_the_package_its_files_and_nothing_else(distribution: Distribution) -> None:
     names = set(zipfile.ZipFile(distribution.wheel).namelist())
     package = {
         file.relative_to(SERVICE).as_posix()
@@ -24,7 +24,8 @@ def test_the_wheel_has_the_package_the_migrations_the_runbook_and_nothing_else(d
     migrations = {f"supatoss/migrations/{file.name}" for file in (ROOT / "supabase/migrations").iterdir()}
     runbook = {f"supatoss/runbook/{name}" for name in ("runbook.md", "runbook.ko.md")}
     about = {f"supatoss-{__version__}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
-    assert names == package | migrations | runbook | about | {f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
+    others = {"supatoss/fly.toml", f"supatoss-{__version__}.dist-info/licenses/LICENSE"}
+    assert names == package | migrations | runbook | about | others
     assert {
         "supatoss/py.typed",
         "supatoss/ops/templates/base.html",
@@ -37,7 +38,7 @@ def test_the_sdist_has_what_the_wheel_is_built_from_and_neither_tests_nor_script
     with tarfile.open(distribution.sdist) as archive:
         names = {member.name.partition("/")[2] for member in archive if member.isfile()}
     tops = {name.partition("/")[0] for name in names}
-    files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore"}
+    files = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore", "fly.toml"}
     assert tops == files | {"service", "supabase", "docs"}
     assert {name for name in names if name.startswith("docs/")} == {"docs/runbook.md", "docs/runbook.ko.md"}
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".env"))]

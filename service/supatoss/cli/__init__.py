@@ -35,6 +35,7 @@ TRACEBACK = "SUPATOSS_TRACEBACK"
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "init": "init:init",
         "reconcile": "reconcile:reconcile",
         "serve": "processes:serve",
         "worker": "processes:worker",
@@ -50,6 +51,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "migrations": "migrations:migrations",
         "harden": "adoption:harden",
         "correct-times": "adoption:correct_times",
+        "uninstall": "uninstall:uninstall",
     }
 )
 """Every command in the help's order: its module in this package, and its function or group there."""

@@ -26,7 +26,10 @@ _MIGRATION = re.compile(r"([0-9]+)_(.*)\.sql")
 
 _MARK = "-- supatoss-copy: "
 _MARK_BYTES = 4096
-"""The mark stands at the top: no merchant's seed of 100 MB is read."""
+"""The marks stand at the top: no merchant's seed of 100 MB is read."""
+
+_UNINSTALL_MARK = "-- supatoss-uninstall"
+UNINSTALL = "uninstall.sql"
 
 _VERSION = "%Y%m%d%H%M%S"
 _VERSION_LENGTH = 14
@@ -109,7 +112,7 @@ def _find_folder(path: Path, given: Path) -> Path:
 def plan(folder: Path, release: Mapping[str, str], wanted: Naming | None, now: dt.datetime) -> Plan:
     """Compares a folder with this release. `wanted` None takes the naming of the copies. Raises NotAllowed."""
     files = _migrations_in(folder)
-    copies = [copy for file in files if (copy := _read_copy(file, release))]
+    copies = _copies_of(files, release)
     naming = _agreed_naming(copies, wanted)
     texts = _render(release, naming)
     by_origin: dict[str, list[Copy]] = {}
@@ -137,19 +140,47 @@ def plan(folder: Path, release: Mapping[str, str], wanted: Naming | None, now: d
     return Plan(folder, naming, targets, problems, newer)
 
 
+def _copies_of(files: Sequence[Path], release: Mapping[str, str]) -> list[Copy]:
+    """What is installed: a file of `supatoss uninstall` takes back the copies before it."""
+    last = max((number for number, file in enumerate(files) if _is_uninstall(file)), default=-1)
+    return [copy for file in files[last + 1 :] if (copy := _read_copy(file, release))]
+
+
+def write_uninstall(folder: Path, text: str, now: dt.datetime) -> Path | None:
+    """Writes a migration that takes the copies back; None where a file of before does so already. Raises NotAllowed."""
+    files = _migrations_in(folder)
+    if any(map(_is_uninstall, files)) and not _copies_of(files, read_release()):
+        return None
+    (name,) = _names([f"_{UNINSTALL}"], files, now)
+    _write_file(folder / name, f"{_UNINSTALL_MARK}\n{text}")
+    return folder / name
+
+
+def _is_uninstall(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return _UNINSTALL_MARK.encode() in opened.read(_MARK_BYTES)
+    except OSError as error:
+        raise NotAllowed(f"can't read {file}: {error.strerror}") from None
+
+
 def write(plan: Plan, release: Mapping[str, str]) -> None:
     """Writes what is missing, each file whole or not at all. NotAllowed if the folder can't be written."""
     texts = _render(release, plan.naming)
-    part = plan.folder / ".supatoss-copy"
+    for name, target in plan.missing.items():
+        _write_file(target, _header(name, texts[name], plan.naming) + texts[name])
+
+
+def _write_file(target: Path, text: str) -> None:
+    part = target.with_name(".supatoss-copy")
     try:
-        plan.folder.mkdir(exist_ok=True)  # `supabase init` makes none
-        for name, target in plan.missing.items():
-            part.write_text(_header(name, texts[name], plan.naming) + texts[name], encoding="utf-8", newline="\n")
-            part.rename(target)
+        target.parent.mkdir(exist_ok=True)  # `supabase init` makes none
+        part.write_text(text, encoding="utf-8", newline="\n")
+        part.rename(target)
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise NotAllowed(f"can't write to {plan.folder}: {error.strerror}; run it again when that is fixed") from None
+        raise NotAllowed(f"can't write to {target.parent}: {error.strerror}; run it again when that is fixed") from None
 
 
 def _render(release: Mapping[str, str], naming: Naming) -> dict[str, str]:

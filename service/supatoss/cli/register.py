@@ -57,7 +57,7 @@ def register(
     moment = read_moment(since, dt.datetime.now(dt.UTC))
     if is_checked and is_awaited:
         raise typer.BadParameter("use --check or --wait, not both", param_hint="--check")
-    _print_sheet(_webhook_url(url), language or _language_of_the_shell(), json=json)
+    _print_sheet(_webhook_url(url), language or language_of_the_shell(), json=json)
     if not (is_checked or is_awaited):
         return
 
@@ -88,7 +88,8 @@ def _webhook_url(given: str | None) -> str:
     return url if urlsplit(url).path else url + WEBHOOK_PATH
 
 
-def _language_of_the_shell() -> SheetLanguage:
+def language_of_the_shell() -> SheetLanguage:
+    """Korean where the shell's locale is."""
     named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
     return SheetLanguage.KO if named.lower().startswith("ko") else SheetLanguage.EN
 

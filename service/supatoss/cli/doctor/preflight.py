@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from supatoss.cli.copies import read_release
+from supatoss.cli.database import DATABASE_URL, connect
 from supatoss.cli.doctor import Verdict, failed, ok, warning
 from supatoss.cli.naming import Naming, read_naming, relations_of
 from supatoss.errors import ConfigurationError, StoreUnavailable
@@ -14,15 +15,12 @@ if TYPE_CHECKING:
 
 CHECK = "preflight"
 
-DATABASE_URL = "SUPABASE_DB_URL"
-_CONNECT_SECONDS = 10
 _REFUSED = "SUPA0"
 """SQLSTATE of the message that lists obstacles."""
 
 _SETUP = "set local lock_timeout = '5s'"  # it reads the tables, so only a migration in progress is in its way
 _IS_INSTALLED = "select to_regprocedure('public.supatoss_schema_version()') is not null"
 _NOTHING = "nothing stands in the way of the migrations"
-_NO_DRIVER = "doctor --adopt needs a PostgreSQL driver: pip install 'supatoss[adopt]' (or paste the SQL of --print)"
 _NO_URL = (
     f"{DATABASE_URL}: missing; set it, or --database-url, to the connection string of Project Settings > Database,"
     " or paste the SQL of --print into the SQL Editor"
@@ -48,19 +46,9 @@ def check_project(preflight: str, database_url: str | None) -> list[Verdict]:
 
     Raises ConfigurationError without a driver or a usable address, StoreUnavailable if the database does not answer.
     """
-    try:
-        import psycopg
-    except ImportError:
-        raise ConfigurationError([_NO_DRIVER]) from None
     if not database_url:
         raise ConfigurationError([_NO_URL])
-    try:
-        connection = psycopg.connect(database_url, connect_timeout=_CONNECT_SECONDS)
-    except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"the database does not answer: {error}") from error
-    except psycopg.ProgrammingError:
-        # Its message would show the password.
-        raise ConfigurationError([f"{DATABASE_URL}: not a connection string: postgresql://…"]) from None
+    connection = connect(database_url, "doctor --adopt")
     try:
         return _rehearse(connection, preflight)
     finally:

@@ -1,0 +1,45 @@
+"""Questions to whoever runs `supatoss init`; none without a terminal."""
+
+from collections.abc import Callable
+
+import typer
+
+from supatoss.cli.init.step import Stopped
+from supatoss.cli.output import ExitStatus, plain
+
+
+class Asking:
+    """A person at a terminal, or nobody: then every question stops the step that has it."""
+
+    def __init__(self, *, is_there: bool) -> None:
+        self.is_there = is_there
+
+    def text(self, question: str, *, remedy: str, default: str = "", is_secret: bool = False) -> str:
+        """An answer without the whitespace around it. Enter gives the default, which is not shown if it is a secret."""
+        if not self.is_there:
+            raise Stopped(remedy, "set it in the environment or in .env", ExitStatus.MISUSE)
+        answer: str = typer.prompt(
+            question, default=default, hide_input=is_secret, show_default=bool(default) and not is_secret
+        )
+        return answer.strip()
+
+    def is_agreed(self, question: str, *, default: bool = True) -> bool:
+        """Yes or no; nobody says no."""
+        return self.is_there and typer.confirm(question, default=default)
+
+    def until_right(
+        self, question: str, check: Callable[[str], str], *, remedy: str, default: str = "", is_secret: bool = False
+    ) -> tuple[str, str]:
+        """Asks until `check` does not stop: the answer, and what check says of it.
+
+        Enter tries an answer again that may have been right, where the other side was away.
+        """
+        while True:
+            answer = self.text(question, remedy=remedy, default=default, is_secret=is_secret)
+            try:
+                return answer, check(answer)
+            except Stopped as wrong:
+                typer.echo(f"  ✗ {plain(wrong.cause)}")
+                for line in wrong.remedy.splitlines():
+                    typer.echo(f"    → {plain(line)}")
+                default = "" if wrong.status is ExitStatus.MISUSE else answer

@@ -1,0 +1,37 @@
+"""The text of a `.env`: values are set, and everything else stays as it is. Pure."""
+
+import re
+from collections.abc import Mapping
+
+_PLAIN = re.compile(r"[\w.:/,@%+=~-]*", re.ASCII)
+_HEADING = "# supatoss: docs/settings.md"
+
+
+def assign(text: str, values: Mapping[str, str]) -> str:
+    """The text with these values: on the line that has the name, the last one if there are several, else at the end."""
+    ending = "\r\n" if "\r\n" in text else "\n"
+    lines = text.splitlines()
+    missing = []
+    for name, value in values.items():
+        places = [place for place, line in enumerate(lines) if _name_of(line) == name]
+        if places:
+            lines[places[-1]] = f"{lines[places[-1]].partition('=')[0]}={quoted(value)}"
+        else:
+            missing.append(f"{name}={quoted(value)}")
+    if missing and _HEADING not in lines:
+        missing[:0] = ["", _HEADING] if lines else [_HEADING]
+    return "".join(f"{line}{ending}" for line in [*lines, *missing])
+
+
+def quoted(value: str) -> str:
+    """A value as `docker run --env-file`, a shell and python-dotenv read it alike, where that is possible."""
+    if _PLAIN.fullmatch(value):
+        return value
+    if "\n" in value or "'" in value:
+        raise ValueError("has a line break or a quote in it")
+    return f"'{value}'"
+
+
+def _name_of(line: str) -> str | None:
+    found = re.match(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=", line)
+    return found[1] if found else None

@@ -1,0 +1,48 @@
+"""Keeps the answers in `.env`, for every later command and for the next `supatoss init`."""
+
+import typer
+
+from supatoss.cli.init.setup import Setup
+from supatoss.cli.init.step import Step, Stopped
+from supatoss.cli.output import plain
+
+
+class KeepStep(Step):
+    """Writes what the file lacks. A value that is there already is replaced only when somebody says so."""
+
+    name = ".env"
+
+    def done(self, setup: Setup) -> str | None:
+        """Whether the file says all of it."""
+        there = setup.env_file.values()
+        if any(there.get(name) != value for name, value in setup.kept.items()):
+            return None
+        setup.env_file.put({})  # closes it to others
+        return f"{setup.env_file.path} has all {len(setup.kept)} answers{_comma(setup.env_file.hide_from_git())}"
+
+    def run(self, setup: Setup) -> str:
+        """Git is kept away first."""
+        ignored = setup.env_file.hide_from_git()
+        there = setup.env_file.values()
+        new = {name: value for name, value in setup.kept.items() if name not in there}
+        other = [name for name, value in setup.kept.items() if name in there and there[name] != value]
+        replaced = {
+            name: setup.kept[name]
+            for name in other
+            if setup.asking.is_agreed(f"{name} in {setup.env_file.path} has another value. Replace it?", default=False)
+        }
+        try:
+            setup.env_file.put({**new, **replaced})
+        except ValueError as error:
+            raise Stopped(f"a value {error}", "take it out") from None
+        for name in other:
+            if name not in replaced:
+                typer.echo(
+                    f"  ! {name} in {plain(setup.env_file.path)} stays as it is, and differs from the one used now"
+                )
+        written = [*new, *replaced]
+        return f"wrote {', '.join(written) or 'nothing'} to {setup.env_file.path} (mode 0600){_comma(ignored)}"
+
+
+def _comma(text: str) -> str:
+    return f", {text}" if text else ""

@@ -1,0 +1,135 @@
+"""The registration at Toss, which only a person can make, and the first delivery."""
+
+import asyncio
+import json
+import secrets
+from typing import TYPE_CHECKING
+
+import typer
+
+from supatoss.cli.init.address import PUBLIC_URL
+from supatoss.cli.init.setup import ANSWER_SECONDS, Setup
+from supatoss.cli.init.step import Step, Stopped
+from supatoss.cli.output import ExitStatus, plain
+from supatoss.errors import StoreError
+
+if TYPE_CHECKING:
+    from supatoss.store.events import StoredEvent
+
+TEST_TYPE = "CUSTOMER_STATUS_CHANGED"
+"""Changes no row. Toss doesn't sign this type, and unsigned it is not stored, so a stored one is a test of ours."""
+
+LATER = "supatoss register --wait waits again, and supatoss register shows the form"
+
+
+class RegisterStep(Step):
+    """Shows what to enter at Toss."""
+
+    name = "registration"
+
+    def done(self, setup: Setup) -> str | None:
+        """Where deliveries of Toss arrive, the webhook is registered."""
+        event = _newest(setup)
+        return f"deliveries arrive: {_named(event)}" if event else None
+
+    def run(self, setup: Setup) -> str:
+        """Prints the sheet of `supatoss register`."""
+        from supatoss.cli.register import language_of_the_shell
+        from supatoss.cli.sending import WEBHOOK_PATH, SigningKeys
+        from supatoss.cli.sheet import make_sheet, to_text
+
+        sheet = make_sheet(setup.answer(PUBLIC_URL) + WEBHOOK_PATH, SigningKeys.read().kind, language_of_the_shell())
+        typer.echo("\n".join(f"  {line}".rstrip() for line in to_text(sheet).splitlines()))
+        if setup.asking.is_there:
+            setup.asking.text("Press Enter when it is registered at Toss", remedy="")
+        return "register it as shown above"
+
+
+class DeliveryStep(Step):
+    """Waits for the first delivery."""
+
+    name = "first delivery"
+
+    def done(self, setup: Setup) -> str | None:
+        """Whether one arrived."""
+        event = _newest(setup)
+        if event is None and setup.options.sends_test and (event := _newest(setup, is_test=True)):
+            return f"a signed test delivery was stored: {_named(event)}"
+        return _named(event) if event else None
+
+    def run(self, setup: Setup) -> str:
+        """Ctrl-C and the time-out leave everything as it is."""
+        if setup.options.sends_test:
+            return asyncio.run(_send_test(setup))
+        seconds = setup.options.wait_seconds
+        if not seconds:
+            raise Stopped("not waited for, as told", f"make a test payment, then: {LATER}")
+        try:
+            typer.echo(
+                f"  waiting up to {seconds:g} seconds for a delivery: make a test payment. Ctrl-C stops waiting."
+            )
+            event = asyncio.run(_wait(setup, seconds))
+        except KeyboardInterrupt:
+            raise Stopped("stopped waiting; everything before this is done", LATER, ExitStatus.INTERRUPTED) from None
+        except StoreError as error:
+            raise Stopped(str(error), error.remedy or LATER, ExitStatus.UNREACHABLE) from None
+        if event is None:
+            raise Stopped(
+                f"no delivery arrived in {seconds:g} seconds",
+                f"see the webhook's history in the developer centre, and supatoss doctor; {LATER}",
+            )
+        return _named(event)
+
+
+def _newest(setup: Setup, *, is_test: bool = False) -> "StoredEvent | None":
+    """The newest delivery of Toss, or of our own."""
+    from supatoss.cli.register import newest_arrivals
+
+    try:
+        return _of_toss(setup.ask_store(newest_arrivals), is_test=is_test)
+    except StoreError as error:
+        raise Stopped(str(error), error.remedy or "supatoss doctor", ExitStatus.UNREACHABLE) from None
+
+
+async def _wait(setup: Setup, seconds: float) -> "StoredEvent | None":
+    """The first delivery, whenever it came: there was none when this step began."""
+    from supatoss.cli.register import POLL_SECONDS, newest_arrivals
+    from supatoss.store import Store
+
+    url, key = setup.answer("SUPABASE_URL"), setup.answer("SUPABASE_SECRET_KEY")
+    async with Store.open(url, key, ANSWER_SECONDS, setup.answer("SUPABASE_PUBLISHABLE_KEY") or None) as store:
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    if event := _of_toss(await newest_arrivals(store)):
+                        return event
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            return None
+
+
+def _of_toss(events: "list[StoredEvent]", *, is_test: bool = False) -> "StoredEvent | None":
+    return next((event for event in events if (event.event_type == TEST_TYPE) is is_test), None)
+
+
+async def _send_test(setup: Setup) -> str:
+    """Sends one, signed; it stays in webhook_events as ignored."""
+    from supatoss.cli.options import Form
+    from supatoss.cli.sending import WEBHOOK_PATH, SigningKeys, delivery_headers, open_sender
+
+    customer = f"supatoss-init-{secrets.token_hex(4)}"
+    body = {"eventType": TEST_TYPE, "data": {"customerKey": customer, "status": "CREATED"}}
+    raw = json.dumps(body).encode()
+    async with open_sender(setup.answer(PUBLIC_URL) + WEBHOOK_PATH) as sender:
+        answer = await sender.send(raw, delivery_headers(raw, SigningKeys.read(), Form.HEX))
+    if answer.exit_status is not ExitStatus.OK:
+        raise Stopped(
+            f"a signed test delivery was answered {answer}",
+            "check that the service runs with the keys of .env: supatoss init --deploy sets them",
+            answer.exit_status,
+        )
+    return f"a signed test delivery was stored ({answer}); Toss's own comes with the first payment"
+
+
+def _named(event: "StoredEvent") -> str:
+    return plain(f"{event.event_type}, {event.status}, proof {event.proof}, at {event.created_at.isoformat()}")
