@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from prometheus_client import REGISTRY
 from supatoss.errors import Reason, SchemaMismatch, StoreError, StoreKeyRefused, StoreRefused, StoreUnavailable
 from supatoss.store import Store
 from supatoss.store import client as store_module
+from supatoss.store.client import read_row
 from supatoss.store.keys import key_headers
 from supatoss.store.recording import RecordedEvent
 from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
@@ -574,3 +576,15 @@ async def test_a_missing_unique_key_is_told_by_name(store: Store, api: respx.Moc
     api.post(f"{URL}/rest/v1/rpc/supatoss_check_write_v1").mock(return_value=postgres_error(400, "SUPA3"))
     with pytest.raises(StoreRefused, match=r"the unique key of webhook_events \(event_key\) is missing"):
         await store.check_write()
+
+
+@dataclass(frozen=True)
+class _Known:
+    id: str
+    reason: str | None = None
+
+
+def test_a_row_of_the_next_schema_may_have_more_keys_but_not_fewer() -> None:
+    assert read_row(_Known, {"id": "a", "added_later": 1}) == _Known("a")
+    with pytest.raises(TypeError):
+        read_row(_Known, {"reason": "b"})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from supatoss.store.client import Connection, Function, read_object
+from supatoss.store.client import Connection, Function, read_object, read_row
 
 SEOUL = "Asia/Seoul"
 UNCLEAR = "unclear"
@@ -71,6 +71,6 @@ def _open_table(row: Mapping[str, Any]) -> OpenTable:
 def _old_times(answer: Any) -> OldTimes:
     found = read_object(answer)
     return OldTimes(
-        tuple(ColumnZone(**column) for column in found["columns"]),
+        tuple(read_row(ColumnZone, column) for column in found["columns"]),
         tuple(OldRows(row["table"], row["rows"], tuple(row["triggers"])) for row in found["tables"]),
     )

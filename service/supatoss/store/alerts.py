@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from supatoss.store.client import Connection, Function
+from supatoss.store.client import Connection, Function, read_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class ReconciliationFacts:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Raises KeyError, TypeError or ValueError."""
         at = row["reconciled_at"]
-        days = tuple(DayDifferences(**day) for day in row["days"])
+        days = tuple(read_row(DayDifferences, day) for day in row["days"])
         return cls(dt.datetime.fromisoformat(at) if at else None, row["kinds"], days)
 
 
@@ -88,10 +88,10 @@ class AlertFacts:
         return cls(
             dt.datetime.fromisoformat(row["read_at"]),
             row["oldest_waiting_seconds"],
-            tuple(Failure(**failure) for failure in row["failed"]),
+            tuple(read_row(Failure, failure) for failure in row["failed"]),
             row["has_more_failed"],
             tuple(row["unapproved"]),
-            tuple(Overcancelled(**payment) for payment in row["overcancelled"]),
+            tuple(read_row(Overcancelled, payment) for payment in row["overcancelled"]),
             tuple(row["unrefunded"]),
             tuple(row["gone"]),
             tuple(row["acknowledged"]),
@@ -153,7 +153,7 @@ class AlertCalls(Connection):
     async def note_alerts(self, look: Look) -> Noted:
         """Starts and ends alerts after one check. Idempotent."""
         text = json.dumps(dataclasses.asdict(look), ensure_ascii=False, default=dt.datetime.isoformat)
-        return await self.call(Function.NOTE_ALERTS, {"look": text}, lambda row: Noted(**row))
+        return await self.call(Function.NOTE_ALERTS, {"look": text}, lambda row: read_row(Noted, row))
 
     async def forget_process(self, observer: str) -> None:
         """Records that a process stops properly. Idempotent."""
@@ -163,7 +163,7 @@ class AlertCalls(Connection):
         """Alerts to send, ours until the lease ends."""
         arguments = {"max_alerts": max_alerts, "lease_seconds": lease_seconds}
         return await self.call(
-            Function.CLAIM_ALERTS, arguments, lambda rows: [UnsentAlert(**row) for row in rows], tries=1
+            Function.CLAIM_ALERTS, arguments, lambda rows: [read_row(UnsentAlert, row) for row in rows], tries=1
         )
 
     async def confirm_alerts(self, tokens: Sequence[str]) -> int:

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import fields
 from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -259,6 +260,14 @@ class Connection:
                     self._mismatch = None
                 self._compared_at = time.monotonic()
         return SchemaMismatch(": ".join(self._mismatch), self._mismatch[1]) if self._mismatch else problem
+
+
+def read_row(kind: type[T], row: Mapping[str, Any]) -> T:
+    """Makes a dataclass of a row, from the keys that it has fields for: the next schema may send more.
+
+    Raises TypeError where one is missing.
+    """
+    return kind(**{item.name: row[item.name] for item in fields(kind) if item.name in row})  # type: ignore[arg-type]
 
 
 def read_object(answer: Any) -> dict[str, Any]:

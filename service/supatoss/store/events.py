@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from supatoss.errors import NotAllowed
-from supatoss.store.client import Connection, Function, read_object
+from supatoss.store.client import Connection, Function, read_object, read_row
 
 MAX_PAGE_EVENTS = 500
 """Longest page that find_webhook_events_v1 gives."""
@@ -141,10 +141,11 @@ class StoredEvent:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Reads an element of find_webhook_events_v1's answer. Raises KeyError, TypeError or ValueError."""
-        known = {item.name: row[item.name] for item in fields(cls) if item.name in row}
-        known |= {name: _time(row[name]) for name in _TIMES}
-        known["actions"] = tuple(Action(**{**action, "at": _time(action["at"])}) for action in row.get("actions", ()))
-        return cls(**known)
+        known = {**row, **{name: _time(row[name]) for name in _TIMES}}
+        known["actions"] = tuple(
+            read_row(Action, {**action, "at": _time(action["at"])}) for action in row.get("actions", ())
+        )
+        return read_row(cls, known)
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON, times in ISO 8601; without payload and change, which hold secrets."""
@@ -202,8 +203,9 @@ class EventOutcome:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Reads an element of an action's answer. Raises KeyError or TypeError."""
-        payments = {name: PaymentState(**row[name]) for name in ("payment_before", "payment_after") if row.get(name)}
-        return cls(**{**row, **payments})
+        names = [name for name in ("payment_before", "payment_after") if row.get(name)]
+        payments = {name: read_row(PaymentState, row[name]) for name in names}
+        return read_row(cls, {**row, **payments})
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON."""

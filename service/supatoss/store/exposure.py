@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from supatoss.store.client import Connection, Function, read_object
+from supatoss.store.client import Connection, Function, read_object, read_row
 
 
 class Sight(StrEnum):
@@ -84,9 +84,9 @@ def _exposure(answer: Any) -> Exposure:
     return Exposure(
         tuple(Look(row["table"], row["role"], Sight(row["sees"])) for row in found["strangers"]),
         tuple(found["unprotected"]),
-        tuple(Policy(**_with_tuples(row)) for row in found["policies"]),
-        tuple(OpenView(**_with_tuples(row)) for row in found["views"]),
-        tuple(OpenFunction(**_with_tuples(row)) for row in found["functions"]),
+        tuple(read_row(Policy, _with_tuples(row)) for row in found["policies"]),
+        tuple(read_row(OpenView, _with_tuples(row)) for row in found["views"]),
+        tuple(read_row(OpenFunction, _with_tuples(row)) for row in found["functions"]),
         tuple(found["triggers"]),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from supatoss.errors import StoreRefused
-from supatoss.store.client import Connection, Function
+from supatoss.store.client import Connection, Function, read_row
 
 _encode = msgspec.json.Encoder().encode
 
@@ -149,18 +149,18 @@ class RecordingCalls(Connection):
         # One try: a claim whose answer was lost would only hold the next ones back until its lease ends.
         arguments = {"max_events": max_events, "lease_seconds": lease_seconds}
         return await self.call(
-            Function.CLAIM_EVENTS, arguments, lambda rows: [ClaimedEvent(**row) for row in rows], tries=1
+            Function.CLAIM_EVENTS, arguments, lambda rows: [read_row(ClaimedEvent, row) for row in rows], tries=1
         )
 
     async def finish_event(self, attempt: str) -> FinishedEvent:
         """Ends an attempt at a claimed event; ending it twice is harmless."""
-        return await self.call(Function.FINISH_EVENT, {"attempt": attempt}, lambda row: FinishedEvent(**row))
+        return await self.call(Function.FINISH_EVENT, {"attempt": attempt}, lambda row: read_row(FinishedEvent, row))
 
     async def overdue_accounts(self, max_accounts: int) -> list[OverdueAccount]:
         """Accounts that wait for a deposit after their due date."""
         arguments = {"max_accounts": max_accounts}
         return await self.call(
-            Function.OVERDUE_ACCOUNTS, arguments, lambda rows: [OverdueAccount(**row) for row in rows]
+            Function.OVERDUE_ACCOUNTS, arguments, lambda rows: [read_row(OverdueAccount, row) for row in rows]
         )
 
     async def empty_payloads(self, older_than_days: int, max_events: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from supatoss.store.client import Connection, Function
+from supatoss.store.client import Connection, Function, read_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class RefusedDelivery:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Reads an element of supatoss_read_refused_v1's answer. Raises KeyError, TypeError or ValueError."""
-        return cls(**{**row, "received_at": dt.datetime.fromisoformat(row["received_at"]).astimezone(dt.UTC)})
+        return read_row(cls, {**row, "received_at": dt.datetime.fromisoformat(row["received_at"]).astimezone(dt.UTC)})
 
     def to_record(self) -> dict[str, Any]:
         """One element of supatoss_note_refused_v1's argument."""
