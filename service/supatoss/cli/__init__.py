@@ -26,6 +26,9 @@ a command's time."""
 
 gc.set_threshold(GC_THRESHOLD)
 
+# typer reads options with pydantic, which would look through all installed packages for plugins: a tenth as well.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 _no_command_line = ModuleType("httpx._main")
 _no_command_line.main = lambda: None  # type: ignore[attr-defined]
 # httpx imports a command line of its own where it can, with rich and Pygments: a tenth of a command's time.
