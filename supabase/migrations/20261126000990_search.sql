@@ -34,10 +34,10 @@ begin
 end;
 $$;
 
--- Events that this names: an order or a part of its id, a payment key, a customer key, or the beginning or the end of an
--- event's id. {condition} where an index answers it. {window} where so many orders are meant that the newest events are
--- looked through instead. A part of an order id is looked for in the whole index of order ids, which takes about 0.3 s a
--- million events; with more than three million, in the newest events.
+-- Events that this names: an order or a part of its id, a payment key, a customer key, or the beginning or the end of
+-- an event's id. {condition} where an index answers it. {window} where so many orders are meant that the newest events
+-- are looked through instead. A part of an order id is looked for in the whole index of order ids, which takes about
+-- 0.3 s a million events; with more than three million, in the newest events.
 create function supatoss.search_by_key(p_text text)
 returns jsonb
 language plpgsql stable

@@ -38,8 +38,8 @@ comment on column supatoss.operator_actions.finding_id is
 -- payment_key, created_from (inclusive), created_until (exclusive), after: {created_at, id} of the last event of the
 -- page before, is_ascending, limit (at most 500), with_payload, search: {by: key | content, text, amount}}; what is
 -- absent does not narrow. The answer: {now, events, has_more, looked_back_to}, newest first unless is_ascending.
--- looked_back_to: {created_at, id} where a search has looked through the newest 20,000 events only; the next page begins
--- there. Payload and change come as text, because numbers lose digits on their way through a JSON parser.
+-- looked_back_to: {created_at, id} where a search has looked through the newest 20,000 events only; the next page
+-- begins there. Payload and change come as text, because numbers lose digits on their way through a JSON parser.
 create function public.find_webhook_events_v1(query text)
 returns jsonb
 language plpgsql stable

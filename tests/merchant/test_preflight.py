@@ -1,12 +1,12 @@
 """A project is refused with all obstacles and their remedies, or pushed whole and served: nothing between."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from supatoss.cli.uninstall.text import uninstall_sql
 from tests.database.conftest import empty_database, postgres  # noqa: F401 - fixtures
 from tests.database.support import Database
 from tests.merchant.support import OURS, PROJECTS, is_broken, obstacles, push, result, snapshot, stored, with_option
@@ -90,11 +90,10 @@ def test_with_the_remedies_as_printed_a_refused_project_is_served(
 
 @pytest.mark.parametrize("project", ["few_columns", "guide", "only_payments", "with_zones"], indirect=True)
 def test_a_project_goes_back_and_could_push_again(project: Database) -> None:
-    """In the words of the document."""
     rows = project.rows("select id, order_id, amount from payments order by id")
     push(project.connection)
-    (statements,) = re.findall(r"```sql\n(.*?)```", (DOCUMENTS / "preflight.md").read_text(encoding="utf-8"), re.DOTALL)
-    project.connection.execute(statements)
+    with project.connection.transaction():
+        project.connection.execute(uninstall_sql(delete_data=False).encode())
     assert project.rows("select id, order_id, amount from payments order by id") == rows
     project.insert_payment(order_id="after", payment_key="after")
     project.connection.execute("insert into webhook_events (event_type, payload) values ('PAYMENT', '{}')")

@@ -120,7 +120,7 @@ def test_credits_of_existing_orders_are_only_taken_back(project: Database) -> No
     project.insert_payment(user_id=USER, payment_status="DONE", payment_key="key-1")
     project.connection.execute("update profiles set credits = 100")
     use(project, "Grant credits")
-    project.connection.execute(recipes()["What is promised"][0])
+    project.connection.execute(recipes()["Guarantees"][0])
     project.record(DONE)
     assert credits_of_user(project) == 100
     project.record(CANCELED)

@@ -60,7 +60,7 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(adopted: Database)
         "table public.webhook_events: 5 rows",
         "! the service runs (machine:web:1): stop it first",
         "! 1 pending or failed",
-        "webhook_events was open to the public key before, and stays closed",
+        "webhook_events was open to the publishable key before, and stays closed",
         "    alter table public.webhook_events disable row level security;",
         "Nothing was changed. --repository DIR writes",
         "developers.tosspayments.com > Webhook",

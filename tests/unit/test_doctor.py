@@ -123,7 +123,7 @@ def test_tables_are_looked_for_in_the_schema_that_they_were_copied_to(status: in
 def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
     verdicts = run(check_access, lambda _request: httpx.Response(401, json={"message": "Invalid API key"}))
     (verdict,) = verdicts
-    assert (verdict.check, verdict.level) == ("public key", Level.WARNING)
+    assert (verdict.check, verdict.level) == ("publishable key", Level.WARNING)
     assert verdict.message == "could not tell what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP 401"
 
 

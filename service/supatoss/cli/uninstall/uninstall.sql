@@ -92,9 +92,9 @@ begin
     select format('drop index %I.%I', c.relnamespace::regnamespace, c.relname || '_' || i.ending)
     from (values
       ('payments', 'waiting_idx cancels_idx money_at_idx canceled_at_idx partial_cancels_idx unapproved_idx'
-                   ' cancelled_idx', 'payment_key_key order_id_key'),
-      ('subscriptions', 'application_billing_key_idx',
-       'customer_key_idx billing_key_idx user_id_idx next_billing_date_idx'),
+                   ' cancelled_idx status_created_at_idx', 'payment_key_key order_id_key created_at_idx'),
+      ('subscriptions', 'application_billing_key_idx status_created_at_idx',
+       'customer_key_idx billing_key_idx user_id_idx next_billing_date_idx created_at_idx'),
       ('webhook_events', 'event_key_key order_id_idx retention_idx customer_key_idx billing_key_idx unfinished_idx'
                          ' orphans_idx waiting_idx unfinished_created_at_idx failed_money_idx failed_other_idx',
        'payment_key_idx created_at_idx')
@@ -191,8 +191,8 @@ begin
        ' current_period_end canceled_at billing_cycle next_billing_date amount created_at updated_at'),
       ('webhook_events',
        'event_key status reason proof occurred_at change claim attempts next_attempt_at last_error transmission_id'
-       ' transmission_time transmission_retried_count delivery_count last_delivered_at lease_token lease_until'
-       ' payload_emptied_at traceparent waiting_since times_in_utc',
+       ' transmission_time transmission_retried_count transmission_user_agent later_deliveries delivery_count'
+       ' last_delivered_at lease_token lease_until payload_emptied_at traceparent waiting_since times_in_utc',
        'order_id payment_key processed processed_at created_at')
     ) as o (name, columns, facts)
     join jsonb_each_text(v_names) n on n.key = o.name
