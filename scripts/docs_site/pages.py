@@ -19,6 +19,7 @@ NOT_IN_DOCS = {
     "LICENSE": "files/license.txt",
     ".env.example": "files/env.example",
     ".github/workflows/ci.yml": "files/ci.yml",
+    ".github/workflows/pages.yml": "files/pages.yml",
     ".github/workflows/release.yml": "files/release.yml",
     "supabase/released.json": "files/released.json",
     "service/supatoss/ops/static/icon.svg": "images/icon.svg",

@@ -32,18 +32,20 @@ _KINDS = {
     "UnsupportedProtocol": "{} is no http address",
     "CloseError": "the connection to {} broke off",
     "JSONDecodeError": "what {} sent is no JSON",
+    "HTTPException": "what {} sent broke off, or is no HTTP",
+    "ConnectionError": "the connection to {} broke off",
 }
 """By the name of httpx's class, or Python's."""
 
 
 def failure(error: Exception, setting: str) -> str:
-    """The cause of an error of httpx, or its kind where the cause is not known.
+    """The cause of an error of httpx or http.client, or its kind where the cause is not known.
 
     Never its text, which can hold a header: its attributes hold the request.
     """
     cause = next(filter(None, map(_cause, _chain(error))), None)
-    kind = type(error).__name__
-    return (cause or _KINDS.get(kind, kind)).format(setting)
+    kinds = (kind.__name__ for kind in type(error).__mro__)
+    return (cause or next(filter(None, map(_KINDS.get, kinds)), "no answer from {}")).format(setting)
 
 
 def _cause(error: BaseException) -> str | None:

@@ -173,7 +173,9 @@ def run_commands(stack: Stack) -> None:
         ["reconcile", "--day", "2026-01-01", "--settlements"],
         ["trigger", "--list"],
         ["trigger", "PAYMENT_STATUS_CHANGED", "--to", f"{stack.service_url}/webhooks/toss"],
-        ["forward", "--to", f"{stack.service_url}/webhooks/toss", "--since", "1h", "--json"],
+        ["listen", "--to", f"{stack.service_url}/webhooks/toss", "--since", "1h", "--once", "--json"],
+        ["emulator"],
+        ["uninstall", "--database-url", stack.dsn],
         ["register", "--url", stack.service_url],
         *(["doctor", "--send-test-alert", *form] for form in ([], ["--json"])),
         ["harden"],
@@ -185,9 +187,14 @@ def run_commands(stack: Stack) -> None:
         stack.keep(f"supatoss {' '.join(command[:2])}", shown.output)
     wrong = {"TOSS_SECURITY_KEY": f"{FORGED_SECRET} x", "TOSS_SECRET_KEY": "", "ALERT_WEBHOOK_SECRET": FORGED_SECRET}
     wrong |= {"SUPABASE_URL": f"https://user:{FORGED_SECRET}@project.example", "OPS_PASSWORD": FORGED_SECRET[:5]}
-    shown = CliRunner().invoke(app, ["events", "list"], env={**stack.settings, **wrong})
-    assert "TOSS_SECRET_KEY" in shown.output
-    stack.keep("supatoss with wrong settings", shown.output)
+    for command, named in (
+        (["reconcile"], "TOSS_SECRET_KEY"),
+        (["events", "list"], "SUPABASE_URL"),
+        (["init", "--yes"], ""),
+    ):
+        shown = CliRunner().invoke(app, command, env={**stack.settings, **wrong})
+        assert named in shown.output
+        stack.keep("supatoss with wrong settings", shown.output)
 
 
 class Operator:

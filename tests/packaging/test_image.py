@@ -100,7 +100,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
 def _copy(image: Image, *names: str) -> None:
     *sources, target = names
     for source in sources:
-        into = Path(image.inside(target)) / ("" if (ROOT / source).is_dir() else source)
+        into = Path(image.inside(target)) / ("" if (ROOT / source).is_dir() else Path(source).name)
         into.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, into, ignore=shutil.ignore_patterns("__pycache__"))

@@ -126,7 +126,9 @@ class World:
         report, findings = await play.reconcile(applies=applies, scope=scope)
         found = sorted(_told(finding) for finding in findings)
         listed = {name for source in report.sources if not source.problem for name in source.merchant_ids}
-        failed = [f"{source.key[-5:-1]} {source.problem}" for source in report.incomplete]
+        failed = [
+            f"{source.key[-5:-1]} {source.problem.rpartition('TOSS_API_URL ')[2]}" for source in report.incomplete
+        ]
         return f"{', '.join(found) or 'nothing'}; listed {sorted(listed)}, not {sorted(failed)}"
 
 
@@ -266,7 +268,7 @@ async def settled(world: World) -> str:
     return f"{found}; rows: {' '.join(rows)}"
 
 
-LISTED = "listed ['billing', 'window'], not ['L took too long to answer', 'oked UNAUTHORIZED_KEY']"
+LISTED = "listed ['billing', 'window'], not ['ging took too long to answer', 'oked UNAUTHORIZED_KEY']"
 STORIES: dict[Story, str] = {
     unsigned: "200 created / 200 created; DONE at window; DONE at billing",
     signed: "200 created / 200 created / 200 created / 200 created / 401",

@@ -195,7 +195,7 @@ def test_a_table_for_people(world: World) -> None:
     assert (result.returncode, result.stderr) == (1, "")
     (line,) = [line for line in result.stdout.splitlines() if "order-for-people" in line]
     assert "missing" in line
-    assert "1 difference; --apply looks up" in result.stdout
+    assert "1 difference; nothing was changed; --apply looks up" in result.stdout
     result = reconcile(world, *two_days(), "--apply")
     assert result.returncode == 0
     assert "1 repaired" in result.stdout

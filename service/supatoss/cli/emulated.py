@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from supatoss.causes import failure
 from supatoss.errors import NotAllowed, SupatossError, TossUnavailable
 from supatoss.toss import events
 from supatoss.urls import is_loopback
@@ -57,7 +58,7 @@ def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException) as error:
-        raise NoEmulator(f"no emulator answers at {url} ({type(error).__name__}): is `make run` running?") from None
+        raise NoEmulator(f"{failure(error, f'the Toss emulator, {url}')}. Is `make run` running?") from None
     except ValueError:
         raise NoEmulator(f"what listens at {url} (TOSS_API_URL) is not the Toss emulator") from None
     finally:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from supatoss.cli.choices import check, completion
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
 
 
@@ -25,8 +26,13 @@ class Story(StrEnum):
 
 
 def emulator(
-    story: Annotated[
-        Story | None, typer.Argument(metavar="STORY", help=f"{', '.join(Story)}. None: show the payments.")
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STORY",
+            help=f"{', '.join(Story)}. None: show the payments.",
+            autocompletion=completion(tuple(Story)),
+        ),
     ] = None,
     order: Annotated[
         str | None,
@@ -51,6 +57,7 @@ def emulator(
     from supatoss.cli.dotenv import load_dotenv, load_local_stack
     from supatoss.cli.emulated import call, require_emulator
 
+    (story,) = map(Story, check("STORY", [name], tuple(Story))) if name else (None,)
     load_dotenv()
     load_local_stack()
     url = require_emulator()

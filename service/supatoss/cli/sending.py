@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from supatoss.causes import failure
 from supatoss.cli.dotenv import load_dotenv
 from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus
@@ -167,12 +168,11 @@ class Sender:
         try:
             response = await self._client.post(self.url, content=body, headers=dict(headers))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            kind = type(error).__name__
-            return Answer(None, problem=f"{self.url} cannot be reached ({kind})", is_reached=False)
+            return Answer(None, problem=failure(error, self.url), is_reached=False)
         except httpx.TimeoutException:
             return Answer(None, problem=f"no answer from {self.url} within {ANSWER_SECONDS:g} seconds")
         except httpx.HTTPError as error:
-            return Answer(None, problem=f"{self.url} broke off ({type(error).__name__})")
+            return Answer(None, problem=failure(error, self.url))
         try:
             return Answer(response.status_code, response.json())
         except ValueError:

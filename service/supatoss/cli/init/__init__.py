@@ -43,9 +43,11 @@ def init(
         list[str] | None, typer.Option("--table", metavar="OLD=NEW", help="As in `migrations copy`.")
     ] = None,
 ) -> None:
-    """Set up supatoss for production: keys, migrations, .env, deployment, registration.
+    """Set up supatoss for production, step by step.
 
-    Run it again at any time: it skips what is done and goes on where it stopped.
+    Keys, .env, migrations, deployment and registration. Run it again at any time: it resumes, and skips what is done.
+
+    Example: supatoss init
     """
     from supatoss.cli.dotenv import load_dotenv
     from supatoss.cli.init.asking import Asking

@@ -36,7 +36,12 @@ def uninstall(
     prints: Annotated[bool, typer.Option("--print", help="Print the SQL instead, for the SQL Editor.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show what removing supatoss from the database removes and keeps. Rows of payments stay; --apply does it."""
+    """Take supatoss out of the database; rows stay.
+
+    Shows what would go and what stays. --repository writes a migration that does it, --apply does it now.
+
+    Example: supatoss uninstall --repository ../shop
+    """
     from supatoss.cli.dotenv import load_dotenv
     from supatoss.cli.uninstall.text import uninstall_sql
 
