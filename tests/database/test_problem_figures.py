@@ -38,7 +38,7 @@ def test_an_amount_that_differs_and_one_that_was_corrected(database: Database) -
 
 def test_a_double_charge(database: Database) -> None:
     database.record(payment_event("DONE", 1, key="key-a"), payment_event("DONE", 2, key="key-b"))
-    assert described(database).figures == ("중복 결제 ₩10,000", "이 결제 key-b", "첫 결제 key-a")
+    assert described(database).figures == ("초과 결제 ₩10,000", "이 결제 key-b", "첫 결제 key-a")
 
 
 def test_a_trigger_that_refuses_the_row(database: Database) -> None:

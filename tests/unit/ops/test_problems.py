@@ -47,7 +47,7 @@ def described(
             "Toss reports 9900, the application stored 99000 for this order",
             ("토스 ₩9,900", "저장 ₩99,000", "차이 ₩89,100"),
         ),
-        ("double_charge", TWICE, ("중복 결제 ₩9,900", "이 결제 key-b", "첫 결제 key-a")),
+        ("double_charge", TWICE, ("초과 결제 ₩9,900", "이 결제 key-b", "첫 결제 key-a")),
         ("too_many_events", "the order has 500 events", ("주문 order-0001",)),
         ("ambiguous_subscription", "several", ("고객 c-1", "사용 중인 구독 2개")),
         (

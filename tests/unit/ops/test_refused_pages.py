@@ -51,7 +51,7 @@ def keep(office: Office, *rows: dict[str, Any]) -> None:
     ("language", "reason", "empty"),
     [
         ("en", "Secret differs from Toss&#39;s", "No refused deliveries"),
-        ("ko", "토스의 secret과 다름", "거절한 웹훅이 없습니다"),
+        ("ko", "secret이 토스와 다름", "거절한 웹훅이 없습니다"),
     ],
 )
 async def test_the_list_says_when_what_why_and_from_where(
