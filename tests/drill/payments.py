@@ -116,7 +116,7 @@ def _paid_without_toss(stage: Stage) -> None:
     shown = stage.follow(
         'supatoss reconcile ignore --order ORDER --reason "paid by bank transfer" --apply', order="order-transfer"
     )
-    says(shown, "1 set aside")
+    says(shown, "1 ignored")
     stage.until_ended("reconciliation_difference", phase="set_aside")
     says(stage.follow("supatoss reconcile --day YYYY-MM-DD --apply", days=[alert.subject]), "1 ignored by operators")
 

@@ -114,7 +114,7 @@ def finding(outcome: FindingOutcome, reason: FindingReason | None = None, **side
         ),
         (
             finding(FindingOutcome.FOUND, FindingReason.UNKNOWN_TO_TOSS, ours={"status": "DONE", "amount": "9900"}),
-            "needs a person (unknown to toss): DONE, 9900 here, nothing at Toss",
+            "needs review (unknown to toss): DONE, 9900 here, nothing at Toss",
         ),
         (
             finding(FindingOutcome.REPAIRED, theirs={"status": "DONE", "amount": "9900"}),
@@ -122,7 +122,7 @@ def finding(outcome: FindingOutcome, reason: FindingReason | None = None, **side
         ),
         (
             finding(FindingOutcome.SET_ASIDE, ours={"paid_at": None}, theirs={"paid_at": "2026-11-16"}),
-            "set aside: 2026-11-16 at Toss, nothing here",
+            "ignored: 2026-11-16 at Toss, nothing here",
         ),
     ],
 )

@@ -47,13 +47,15 @@ def texts() -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
                 yield f"{file.relative_to(ROOT)}:{node.lineno}", node.value
-    yield from (page_text("en", en.TEXTS), page_text("ko", ko.TEXTS))
+    yield from (*page_texts("en", en.TEXTS), *page_texts("ko", ko.TEXTS))
     for rule, text in {**TEXTS, "more": MORE, "unknown": UNKNOWN}.items():
-        yield f"alert {rule}", f"{text.english}\n{text.korean}"
+        yield f"alert {rule}", text.english
+        yield f"alert {rule}", text.korean
 
 
-def page_text(name: str, values: Mapping[str, str]) -> tuple[str, str]:
-    return f"ops/texts/{name}.py", "\n".join(values.values())
+def page_texts(name: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each by itself: two neighbours don't make a word."""
+    return ((f"ops/texts/{name}.py {key}", text) for key, text in values.items())
 
 
 def plain(text: str) -> str:

@@ -130,11 +130,11 @@ def told(finding: "Finding") -> str:
     """What is to be done, or was, and what differs: "would be looked up: status PENDING here, DONE at Toss"."""
     reason = f" ({finding.reason.replace('_', ' ')})" if finding.reason else ""
     outcome = {
-        "found": f"needs a person{reason}" if finding.reason else "would be looked up",
+        "found": f"needs review{reason}" if finding.reason else "would be looked up",
         "repaired": "repaired",
-        "needs_person": f"needs a person{reason}",
+        "needs_person": f"needs review{reason}",
         "resolved": "no longer differs",
-        "set_aside": "set aside",
+        "set_aside": "ignored",
     }[finding.outcome]
     return f"{outcome}: {differing(finding)}"
 

@@ -1,4 +1,4 @@
-"""`supatoss reconcile ignore`: sets open differences aside."""
+"""`supatoss reconcile ignore`: ignores open differences."""
 
 import datetime as dt
 import uuid
