@@ -56,7 +56,7 @@ _FIELD = re.compile(r"(?P<field>[\w.]+): (?:Value error, )?(?P<problem>[^;]+)")
 _MAX_FIELDS = 3
 
 _ADVISED = {
-    "amount_mismatch": Advised.CANCEL_AT_TOSS,
+    "amount_mismatch": Advised.CHECK_AT_TOSS,
     "approval_amount_mismatch": Advised.CHECK_AT_TOSS,
     "double_charge": Advised.CANCEL_AT_TOSS,
     "too_many_events": Advised.CHECK_AT_TOSS,

@@ -100,7 +100,7 @@ def test_nothing_is_wrong_with_an_event_that_is_processed() -> None:
 @pytest.mark.parametrize(
     ("reason", "status", "advised"),
     [
-        ("amount_mismatch", "failed", Advised.CANCEL_AT_TOSS),
+        ("amount_mismatch", "failed", Advised.CHECK_AT_TOSS),
         ("double_charge", "failed", Advised.CANCEL_AT_TOSS),
         ("malformed", "failed", Advised.CHECK_AT_TOSS),
         ("not_borne_out", "failed", Advised.CHECK_AT_TOSS),
@@ -121,7 +121,7 @@ def test_a_corrected_amount_is_said_and_leads_to_the_dry_run() -> None:
     assert problem.figures[-1] == "현재 저장된 금액 ₩9,900"
     assert problem.advised is Advised.DRY_RUN
     problem = described("amount_mismatch", MISMATCH, payment={"amount": "98000", "currency": "KRW"})
-    assert problem.advised is Advised.CANCEL_AT_TOSS
+    assert problem.advised is Advised.CHECK_AT_TOSS
 
 
 def test_attempts_are_counted_against_their_limit() -> None:
