@@ -29,7 +29,7 @@ def headings(document: Path) -> list[str]:
 
 def english(document: Path) -> Path:
     """The English one of two languages."""
-    return document.with_name(document.name.replace(".ko.md", ".md"))
+    return document.with_name(document.name.replace(".ko.", "."))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
