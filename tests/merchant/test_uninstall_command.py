@@ -59,7 +59,7 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(adopted: Database)
         "table public.payments: 3 rows",
         "table public.webhook_events: 5 rows",
         "! the service is running (machine:web:1): stop it first",
-        "! 1 pending or failed",
+        "! pending or failed events: 1",
         "webhook_events was open to the publishable key before adoption, and stays closed",
         "    alter table public.webhook_events disable row level security;",
         "Nothing was changed. --repository DIR writes",

@@ -181,5 +181,5 @@ def _sentence(report: "Report", *, applies: bool) -> str:
     if not applies:
         differences = "1 difference" if report.left == 1 else f"{report.left} differences"
         return f"{differences}; nothing was changed; --apply looks up each one at Toss and records the answer"
-    person = f", {report.left} need manual review" if report.left else ""
+    person = f", {report.left} need review" if report.left else ""
     return f"{report.repaired} repaired{person}"
