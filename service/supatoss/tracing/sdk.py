@@ -162,7 +162,7 @@ def start(version: str) -> Spans | None:
 
 
 class _Complaints(logging.Handler):
-    """One log line a minute: a collector that is away must not fill the log."""
+    """One log line a minute: an unavailable collector must not fill the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
