@@ -191,7 +191,11 @@ AWAY: list[tuple[str, Exception | httpx.Response, str]] = [
     ("no schema cache", postgres_error(503, "PGRST002"), "the Data API is unavailable: PGRST002"),
     ("pool exhausted", postgres_error(504, "PGRST003"), "the Data API is unavailable: PGRST003"),
     ("gateway's page", httpx.Response(502, html="<h1>502 hidden</h1>"), "the Data API is unavailable: HTTP 502"),
-    ("paused project", httpx.Response(540, html="hidden"), "the Data API is unavailable: HTTP 540 (the project is paused)"),
+    (
+        "paused project",
+        httpx.Response(540, html="hidden"),
+        "the Data API is unavailable: HTTP 540 (the project is paused)",
+    ),
     ("empty 503", httpx.Response(503), "the Data API is unavailable: HTTP 503"),
     ("too many requests", httpx.Response(429, text="hidden"), "the Data API is unavailable: HTTP 429"),
     ("status as code", answer(503, {"code": 503, "message": "hidden"}), "the Data API is unavailable: HTTP 503"),

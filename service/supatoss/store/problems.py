@@ -74,7 +74,9 @@ def refusal(code: str, message: str, http_status: int) -> StoreError:
     if code == _PAUSED:
         return StoreUnavailable(f"the Data API is unavailable: HTTP {code} (the project is paused)", _RESUME)
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
-        return StoreUnavailable(f"the Data API is unavailable: {f'HTTP {code}' if code.isdigit() else code}", _STATUS_PAGE)
+        return StoreUnavailable(
+            f"the Data API is unavailable: {f'HTTP {code}' if code.isdigit() else code}", _STATUS_PAGE
+        )
     if (code or str(http_status)) == _UNAUTHORIZED:
         return StoreKeyRefused(f"the gateway before the Data API does not accept the key: HTTP {_UNAUTHORIZED}", _KEY)
     if not code and (http_status >= httpx.codes.INTERNAL_SERVER_ERROR or http_status == httpx.codes.TOO_MANY_REQUESTS):

@@ -112,7 +112,7 @@ async def test_only_static_files_are_served(office: Office, path: str) -> None:
     ],
 )
 async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
-    office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
+    office.store.trouble = StoreUnavailable("the database is busy or unavailable: SQLSTATE 57P01")
     response = await office.get(path, headers={"accept-language": "ko"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
     assert "데이터베이스가 응답하지 않습니다" in response.text
