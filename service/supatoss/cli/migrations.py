@@ -11,7 +11,7 @@ from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
 if TYPE_CHECKING:
     from supatoss.cli.copies import Plan
 
-migrations = typer.Typer(no_args_is_help=True, help="Our migrations in a repository that has its own.")
+migrations = typer.Typer(no_args_is_help=True, help="Copy the migrations into your repository.")
 
 
 @migrations.callback()

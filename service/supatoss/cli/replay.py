@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     Act = Callable[[EventCalls, Sequence[str], Progress], Awaitable[object]]
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="Ids of events, or their ends.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="ID", help="Event ids, or 4 or more characters of an end.", show_default=False),
 ]
 Limit = Annotated[
     int, typer.Option("--limit", metavar="N", help="At most this many events, oldest first; up to 10000.")
@@ -95,7 +96,9 @@ def ignore(
 
 
 def unignore(
-    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of ignored events, or their ends.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID", help="Ids of ignored events, or 4 or more characters of an end.")
+    ],
     *,
     apply: Apply = False,
     actor: Actor = None,
