@@ -38,7 +38,7 @@ def copy_migrations(
 ) -> None:
     """Copy supatoss's migrations into your repository.
 
-    After your own. Later it brings only what is new.
+    They come after your own. Later runs copy only new files.
 
     Example: supatoss migrations copy ../my-app
     """
