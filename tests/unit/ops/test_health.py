@@ -1,4 +1,4 @@
-"""The page of health: what is well, what is not, and never a secret."""
+"""The health page: what is well, what is not, and never a secret."""
 
 import datetime as dt
 
