@@ -1,8 +1,8 @@
 """`make run`: Supabase Lite with the migrations, a Toss emulator, the service and a shop, on this machine.
 
 Environment: PORT (service, default 8080), SUPABASE_PORT (Data API, default 54321), TOSS_PORT (emulator, default 8090),
-SHOP_PORT (the example shop, default 8100). If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used and no emulator
-is started; the shop then needs TOSS_CLIENT_KEY. OPS_PASSWORD sets the password of the operators' page, which is random
+SHOP_PORT (the example shop, default 8100). If TOSS_API_URL and TOSS_SECRET_KEY are set, they are used instead of an
+emulator; the shop then needs TOSS_CLIENT_KEY. OPS_PASSWORD sets the password of the operators' page, which is random
 otherwise. LOG_FORMAT=json logs JSON in a terminal too. Data are in `.local/` (or STATE_DIR); delete it to start over.
 Nothing is written anywhere else. Ctrl-C stops everything.
 """
@@ -33,14 +33,14 @@ from supatoss.urls import TOSS_API_URL, is_loopback
 
 SERVICE_READY_SECONDS = 30.0
 EMULATED_CALLS_PER_MINUTE = 2000
-"""Toss allows 100 for each API with test keys: two reconciliations of the sample week would wait for a minute."""
+"""With test keys, Toss allows 100 for each API, so two reconciliations of the sample week would take over a minute."""
 
 MAX_RESTARTS = 3
 RESTART_WINDOW_SECONDS = 60.0
-"""A Data API that ends more often in this time will not stay."""
+"""If the Data API ends more often than that within this time, it is not started again."""
 
 PASSED_ON = ("ALERT_LANGUAGE", "ALERT_WEBHOOK_SECRET", "ALERT_WEBHOOK_URL", "CLIENT_IP_HEADER", "TOSS_UNSIGNED")
-"""Settings that the service takes from the environment of `make run`, and that doctor and a worker need alike."""
+"""Settings of the environment that the service, `supatoss doctor` and a worker read alike."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -104,7 +104,7 @@ def _run(steps: Steps, running: ExitStack) -> NoReturn:
 
 
 def _toss(environment: Mapping[str, str], keys: LocalKeys, emulator: str) -> tuple[dict[str, str], str | None]:
-    """Toss's address and keys, and what to say about those of the environment."""
+    """Toss's address and keys, and a remark about those of the environment."""
     own = {
         "TOSS_API_URL": emulator,
         "TOSS_SECRET_KEY": keys.toss_secret_key,
@@ -115,17 +115,17 @@ def _toss(environment: Mapping[str, str], keys: LocalKeys, emulator: str) -> tup
         return own, None  # `.local/env` of an earlier run, perhaps with other ports
     if not url:
         return own, (
-            f"TOSS_SECRET_KEY of your environment (…{key[-4:]}) is not used: the emulator has a key of its own. "
-            f"To work with Toss itself: make run TOSS_API_URL={TOSS_API_URL}"
+            f"TOSS_SECRET_KEY from your environment (…{key[-4:]}) is ignored: the emulator has its own key. "
+            f"To use Toss itself: make run TOSS_API_URL={TOSS_API_URL}"
         )
     if not key:
-        return own, "TOSS_API_URL of your environment is not used: it needs TOSS_SECRET_KEY beside it."
+        return own, "TOSS_API_URL from your environment is ignored: it needs TOSS_SECRET_KEY too."
     given = own | {name: environment[name] for name in own if environment.get(name)}
-    return given, f"TOSS_API_URL and TOSS_SECRET_KEY (…{key[-4:]}) of your environment are used: no emulator."
+    return given, f"Using TOSS_API_URL and TOSS_SECRET_KEY (…{key[-4:]}) from your environment, not the emulator."
 
 
 def _variables(keys: LocalKeys, ports: Ports, toss: dict[str, str]) -> dict[str, str]:
-    """The service's settings and addresses: the content of `.local/env`."""
+    """The service's settings and addresses, as written to `.local/env`."""
     emulator = _emulator_url(ports)
     shop = {"TOSS_CLIENT_KEY": os.environ.get("TOSS_CLIENT_KEY", "")}
     if toss["TOSS_API_URL"] == emulator:
@@ -208,14 +208,14 @@ def _explain(variables: Mapping[str, str], env_file: Path) -> None:
     print(
         f"""
 1. Open the operators' page:   {variables["OPS_URL"]}   password: {variables["OPS_PASSWORD"]}
-2. Pay something in the shop:  {shop or "not started: set TOSS_CLIENT_KEY"}
+2. Buy something in the shop:  {shop or "not started: set TOSS_CLIENT_KEY"}
 3. Send a webhook yourself:    .venv/bin/supatoss trigger PAYMENT_STATUS_CHANGED
 
 Webhook URL   {variables["WEBHOOK_URL"]}
 Toss          {toss}
 Data API      {variables["SUPABASE_URL"]}/rest/v1
 Sample week   .venv/bin/python scripts/seed.py
-Settings      {shown}   commands in this checkout find them by themselves
+Settings      {shown}   commands in this checkout read them automatically
 
 Ctrl-C stops everything.
 """,
@@ -224,9 +224,9 @@ Ctrl-C stops everything.
 
 
 def _watch(children: list[Child], supabase: LocalSupabase, steps: Steps) -> NoReturn:
-    """Wait until a child ends, which none should do by itself. StackError says which one did.
+    """Wait until a child ends, which none should. StackError says which one did.
 
-    The Data API is started again: the service is made to outlive it.
+    The Data API is started again, because the service survives its absence.
     """
     ended = deque[float](maxlen=MAX_RESTARTS)
     while True:
@@ -238,7 +238,7 @@ def _watch(children: list[Child], supabase: LocalSupabase, steps: Steps) -> NoRe
                 raise StackError(problem)
             ended.append(now)
             steps.fail(problem)
-            with steps.step("Supabase Lite, again"):
+            with steps.step("Supabase Lite, restarted"):
                 supabase.restart()
                 supabase.wait_ready()
         for child in children:

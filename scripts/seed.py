@@ -1,11 +1,11 @@
-"""Fills the local stack with a believable week, so that every page and chart has something to show.
+"""Fill the local stack with a realistic week, so that every page and chart has something to show.
 
     .venv/bin/python scripts/seed.py --days 7
 
-Real deliveries to the running service, signed with its keys, about payments that the Toss emulator knows: orders by the
-hour of a Korean day, webhooks that come again, refunds, virtual accounts, subscriptions, settlements, payouts, every
-kind of failure, refused deliveries, and a reconciliation that finds what got lost. A day depends on its date and on
---seed alone, so a second run adds only what has happened since.
+It sends real deliveries to the running service, signed with its keys, for payments that the Toss emulator knows: orders
+spread over a Korean day, duplicates, refunds, virtual accounts, subscriptions, settlements, payouts, every kind of
+failure and refused deliveries. A reconciliation then finds the lost webhooks. A day depends only on its date and on
+--seed, so a second run adds only what is new.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from supatoss.urls import is_loopback
 MAX_DAYS = 60
 TIMEOUT_SECONDS = 30.0
 RECONCILED_DAYS = 2
-"""More have so many open orders that asking Toss for them takes pauses."""
+"""With more days there are so many open orders that their look-ups have to pause."""
 
 RECONCILE_SECONDS = 60.0
 
@@ -64,9 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="seed.py", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--days", type=_days, default=7, metavar="N", help="days until now (default 7)")
+    parser.add_argument("--days", type=_days, default=7, metavar="N", help="how many days back to fill (default 7)")
     parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="the same seed makes the same days (default 1)"
+        "--seed", type=int, default=1, metavar="N", help="the same seed gives the same days (default 1)"
     )
     return parser.parse_args(arguments)
 
@@ -82,14 +82,14 @@ def _stack(environment: Mapping[str, str]) -> Stack:
     """The running stack. Raises ConfigurationError: made-up payments belong on this machine only."""
     url, key, host = read_project()
     if host is not None:
-        raise ConfigurationError([f"SUPABASE_URL is {host}: the made-up week is for `make run` on this machine only"])
+        raise ConfigurationError([f"SUPABASE_URL is {host}: sample data is only for `make run` on this machine"])
     names = ("WEBHOOK_URL", "TOSS_API_URL", "TOSS_SECRET_KEY", "TOSS_SECURITY_KEY")
     missing = [f"{name} is missing. `make run` writes it: . .local/env" for name in names if not environment.get(name)]
     if missing:
         raise ConfigurationError(missing)
     webhook, toss, secret, security = (environment[name] for name in names)
     if not is_loopback(urlsplit(toss).hostname or ""):
-        raise ConfigurationError([f"TOSS_API_URL is {toss}: the made-up week needs the Toss emulator of `make run`"])
+        raise ConfigurationError([f"TOSS_API_URL is {toss}: sample data needs the Toss emulator of `make run`"])
     return Stack(url, key, webhook, toss, secret.split(",")[0], security.split(",")[0])
 
 
@@ -112,11 +112,11 @@ async def _seed(stack: Stack, count: int, seed: int) -> str:
             if delivering.outcomes["processed"]:
                 _reconcile(stack, max(first, now.date() - dt.timedelta(days=RECONCILED_DAYS)), now.date())
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(delivering.outcomes.items()))
-    return f"{count} days from {first} until now: {outcomes}"
+    return f"{count} days, from {first} until now: {outcomes}"
 
 
 def _reconcile(stack: Stack, first: dt.date, last: dt.date) -> None:
-    """A run that finds what got lost, and changes nothing: payments, then settlements."""
+    """Runs that find the lost webhooks and change nothing: payments, then settlements."""
     environment = {
         **os.environ,
         "SUPABASE_URL": stack.supabase_url,
@@ -131,7 +131,7 @@ def _reconcile(stack: Stack, first: dt.date, last: dt.date) -> None:
                 command, env=environment, capture_output=True, text=True, timeout=RECONCILE_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            raise Failed("the week is there, but supatoss reconcile did not end; run it yourself") from None
+            raise Failed("the sample week is stored, but `supatoss reconcile` took too long; run it yourself") from None
         if done.returncode not in (0, 1):  # 1: differences were found, which is the point
             raise Failed(f"supatoss reconcile failed: {done.stderr[-500:]}")
 

@@ -39,7 +39,7 @@ class BillingKeys:
         return billing
 
     def adopt(self, billing_key: str, customer_key: str, *, is_removed: bool) -> None:
-        """Knows a billing key that was made up elsewhere."""
+        """Stores a billing key that was made up elsewhere."""
         self._known[billing_key] = BillingKey(billing_key, customer_key, is_removed=is_removed)
 
     def all(self) -> list[BillingKey]:

@@ -1,4 +1,4 @@
-"""The emulator's first page: what it can do, and the payments that it knows with a button for each story."""
+"""The emulator's home page: its payments, with a button for each story that fits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,26 +37,26 @@ TEXTS = {
     },
     "en": {
         "title": "Toss emulator",
-        "unreal": "No real money. A made-up Toss Payments that only this machine can reach.",
+        "unreal": "No real money: a stand-in for Toss Payments on this machine.",
         "new": "New payment",
         "payments": "Payments",
-        "none": "No payments yet. Use a button above, or pay something in the shop.",
+        "none": "No payments yet. Use a button above, or buy something in the shop.",
         "order": "Order",
         "name": "Item",
         "amount": "Amount",
         "method": "Method",
         "status": "Status",
-        "stories": "What can happen",
-        "webhooks": "Webhooks go to",
-        "nowhere": "No address is registered.",
-        "shell": "In a shell:",
+        "stories": "What happens next",
+        "webhooks": "Webhook URL",
+        "nowhere": "No URL is registered.",
+        "shell": "On the command line:",
         "other": "한국어",
     },
 }
 
 
 class Home:
-    """The page, in Korean or English, and the same as text for curl."""
+    """The page in Korean or English, and the same as plain text for curl."""
 
     def __init__(self, stories: Stories, webhooks: Webhooks) -> None:
         self._stories = stories
@@ -70,7 +70,7 @@ class Home:
         yield Route("/", self.play, methods=["POST"])
 
     async def show(self, request: Request) -> Response:
-        """What it can do."""
+        """Shows the page."""
         try:
             check_caller(request)
         except PermissionError as error:
@@ -80,7 +80,7 @@ class Home:
         return self._page(request)
 
     async def play(self, request: Request) -> Response:
-        """A button was pressed."""
+        """Plays a story when a button is pressed."""
         fields = dict(parse_qsl((await request.body()).decode(errors="replace")))
         try:
             check_caller(request)
@@ -132,7 +132,7 @@ class Home:
 
 
 def _language(request: Request) -> str:
-    """By ?lang=, else what the browser prefers."""
+    """The language of ?lang=, else the browser's."""
     if (chosen := request.query_params.get("lang")) in TEXTS:
         return str(chosen)
     return "ko" if request.headers.get("accept-language", "").lower().startswith("ko") else "en"

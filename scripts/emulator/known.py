@@ -1,7 +1,7 @@
 """POST /emulator/known: payments, settlements and billing keys that exist at Toss from now on, without a webhook.
 
-Made-up webhooks (`supatoss trigger`, scripts/seed.py) are about payments that nobody made here; this way look-ups and
-reconciliation agree with them. A payment is a Payment object of Toss, and replaces the one with its key.
+Made-up webhooks (`supatoss trigger`, scripts/seed.py) are about payments that were not made here. This makes look-ups
+and reconciliation agree with them. A payment is a Payment object of Toss; it replaces the one with the same key.
 """
 
 import datetime as dt
@@ -21,7 +21,7 @@ from scripts.emulator.shapes import Transaction, settlement_json
 
 
 class Known:
-    """Takes over what others made up."""
+    """Stores what other programs made up."""
 
     def __init__(self, merchant: Merchant) -> None:
         self._merchant = merchant
@@ -31,7 +31,7 @@ class Known:
         return [Route("/emulator/known", control(self.learn), methods=["POST"])]
 
     async def learn(self, request: Request) -> Response:
-        """Everything or nothing: what is not understood is refused before anything changes."""
+        """All or nothing: a body with an error is refused before anything changes."""
         body = await read(request, bodies.KnownAtToss)
         for payment in [to_payment(item, self._merchant.m_id) for item in body.payments]:
             self._merchant.adopt(payment, _transactions(payment))
@@ -43,7 +43,7 @@ class Known:
 
 
 def to_payment(item: bodies.KnownPayment, m_id: str) -> Payment:
-    """The payment that a Payment object shows."""
+    """The payment that a Payment object describes."""
     requested_at = _in_korea(item.requested_at or item.approved_at or now())
     account = item.virtual_account or bodies.KnownAccount()
     method = item.method or Method.CARD
@@ -136,5 +136,5 @@ def _settlements(payment: Payment, item: bodies.KnownSettlement) -> list[dict[st
 
 
 def _in_korea(moment: dt.datetime) -> dt.datetime:
-    """Toss means Korean time where it writes no offset."""
+    """Without an offset, Toss means Korean time."""
     return moment.replace(tzinfo=SEOUL) if moment.tzinfo is None else moment.astimezone(SEOUL)

@@ -36,7 +36,7 @@ class Ledger:
         self.transactions.append(row)
 
     def reverted(self, payment: Payment) -> None:
-        """A deposit was reverted: its row stays, but is no longer DONE."""
+        """A deposit was reversed: its row stays, but is no longer DONE."""
         for number, row in enumerate(self.transactions):
             if row.key == payment.last_transaction_key:
                 self.transactions[number] = Transaction(row.key, payment, payment.status, row.at, row.amount)
@@ -119,7 +119,7 @@ class Merchant:
         return payment
 
     def adopt(self, payment: Payment, rows: Iterable[Transaction]) -> None:
-        """Knows a payment that was made up elsewhere; it replaces the one with its key, and no webhook follows."""
+        """Stores a payment that was made up elsewhere, in place of the one with its key. No webhook follows."""
         known = self._payments.pop(payment.payment_key, None)
         if known is not None:
             self._stop_timer(known)
@@ -200,7 +200,7 @@ class Merchant:
         return self._changed(payment)
 
     def deposit_error(self, payment: Payment) -> Payment:
-        """The deposit is reverted."""
+        """The deposit is reversed."""
         payment.deposit_error()
         self.ledger.reverted(payment)
         return self._changed(payment)
@@ -233,7 +233,7 @@ class Merchant:
         return self._changed(payment)
 
     def finish_refund(self, payment: Payment, status: str) -> Payment:
-        """What became of a refund to a buyer's account; Toss sends no webhook."""
+        """The outcome of a refund to a buyer's account; Toss sends no webhook."""
         payment.finish_refund(status)
         return payment
 

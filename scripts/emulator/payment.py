@@ -141,10 +141,10 @@ class Payment:
         self.status, self.approved_at, self.last_transaction_key = Status.DONE, now(), transaction_key
 
     def deposit_error(self) -> None:
-        """The deposit is reverted (limit, network): the account waits again, with the same transaction key."""
+        """The deposit is reversed (limit, network): the account waits again, with the same transaction key."""
         self._require(Status.DONE)
         if not self.is_virtual_account or self.cancels:
-            raise NotPossible("only the deposit of a virtual account without cancels can be reverted")
+            raise NotPossible("only the deposit of a virtual account without cancels can be reversed")
         self.status, self.approved_at = Status.WAITING_FOR_DEPOSIT, None
 
     def pass_due_date(self) -> None:
@@ -176,9 +176,9 @@ class Payment:
             self._finish(cancel)
 
     def finish_refund(self, status: str) -> None:
-        """What becomes of a refund to the buyer's account, before or after the cancel itself; else it is paid out."""
+        """Sets the outcome of a refund to the buyer's account, before or after the cancel. Default: paid out."""
         if not self.is_virtual_account or self.approved_at is None:
-            raise NotPossible("only a deposit is paid back to an account")
+            raise NotPossible("only a deposit can be refunded to an account")
         self.refund_status = status
 
     def _finish(self, cancel: Cancel) -> None:

@@ -118,7 +118,7 @@ class CancelResult(Body):
 
 
 class RefundResult(Body):
-    """What becomes of the money on its way to the buyer's account."""
+    """The outcome of a refund to the buyer's account."""
 
     status: Literal["PENDING", "FAILED", "PARTIAL_FAILED", "COMPLETED"]
 
@@ -189,7 +189,7 @@ class NewSettlement(Body):
 
 
 class NewFault(Body):
-    """What the next API calls get before or instead of their answer."""
+    """A fault: what the next API calls get before or instead of their answer."""
 
     path_prefix: Annotated[str, Field(pattern=r"^/v1")] = "/v1"
     count: Annotated[int, Field(ge=1)] = 1

@@ -1,4 +1,4 @@
-"""Keeps what the emulator knows in a file (`--state`), so that it agrees with a database that outlives it."""
+"""Keeps the emulator's state in a file (`--state`), so that it still agrees with the database after a restart."""
 
 import contextlib
 import datetime as dt
@@ -40,7 +40,7 @@ def save(file: Path, merchant: Merchant) -> None:
 
 
 def load(file: Path, merchant: Merchant) -> None:
-    """Reads it again; a file that is missing or damaged is nothing to know. Timers of open payments are not kept."""
+    """Reads the file; a missing or damaged one is an empty state. Timers of open payments are not kept."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         content = from_json(file.read_bytes())
         rows: dict[str, list[dict[str, str]]] = {}

@@ -29,7 +29,7 @@ SHOWN_PAYMENTS = 50
 
 @dataclass(frozen=True)
 class Story:
-    """One story; its Korean name is a button's. `fits`: for which payments; `opens`: it can begin with a new one."""
+    """One story. `korean` labels its button. `fits`: to which payments it can happen. `opens`: it can start one."""
 
     name: str
     english: str
@@ -76,12 +76,12 @@ STORIES = (
         lambda merchant, it, _: merchant.deposit(it),
     ),
     Story(
-        "deposit-error", "The deposit is reverted", "입금 오류",
+        "deposit-error", "The deposit is reversed", "입금 오류",
         lambda it: it.status is Status.DONE and it.is_virtual_account,
         lambda merchant, it, _: merchant.deposit_error(it),
     ),
     Story(
-        "cancel", "The payment is refunded, or a part of it", "전액 취소",
+        "cancel", "The payment is refunded, in full or in part", "전액 취소",
         lambda it: (_is_paid(it) and it.balance > 0) or _waits(it),
         lambda merchant, it, amount: merchant.cancel(it, "구매자 변심", amount),
     ),
@@ -90,7 +90,7 @@ STORIES = (
         lambda it: it.status is Status.DONE, _pay_again,
     ),
     Story(
-        "settle", "The money is paid out to the shop (no webhook)", "정산", _is_paid,
+        "settle", "Toss settles the payment (no webhook)", "정산", _is_paid,
         lambda merchant, it, _: merchant.ledger.settle(it, None, None),
     ),
     Story(
@@ -122,7 +122,7 @@ class Stories:
         yield Route("/emulator/payments", control(self.payments), methods=["GET"])
 
     async def list_all(self, _request: Request) -> Response:
-        """The stories there are."""
+        """All stories."""
         return answer([{"story": it.name, "english": it.english, "korean": it.korean} for it in STORIES])
 
     async def payments(self, _request: Request) -> Response:
@@ -135,17 +135,17 @@ class Stories:
         )
 
     async def tell(self, request: Request) -> Response:
-        """Plays one, and answers when its webhooks are answered."""
+        """Plays one. Responds once its webhooks are answered."""
         body = await read(request, bodies.PlayStory)
         payment, sent = await self.play(request.path_params["story"], body.order_id, body.amount)
         return answer({"payment": payment_json(payment), "webhooks": [_told(delivery) for delivery in sent]})
 
     def shown(self) -> list[Payment]:
-        """The newest payments, as many as a page shows."""
+        """The newest payments, as many as the page shows."""
         return [payment for payment, _ in zip(self._merchant.newest(), range(SHOWN_PAYMENTS), strict=False)]
 
     def fitting(self, payment: Payment) -> list[Story]:
-        """The stories that make sense for a payment now."""
+        """The stories that fit a payment now."""
         return [story for story in STORIES if story.fits(payment)]
 
     async def play(
@@ -168,20 +168,18 @@ class Stories:
     def _choose(self, story: Story, order_id: str | None, amount: Decimal | None) -> Payment:
         attempts = self._merchant.newest() if order_id is None else reversed(self._merchant.attempts(order_id))
         is_part = amount is not None and not story.opens
-        # What waits for its deposit can only be cancelled as a whole.
+        # A payment that waits for its deposit can only be cancelled in full.
         found = next((it for it in attempts if story.fits(it) and not (is_part and _waits(it))), None)
-        # Without an order, a new payment is meant, not one that a buyer has open in the shop.
+        # Without an order id, start a new payment: an open one may belong to a buyer in the shop.
         if story.opens and (order_id is None or (found is None and not self._merchant.attempts(order_id))):
             return self._open(story.opens, order_id or f"order-{now():%m%d%H%M%S}-{secrets.token_hex(2)}", amount)
         if found is not None:
             return found
         if order_id is None:
-            raise NotPossible(f"no payment here for {story.name}; begin with pay or account")
+            raise NotPossible(f"no payment fits {story.name}; start with pay or account")
         statuses = ", ".join(attempt.status for attempt in self._merchant.attempts(order_id))
         raise NotPossible(
-            f"{story.name} does not fit {order_id}, which is {statuses}"
-            if statuses
-            else f"no payment of {order_id} here"
+            f"{story.name} does not fit {order_id}, which is {statuses}" if statuses else f"no payment for {order_id}"
         )
 
     def _open(self, method: Method, order_id: str, amount: Decimal | None) -> Payment:

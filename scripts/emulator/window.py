@@ -1,8 +1,8 @@
 """The payment window as a buyer sees it, the script that opens it, and the bank where issued accounts are paid.
 
 The SDK's `payment().requestPayment()` opens the window, and it comes back to `successUrl` with paymentKey, orderId and
-amount, or to `failUrl` with code and message. Nothing is paid until the shop confirms. A buyer who closes the window or
-is refused in it changes nothing: the payment expires after 30 minutes.
+amount, or to `failUrl` with code and message. Nothing is paid until the shop confirms. If the buyer closes the window
+or is refused in it, the payment doesn't change, and expires after 30 minutes.
 
 Source: docs.tosspayments.com, SDK v2, payment window; types of the npm package @tosspayments/tosspayments-sdk.
 """
@@ -142,7 +142,7 @@ def _failed(payment: Payment, code: str, message: str) -> Response:
 
 
 def _redirect(url: str, query: dict[str, str]) -> Response:
-    """To the shop's address, with its own query kept."""
+    """Redirects to the shop's address and keeps its query."""
     parts = urlsplit(url)
     full = "&".join(filter(None, (parts.query, urlencode(query))))
     return RedirectResponse(urlunsplit(parts._replace(query=full)), 303)

@@ -16,7 +16,7 @@ class Steps:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show a step while it runs, and its time when it is done."""
+        """Show a step while it runs, and its duration when it is done."""
         started = time.monotonic()
         if self._spins:
             with self._console.status(f"{what} …"):
@@ -27,7 +27,7 @@ class Steps:
         self._console.print(f"✓ {what} ({time.monotonic() - started:.1f} s)", markup=False)
 
     def share_terminal(self) -> None:
-        """From now on other processes write here too: a spinner would end up inside their lines."""
+        """No spinners from now on: other processes write here too, and a spinner would end up inside their lines."""
         self._spins = False
 
     def say(self, what: str) -> None:
@@ -35,7 +35,7 @@ class Steps:
         self._console.print(what, markup=False)
 
     def warn(self, what: str) -> None:
-        """Show something that may not be what was meant."""
+        """Show a warning."""
         self._console.print(f"! {what}", style="yellow", markup=False)
 
     def fail(self, what: str) -> None:

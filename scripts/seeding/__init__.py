@@ -1,1 +1,1 @@
-"""A made-up shop's week: what its buyers did, what Toss knows of it, and the webhooks that told of it."""
+"""A made-up shop's week: what its buyers did, what Toss knows about it, and the webhooks that reported it."""

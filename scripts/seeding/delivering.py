@@ -1,4 +1,4 @@
-"""Delivers a made-up week to the running service, and gives each event its own time afterwards."""
+"""Delivers a made-up week to the running service, then moves each event back to its own time."""
 
 import asyncio
 import datetime as dt
@@ -17,23 +17,23 @@ from supatoss.toss.samples import transmission_id
 from supatoss.toss.signature import sign_hex, sign_v1
 
 AT_ONCE = 40
-"""The service stores what arrives together in one call."""
+"""The service stores deliveries that arrive together in one call."""
 
 PAGE = 1000
-"""Rows of one answer of the Data API."""
+"""Rows per response of the Data API."""
 
 TRIES = 5
 RESEND_MINUTES = (0, 1, 5)
 STRANGERS = ("forged", "none")
 STRANGER_SECONDS = 0.22
-"""The service keeps no more than five refused deliveries of a second."""
+"""The service records at most five refused deliveries a second."""
 
 NOTED_SECONDS = 1.2
-"""It writes them down once a second."""
+"""It stores refused deliveries once a second."""
 
 
 class Failed(Exception):
-    """Something did not answer as it should; the message says what."""
+    """A part of the stack failed; the message says which."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Delivering:
         self._moments: list[dict[str, str]] = []
 
     async def tell_toss(self, days: Sequence[Day]) -> None:
-        """The emulator knows the payments, settlements and billing keys."""
+        """Makes the payments, settlements and billing keys known to the emulator."""
         facts = {
             "payments": [payment for day in days for payment in day.payments],
             "settlements": [_settled(settlement) for day in days for settlement in day.settlements],
@@ -67,7 +67,7 @@ class Delivering:
         await self._post(f"{self._stack.emulator_url}/emulator/known", facts, "the Toss emulator")
 
     async def store_orders(self, days: Sequence[Day]) -> None:
-        """Rows of the shop's own application, unless they are there."""
+        """Inserts the orders of the shop's application, unless they are stored already."""
         rows = {row["order_id"]: row for day in days for row in day.orders}
         if rows:
             known = await self._rows(f"payments?select=order_id&order_id=in.({','.join(rows)})")
@@ -86,7 +86,7 @@ class Delivering:
 
         async def send(webhook: Webhook, *, is_known: bool) -> None:
             if is_known:
-                self.outcomes["known before"] += 1
+                self.outcomes["already stored"] += 1
             else:
                 await self._send(webhook, _raw(webhook))
             advance()
@@ -121,7 +121,7 @@ class Delivering:
         for number in range(sends):
             response = await self._try(webhook, raw, number)
             if response.status_code == httpx.codes.OK and "event" in (answer := response.json()):
-                self.outcomes[answer["event_status"] if number == 0 else "sent again"] += 1
+                self.outcomes[answer["event_status"] if number == 0 else "duplicate"] += 1
                 last = webhook.at + dt.timedelta(minutes=RESEND_MINUTES[sends - 1])
                 if number == 0:
                     moment = {"event": answer["event"], "at": webhook.at.isoformat(), "last": last.isoformat()}
@@ -131,7 +131,7 @@ class Delivering:
                 self._moments.append({"refused": _mark(webhook), "at": webhook.at.isoformat()})
 
     async def _try(self, webhook: Webhook, raw: bytes, number: int) -> httpx.Response:
-        """One delivery; 503 means that it comes again."""
+        """Sends one delivery, again after a 503."""
         for _ in range(TRIES):
             headers = self._headers(webhook, raw, number)
             try:
@@ -192,7 +192,7 @@ class Delivering:
 
 
 def all_webhooks(days: Iterable[Day]) -> list[Webhook]:
-    """Those of all days, in order of time."""
+    """The webhooks of all days, oldest first."""
     return sorted((webhook for day in days for webhook in day.webhooks), key=lambda webhook: webhook.at)
 
 
@@ -201,7 +201,7 @@ def _raw(webhook: Webhook) -> bytes:
 
 
 def _mark(webhook: Webhook) -> str:
-    """What names a refused delivery in its body."""
+    """What identifies a refused delivery by its body."""
     data = webhook.body["data"]
     return str(data.get("paymentKey") or data.get("customerKey"))
 

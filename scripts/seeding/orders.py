@@ -30,7 +30,7 @@ REASONS = ("구매자 변심", "상품 품절", "배송 지연", "1개 반품")
 
 
 class Order:
-    """One payment of an order. Each step is one webhook at the order's time, which `wait` moves on."""
+    """One payment of an order. Each step is one webhook at the order's current time, which `wait` advances."""
 
     def __init__(
         self, dice: random.Random, now: dt.datetime, order_id: str, method: str = "카드", currency: str = "KRW"

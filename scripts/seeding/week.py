@@ -1,6 +1,6 @@
-"""The days of a made-up shop: orders by the rhythm of a day in Korea, subscriptions, payouts, and what goes wrong.
+"""The days of a made-up shop: orders spread over a Korean day, subscriptions, payouts, and failures.
 
-A day depends on its date and the seed alone, whenever it is made up: a second run makes the same webhooks.
+A day depends only on its date and the seed, so a second run makes the same webhooks.
 """
 
 import datetime as dt
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from scripts.seeding.orders import SEOUL, Body, Order
 
 BY_HOUR = (14, 8, 4, 2, 2, 3, 6, 12, 20, 28, 34, 38, 42, 36, 32, 32, 34, 36, 40, 46, 54, 58, 48, 28)
-"""How busy each hour is, from midnight on: lunch, and the evening."""
+"""How busy each hour is, from midnight on; lunch and the evening are busiest."""
 
 ORDERS = 40
-"""A usual day; Saturday and Sunday have half as many again."""
+"""On a weekday; Saturday and Sunday have half as many again."""
 
 RESENT_SHARE = 0.12
-"""Of webhooks that Toss sends again, as if an answer came too late."""
+"""Share of webhooks that Toss sends again, as if the answer had come too late."""
 
 METHODS = ("카드", "간편결제", "계좌이체", "휴대폰", "문화상품권")
 METHOD_WEIGHTS = (55, 28, 8, 6, 3)
@@ -25,7 +25,7 @@ METHOD_WEIGHTS = (55, 28, 8, 6, 3)
 
 @dataclass(frozen=True)
 class Webhook:
-    """One webhook. `form`: hex as the guide signs, v1 as Toss signs payouts, forged with a wrong signature, or none."""
+    """One webhook. `form`: hex (as in the guide), v1 (as Toss signs payouts), forged (a wrong signature) or none."""
 
     at: dt.datetime
     body: Body
@@ -44,8 +44,8 @@ class Day:
     orders: list[Body] = field(default_factory=list)
 
     def add(self, order: Order, *, until: dt.datetime, is_known: bool = True, is_lost: bool = False) -> None:
-        """Takes an order over, as far as it has happened."""
-        # The dice are thrown for what is still to come, too: the day stays the same at any hour.
+        """Adds an order, as far as it has happened by `until`."""
+        # The dice are also rolled for webhooks still to come, so that the day is the same at any hour.
         made = [Webhook(at, body, sends=_sends(order.dice)) for at, body in order.webhooks]
         happened = [webhook for webhook in made if webhook.at <= until]
         if not is_lost:
@@ -66,7 +66,7 @@ def days(first: dt.date, now: dt.datetime, seed: int) -> Iterator[Day]:
 
 
 class _Maker:
-    """Makes one day up."""
+    """Makes up one day."""
 
     def __init__(self, date: dt.date, now: dt.datetime, seed: int) -> None:
         self.date, self.now = date, now
@@ -76,7 +76,7 @@ class _Maker:
         self.count = 0
 
     def day(self) -> Day:
-        """All of it, in order of time. Every kind of trouble comes once in seven days."""
+        """The day, with its webhooks in order. Each kind of trouble comes once in seven days."""
         busy = 1.5 if self.date.weekday() >= 5 else 1.0
         for _ in range(round(ORDERS * busy * self.dice.uniform(0.85, 1.15))):
             self._add(_history(self.dice, self._order))
@@ -92,7 +92,7 @@ class _Maker:
         return self.made
 
     def mismatch(self) -> None:
-        """The application stored another amount than Toss reports."""
+        """The application stored a different amount from the one Toss reports."""
         order = self._order().pay()
         self._add(order)
         self._store(order, order.amount * 10)
@@ -106,11 +106,11 @@ class _Maker:
         self._add(again.pay())
 
     def unknown_status(self) -> None:
-        """Toss has a new status."""
+        """Toss reports a status that supatoss doesn't know."""
         self._add(self._order().wait(20, 90).report("HELD_FOR_REVIEW"), is_known=False)
 
     def malformed(self) -> None:
-        """A payment without its key and its order."""
+        """A webhook without a payment key or order id."""
         at, body = self._order().pay().webhooks[0]
         data = {name: value for name, value in body["data"].items() if name not in ("paymentKey", "orderId")}
         self.made.webhooks.append(Webhook(at, {**body, "data": data}))
@@ -131,7 +131,7 @@ class _Maker:
         self._add(self._order().pay().wait(600, 7_200).refund(), is_lost=True)
 
     def unpaid(self) -> None:
-        """Orders that the application stored, and nobody paid; and another wrong amount."""
+        """Orders that nobody paid, and another wrong amount."""
         for _ in range(2):
             self._store(self._order())
         self.mismatch()
@@ -164,7 +164,7 @@ class _Maker:
             self.made.orders.append(row)
 
     def _subscriptions(self) -> None:
-        """Customers who put a card on file; some change it, some leave."""
+        """Customers who register a card; some replace it, some leave."""
         for number in range(3):
             customer, at = f"customer-{self.prefix}-{number}", self._moment()
             steps = self.dice.choices(("+", "+-", "++-"), (6, 2, 2))[0]
@@ -190,7 +190,7 @@ class _Maker:
         self.made.billing_keys.append({"billingKey": key, "customerKey": customer, "isRemoved": step == "-"})
 
     def _payouts(self) -> None:
-        """Money to sellers, as Toss signs it."""
+        """Payouts to sellers, signed as Toss signs them."""
         at = dt.datetime.combine(self.date, dt.time(10, self.dice.randrange(60)), SEOUL)
         moment = at.isoformat(timespec="seconds")
         for number in range(2):
@@ -214,7 +214,7 @@ class _Maker:
             self.made.webhooks.append(Webhook(at, body, form="v1"))
 
     def _strangers(self) -> None:
-        """What is refused, or changes nothing."""
+        """Deliveries that are refused, or change nothing."""
         for _ in range(self.dice.randint(1, 4)):
             at, body = self._order().pay().webhooks[0]
             self.made.webhooks.append(Webhook(at, body, form="forged"))

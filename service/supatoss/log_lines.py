@@ -20,7 +20,7 @@ DIM, RED, GREEN, YELLOW = "2", "31", "32", "33"
 _COLOURS = {"processed": GREEN, "pending": YELLOW, "failed": RED, "rejected": RED, "error": RED, "warning": YELLOW}
 
 WIDEST = 32
-"""Columns grow with what they have shown, up to this many cells."""
+"""Columns grow with their widest value so far, up to this many cells."""
 
 _WIDTHS = {"type": 23, "order": 12, "amount": 8, "status": 4}
 
@@ -36,7 +36,7 @@ def may_colour() -> bool:
 
 
 def is_worth_reading(record: logging.LogRecord) -> bool:
-    """Hides what uvicorn says about its own start and end; the address and every problem stay."""
+    """Hides uvicorn's messages about its own start and stop, but not its address or any problem."""
     return record.levelno > logging.INFO or not record.name.startswith("uvicorn") or "running on" in record.getMessage()
 
 
@@ -62,7 +62,7 @@ class Lines:
         return f"{time}  {line}" + (f"\n{exception}" if exception else "")
 
     def line(self, about: Mapping[str, Any], answer: str, tone: str, milliseconds: float) -> str:
-        """A delivery that was sent now: what it is about, and its answer. tone: an event's status."""
+        """A delivery sent just now: what it is about, and its answer. tone: an event's status, for the colour."""
         time = self._coloured(_time(None), DIM)
         return f"{time}  {self._answered({**about, 'milliseconds': milliseconds}, answer, tone)}"
 

@@ -75,7 +75,7 @@ def test_filters_keep_the_search_and_nothing_found_says_what_was_searched(operat
     expect(page.locator("#results tbody tr")).to_have_count(5)
     page.get_by_label("Status").select_option("failed")
     page.get_by_role("button", name="Filter").click()
-    expect(page.locator("#results")).to_contain_text("Looked for “order-parts” in order ids")
+    expect(page.locator("#results")).to_contain_text("Searched for “order-parts” in order ids")
     expect(page.locator("#results")).to_contain_text("Other conditions: Failed")
     assert "q=order-parts" in page.url
     page.get_by_role("link", name="Search only for “order-parts”").click()
@@ -223,5 +223,5 @@ def test_all_that_match_a_filter_without_javascript(operator_with: MakeOperator,
 def test_nothing_ticked_is_said(operator: Operator) -> None:
     page = operator.go("/ops/events?status=failed")
     page.get_by_role("button", name="Replay…").click()
-    expect(page.locator("[data-focus]")).to_have_text("Tick at least one event")
+    expect(page.locator("[data-focus]")).to_have_text("Select at least one event")
     assert "status=failed" in page.url

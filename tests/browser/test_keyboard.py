@@ -41,7 +41,7 @@ def test_a_failed_event_is_found_and_tried_out(operator_with: MakeOperator, shop
     page.keyboard.type(PASSWORD)  # the only field has the focus
     page.keyboard.press("Enter")
     page.wait_for_url("**/ops/")
-    tab_to(page, "Skip to the content")
+    tab_to(page, "Skip to content")
     page.keyboard.press("Enter")
     tab_to(page, str(len(shop.api("GET", "webhook_events?select=id&status=eq.failed").json())), "A")
     page.keyboard.press("Enter")
@@ -63,7 +63,7 @@ def test_a_payment_is_searched_for_and_its_order_opened(operator_with: MakeOpera
     tab_to(page, "Payments", "A")
     page.keyboard.press("Enter")
     page.wait_for_url("**/ops/payments")
-    tab_to(page, "Skip to the content")
+    tab_to(page, "Skip to content")
     page.keyboard.press("Enter")
     tab_to(page, "Order, name, payment key or amount", "INPUT")
     page.keyboard.type("128,000")

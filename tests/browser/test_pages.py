@@ -150,14 +150,14 @@ def test_a_payment_tells_its_story(operator: Operator) -> None:
 
 def test_the_overview_leads_to_the_differences_and_what_to_do(operator: Operator) -> None:
     page = operator.go("/ops/")
-    page.get_by_role("link", name="3 differences found, not repaired").click()
+    page.get_by_role("link", name="Open differences: 3").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Reconciliation")
     findings = page.locator("section", has=page.get_by_role("heading", name="Open differences")).locator("tbody tr")
     expect(findings).to_have_count(3)
     expect(findings.nth(1)).to_contain_text("Status: PENDING")
     expect(findings.nth(1)).to_contain_text("Status: DONE")
     expect(findings.nth(1)).to_contain_text("A repair looks it up at Toss")
-    expect(findings.nth(2)).to_contain_text("No key of yours finds this payment")
+    expect(findings.nth(2)).to_contain_text("None of your keys finds this payment")
     runs = page.locator("section", has=page.get_by_role("heading", name="Last runs")).locator("tbody tr")
     expect(runs).to_contain_text("key 2 (…wxyz): UNAUTHORIZED_KEY")
     findings.nth(1).get_by_role("link").click()

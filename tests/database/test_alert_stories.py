@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("commits")
 
 LIMITS = {"a": Limits(5, 6), "b": Limits(10), "c": Limits(60, 100)}
 WRITES = (Function.NOTE_ALERTS, Function.CLAIM_ALERTS, Function.CONFIRM_ALERTS)
-READ_ONLY = "the database is busy or away: SQLSTATE 25006"
+READ_ONLY = "the database is busy or unavailable: SQLSTATE 25006"
 
 
 class Outage(DatabaseStore):

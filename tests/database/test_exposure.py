@@ -133,13 +133,13 @@ def test_a_policy_that_asks_the_wrong_question_is_seen_by_looking(adopted: Datab
     found = bad(adopted)
     assert found
     assert {verdict.level for verdict in found.values()} == {Level.FAILED}
-    assert all(verdict.message.endswith("reads rows of others") for verdict in found.values())
+    assert all(verdict.message.endswith("can read other users' rows") for verdict in found.values())
 
 
 def test_writes_that_ask_nobody(adopted: Database) -> None:
     adopted.connection.execute("create policy mark on payments for update to authenticated using (true)")
     (verdict,) = bad(adopted).values()
-    assert verdict.message == "lets authenticated update, whoever asks: true"
+    assert verdict.message == "lets authenticated update without checking the user: true"
 
 
 def test_a_policy_without_a_grant_or_for_others_opens_nothing(adopted: Database) -> None:
@@ -221,7 +221,7 @@ def test_functions_with_their_owner_s_rights(adopted: Database) -> None:
         " alter function add_credits() security definer"
     )
     found = bad(adopted)
-    assert {check: verdict.message.endswith("it never looks at who calls") for check, verdict in found.items()} == {
+    assert {check: verdict.message.endswith("it never checks its caller") for check, verdict in found.items()} == {
         "function public.total()": True,
         "function public.mine()": False,
         "function public.body()": True,
@@ -235,7 +235,7 @@ def test_a_hook_that_anybody_can_call(adopted: Database) -> None:
     (verdict,) = bad(adopted).values()
     assert verdict.level is Level.FAILED
     assert verdict.check == "open tables: function public.on_payment_changed(text,public.payments,public.payments)"
-    assert "anon, authenticated can call it with a payment that nobody made" in verdict.message
+    assert "anon, authenticated can call it with a made-up payment" in verdict.message
     adopted.connection.execute((verdict.fix or "").removeprefix("in the SQL Editor: "))
     assert bad(adopted) == {}
 
@@ -269,4 +269,4 @@ def test_who_may_ask(database: Database, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(DatabaseStore, "_answer", away)
     (verdict,) = asyncio.run(check_exposure(SETTINGS, DatabaseStore(database)))
-    assert (verdict.level, verdict.message) == (Level.SKIPPED, "could not tell: see the verdict about the Data API")
+    assert (verdict.level, verdict.message) == (Level.SKIPPED, "can't verify: see the verdict about the Data API")

@@ -59,8 +59,8 @@ async def test_every_story_can_be_told_and_the_command_line_knows_each(play: Pla
 
 
 async def test_what_does_not_fit_says_why(play: Play) -> None:
-    assert "begin with pay or account" in (await tell(play, "deposit", 409))["error"]
-    assert "no payment of order-none here" in (await tell(play, "deposit", 409, orderId="order-none"))["error"]
+    assert "start with pay or account" in (await tell(play, "deposit", 409))["error"]
+    assert "no payment for order-none" in (await tell(play, "deposit", 409, orderId="order-none"))["error"]
     await tell(play, "pay", orderId="order-0001")
     assert "does not fit order-0001, which is DONE" in (await tell(play, "deposit", 409, orderId="order-0001"))["error"]
     assert "there is no story fly: pay, account" in (await tell(play, "fly", 409))["error"]

@@ -31,12 +31,12 @@ def test_from_nothing_to_the_first_delivery_with_a_pause(place: Place, http: htt
     with place.world():
         with at_the_terminal(place, "--app", APP) as terminal:
             answer_wrongly_and_rightly(terminal, place)
-            terminal.answer("Connection string of the database", place.dsn)
+            terminal.answer("Database connection string", place.dsn)
             terminal.until("✓ preflight: nothing stands in the way of the migrations\n")
             terminal.until("files to ")
             terminal.answer("Push the migrations now, with the Supabase CLI? [y/N]", "y")
             terminal.until("✓ push: the project has schema version")
-            terminal.answer(f"Set 4 secrets of {APP} now, with fly? [y/N]", "y")
+            terminal.answer(f"Set 4 secrets of {APP} now, using fly? [y/N]", "y")
             terminal.until(f"✓ secrets: 4 secrets of {APP} are set")
             terminal.until(f"✓ deploy: {APP} is deployed")
             terminal.until("ready, schema version")
@@ -53,7 +53,7 @@ def test_from_nothing_to_the_first_delivery_with_a_pause(place: Place, http: htt
 
         with at_the_terminal(place, "--app", APP) as terminal:
             terminal.until("✓ Toss keys: test key, accepted")
-            terminal.until("✓ secrets: the service has them, for it is ready (already done)")
+            terminal.until("✓ secrets: the service is ready, so it has them (already done)")
             terminal.answer("Press Enter when it is registered at Toss", "")
             terminal.until("Ctrl-C stops waiting.")
             raw, keys = raw_body(GUIDE_PAYMENT), SigningKeys("", "", (SECRET_KEY,), ())
@@ -81,7 +81,7 @@ def answer_wrongly_and_rightly(terminal: Terminal, place: Place) -> None:
     for question, wrong, words, right in (
         ("Address of the Supabase project", "https://supabase.com/dashboard/projects", "the dashboard", place.lite.url),
         ("Secret key of http", "sb_publishable_for_init_000001", "is a publishable key", f"  {SUPABASE_KEY} "),
-        ("Secret key of Toss", "test_ck_of_the_client_0001", "is a client key", SECRET_KEY),
+        ("Toss secret key", "test_ck_of_the_client_0001", "is a client key", SECRET_KEY),
         ("Security key", "abc", "should be a security key of Toss: 64 hex digits", ""),
     ):
         terminal.answer(question, wrong)

@@ -37,7 +37,7 @@ def test_from_nothing_to_a_delivery_and_again(place: Place) -> None:
         second = place.script(*everything)
         assert second.returncode == 0, second.stderr
     assert second.stdout.count("(already done)") == 7
-    assert f"✓ secrets: 5 secrets of {APP} are the same as before" in second.stdout
+    assert f"✓ secrets: 5 secrets of {APP} are unchanged" in second.stdout
     assert "✓ first delivery: a signed test delivery was stored: CUSTOMER_STATUS_CHANGED" in second.stdout
     programs = [(call["program"], call["arguments"][0]) for call in place.calls()]
     assert programs.count(("fly", "deploy")) == programs.count(("npx", "--yes")) == 1
@@ -152,7 +152,7 @@ def test_what_is_not_told_to_run_is_printed_and_the_next_run_resumes(empty_place
     assert stopped.returncode == 1
     count = len(list((ROOT / "supabase/migrations").glob("*.sql")))
     assert f"✓ migrations: copied {count} files" in stopped.stdout
-    assert "✗ push: the migrations are not pushed" in stopped.stderr
+    assert "✗ push: the migrations haven't been pushed" in stopped.stderr
     assert "npx supabase@3.1.0 db push --remote=postgresql://postgres@" in stopped.stderr
     assert empty_place.postgres.password not in stopped.stderr
     assert empty_place.calls() == []
@@ -178,7 +178,7 @@ def test_another_value_in_the_file_is_never_replaced_silently(empty_place: Place
     [
         (lambda root: (root / ".env").mkdir(), "can't use "),
         (lambda root: (root / ".env").write_bytes(b"\xff\xfe"), "is not UTF-8"),
-        (lambda root: (root / "supabase/config.toml").unlink(), "no repository is named"),
+        (lambda root: (root / "supabase/config.toml").unlink(), "no repository given"),
         (lambda root: (root / "supabase/migrations").write_text(""), "can't read "),
     ],
 )

@@ -77,7 +77,7 @@ def seed(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("url", "arguments", "message"),
     [
-        ("https://abc.supabase.co", (), "SUPABASE_URL is abc.supabase.co: the made-up week is for `make run`"),
+        ("https://abc.supabase.co", (), "SUPABASE_URL is abc.supabase.co: sample data is only for `make run`"),
         ("http://abc.supabase.co", (), "SUPABASE_URL should begin with https://"),
         ("", (), "SUPABASE_URL is missing"),
         ("http://127.0.0.1:1", (), "the Toss emulator at http://127.0.0.1:1/emulator/known failed"),

@@ -155,9 +155,7 @@ def test_queries_run_as_in_the_sql_editor(make_run: MakeRun) -> None:
 
 
 def test_run_says_what_it_does_with_a_key_of_the_environment(make_run: MakeRun) -> None:
-    assert (
-        "! TOSS_SECRET_KEY of your environment (…1234) is not used: the emulator has a key of its own" in make_run.log
-    )
+    assert "! TOSS_SECRET_KEY from your environment (…1234) is ignored: the emulator has its own key" in make_run.log
     assert make_run.env["TOSS_SECRET_KEY"] != "test_sk_mine1234"
 
 
@@ -218,7 +216,7 @@ def test_seed_makes_a_week_that_toss_agrees_with(make_run: MakeRun) -> None:
 
     counts = {table: len(make_run.rows(table)) for table in ("webhook_events", "payments", "settlements")}
     again = make_run.command("scripts/seed.py", "--seed", "7")
-    assert re.search(r"until now: \d+ known before \(", again.stdout), again.stdout
+    assert re.search(r"until now: \d+ already stored \(", again.stdout), again.stdout
     assert {table: len(make_run.rows(table)) for table in counts} == counts
 
 
@@ -240,7 +238,7 @@ def test_run_starts_a_data_api_that_died_again(make_run: MakeRun) -> None:
     delivery = make_run.sample()
     assert make_run.deliver(delivery)["status"] == "created"
     os.kill(child_of(make_run.child.pid, "@supabase/lite"), signal.SIGKILL)
-    make_run.child.wait_until(lambda: "✓ Supabase Lite, again" in make_run.log, START_SECONDS)
+    make_run.child.wait_until(lambda: "✓ Supabase Lite, restarted" in make_run.log, START_SECONDS)
     assert "✗ Supabase Lite ended with signal SIGKILL" in make_run.log
     # As Toss would: 503 while the new process begins.
     make_run.child.wait_until(lambda: make_run.deliver(delivery).get("status") == "duplicate", START_SECONDS)

@@ -58,9 +58,9 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(adopted: Database)
         "times without a zone in public.payments: requested_at, approved_at, canceled_at, created_at, updated_at\n",
         "table public.payments: 3 rows",
         "table public.webhook_events: 5 rows",
-        "! the service runs (machine:web:1): stop it first",
-        "! 1 pending or failed",
-        "webhook_events was open to the publishable key before, and stays closed",
+        "! the service is running (machine:web:1): stop it first",
+        "! pending or failed events: 1",
+        "webhook_events was open to the publishable key before adoption, and stays closed",
         "    alter table public.webhook_events disable row level security;",
         "Nothing was changed. --repository DIR writes",
         "developers.tosspayments.com > Webhook",
@@ -91,7 +91,7 @@ def test_told_to_it_does_it_and_the_history_says_so(adopted: Database) -> None:
     assert not is_installed(adopted)
     assert versions(adopted) == ["20260101000000_profiles"]
     again = uninstall("--apply", url=adopted.dsn)
-    assert (again.exit_code, again.stdout) == (0, "supatoss is not installed there.\n")
+    assert (again.exit_code, again.stdout) == (0, "supatoss is not installed in this database.\n")
 
 
 def test_as_a_migration_it_takes_the_copies_back_and_they_are_copied_again(adopted: Database, repository: Path) -> None:
@@ -103,7 +103,7 @@ def test_as_a_migration_it_takes_the_copies_back_and_they_are_copied_again(adopt
     assert "commit the file, then: npx supabase@" in result.stdout
     (written,) = folder.glob("*_supatoss_uninstall.sql")
     assert written == max(folder.iterdir())
-    assert "is there already" in uninstall("--repository", repository).stdout
+    assert "exists already" in uninstall("--repository", repository).stdout
     assert len(list(folder.iterdir())) == first + 1
     with adopted.connection.transaction():
         adopted.connection.execute(written.read_bytes())

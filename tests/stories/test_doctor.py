@@ -86,7 +86,7 @@ def test_a_release_is_checked_without_toss_and_the_public_address(world: World) 
         assert {verdict["level"] for verdict in found.values()} == {"ok"}
         assert (
             found["functions"]["message"]
-            == f"all {len(ARGUMENTS) - len(OWNER_FUNCTIONS)} that this release calls can be called"
+            == f"all {len(ARGUMENTS) - len(OWNER_FUNCTIONS)} that this release needs can be called"
         )
     assert [sorted(map(str, world.rows(f"{table}?select=*"))) for table in tables] == before
 
@@ -168,8 +168,8 @@ def test_what_is_broken_is_named(world: World, changes: dict[str, str | None], c
 @pytest.mark.parametrize(
     ("fault", "message", "fix"),
     [
-        ({"status": 500}, "Toss can't answer now: Toss, payment_by_order: FAILED_", "the trouble is at Toss"),
-        ({"status": 502, "garbage": True}, "Toss can't answer now: ", "the trouble is at Toss"),
+        ({"status": 500}, "Toss can't answer now: Toss, payment_by_order: FAILED_", "the problem is at Toss"),
+        ({"status": 502, "garbage": True}, "Toss can't answer now: ", "the problem is at Toss"),
         ({"status": 429, "retry_after_seconds": 30}, "Toss can't answer now: ", "too many requests with this key"),
         ({"drop": True, "count": 2}, "can't reach Toss: ", "check that TOSS_API_URL ("),
     ],

@@ -216,7 +216,7 @@ def test_new_ones_are_followed_across_a_restart_of_the_local_service_until_ctrl_
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--to", "http://127.0.0.1:1/"), "say since when, such as --since 1h"),
+        (("--to", "http://127.0.0.1:1/"), "such as --since 1h"),
         (("--to", "http://example.com/", "--since", "1h"), "--to should begin with https://"),
         (("--to", "local", "--since", "1h"), "--to should be a URL such as http://127.0.0.1:8080"),
         (("--to", "http://127.0.0.1:1/", "--since", "someday"), "is not a time: 30m, 2h"),

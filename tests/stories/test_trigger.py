@@ -120,7 +120,7 @@ def test_a_service_that_is_not_there_ends_with_3_at_once() -> None:
         (("METHOD_UPDATED",), {"WEBHOOK_URL": "https://example.com/w"}, "To send there: --to https://example.com/w"),
         (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": None}, "TOSS_SECRET_KEY is missing"),
         (("METHOD_UPDATED", "--signed", "v1"), {"TOSS_SECURITY_KEY": None}, "TOSS_SECURITY_KEY is missing"),
-        (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": "live_sk_of_a_merchant"}, "to do it anyway: --live"),
+        (("METHOD_UPDATED",), {"TOSS_SECRET_KEY": "live_sk_of_a_merchant"}, "to send them anyway: --live"),
     ],
 )
 def test_wrong_use_names_what_was_expected(

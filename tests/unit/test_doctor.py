@@ -124,7 +124,7 @@ def test_a_public_key_that_is_refused_itself_proves_nothing() -> None:
     verdicts = run(check_access, lambda _request: httpx.Response(401, json={"message": "Invalid API key"}))
     (verdict,) = verdicts
     assert (verdict.check, verdict.level) == ("publishable key", Level.WARNING)
-    assert verdict.message == "could not tell what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP 401"
+    assert verdict.message == "can't verify what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP 401"
 
 
 def test_a_secret_key_that_is_refused_proves_nothing() -> None:
@@ -134,7 +134,7 @@ def test_a_secret_key_that_is_refused_proves_nothing() -> None:
         return REFUSAL if "/rpc/" in request.url.path else httpx.Response(200, json=[])
 
     verdict = by_name(run(check_access, answer))["anon reads payments"]
-    assert (verdict.level, verdict.message[:46]) == (Level.SKIPPED, "could not tell: SUPABASE_SECRET_KEY is not acc")
+    assert (verdict.level, verdict.message[:44]) == (Level.SKIPPED, "can't verify: SUPABASE_SECRET_KEY is not acc")
 
 
 def test_the_older_service_key_is_recognised() -> None:
@@ -158,7 +158,7 @@ def token(**claims: object) -> SecretStr:
         (
             {"supabase_secret_key": token(), "supabase_publishable_key": None},
             Level.FAILED,
-            "without a key for the gate",
+            "has no key for the gate",
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_a_table_is_hidden_from_the_service_s_own_key_too() -> None:
     settings = SETTINGS.model_copy(update={"supabase_secret_key": token()})
     verdict = by_name(run(check_access, answer, settings))["anon reads payments"]
     assert verdict == Verdict(
-        "anon reads payments", Level.OK, "no row is visible; the service's own key can't tell whether there are any"
+        "anon reads payments", Level.OK, "no row is visible; the service's own key can't see whether there are any"
     )
 
 

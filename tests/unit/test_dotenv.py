@@ -77,7 +77,7 @@ def test_a_key_of_the_environment_is_not_sent_where_a_file_says(
     write(f"{address}=https://elsewhere.example\n")
     load_dotenv()
     assert settings(environment) == {key: "secret"}
-    assert f"{address} of .env is not used: {key} comes from the environment" in capsys.readouterr().err
+    assert f"{address} of .env is ignored: it would receive {key}, which comes" in capsys.readouterr().err
 
 
 def test_the_older_name_of_a_key_in_the_environment_wins(environment: dict[str, str]) -> None:

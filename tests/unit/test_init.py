@@ -73,7 +73,7 @@ def test_a_file_that_git_has_is_refused(tmp_path: Path) -> None:
     git(tmp_path, "init")
     (tmp_path / ".env").write_text("A=1\n")
     git(tmp_path, "add", "--force", ".env")
-    with pytest.raises(Stopped, match="is in git's history") as stopped:
+    with pytest.raises(Stopped, match="is tracked by git") as stopped:
         EnvFile(tmp_path / ".env").hide_from_git()
     assert "git rm --cached .env" in stopped.value.remedy
 
@@ -111,11 +111,11 @@ def test_a_legacy_key_names_its_project() -> None:
 
 
 def test_what_is_there_in_words() -> None:
-    assert describe(None, []) == "no supatoss yet, and no tables of its names"
-    assert describe(None, ["payments"]) == "no supatoss yet; adopts payments"
+    assert describe(None, []) == "supatoss is not installed, and there are no tables to adopt"
+    assert describe(None, ["payments"]) == "supatoss is not installed; it will adopt payments"
     assert describe(SCHEMA_VERSION, []) == f"supatoss is installed (schema version {SCHEMA_VERSION})"
-    assert "that is older (1)" in describe(1, [])
-    assert "that is newer (99)" in describe(99, [])
+    assert "schema (1) older" in describe(1, [])
+    assert "schema (99) newer" in describe(99, [])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_password_is_no_part_of_a_command(url: str, address: str, password: st
 def test_a_secret_that_fly_would_read_otherwise_is_refused() -> None:
     assert fly.as_lines({"A": "x,y", "B": "https://a/b?c=d"}) == "A=x,y\nB=https://a/b?c=d\n"
     for value in ("a#b", 'a"b', "a\nb"):
-        with pytest.raises(Stopped, match="has a quote"):
+        with pytest.raises(Stopped, match="contains a quote"):
             fly.as_lines({"A": value})
 
 

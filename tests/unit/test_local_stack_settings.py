@@ -24,12 +24,12 @@ KEYS = LocalKeys("sb_publishable_x", "sb_secret_x", "jwt", "test_sk_of_the_emula
     [
         ({}, EMULATOR, None),
         ({"TOSS_API_URL": "http://127.0.0.1:9999", "TOSS_SECRET_KEY": KEYS.toss_secret_key}, EMULATOR, None),
-        ({"TOSS_SECRET_KEY": "test_sk_mine1234"}, EMULATOR, "TOSS_SECRET_KEY of your environment (…1234) is not used"),
-        ({"TOSS_API_URL": "https://toss.test"}, EMULATOR, "TOSS_API_URL of your environment is not used"),
+        ({"TOSS_SECRET_KEY": "test_sk_mine1234"}, EMULATOR, "TOSS_SECRET_KEY from your environment (…1234) is ignored"),
+        ({"TOSS_API_URL": "https://toss.test"}, EMULATOR, "TOSS_API_URL from your environment is ignored"),
         (
             {"TOSS_API_URL": "https://toss.test", "TOSS_SECRET_KEY": "test_sk_mine1234"},
             "https://toss.test",
-            "of your environment are used: no emulator",
+            "from your environment, not the emulator",
         ),
     ],
 )

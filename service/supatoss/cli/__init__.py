@@ -57,7 +57,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "uninstall": "uninstall:uninstall",
     }
 )
-"""Every command in the help's order: its module in this package, and its function or group there."""
+"""Every command with its module in this package, and its function or group there."""
 
 
 SECTIONS: Mapping[str, Sequence[str]] = MappingProxyType(
@@ -84,7 +84,7 @@ class Commands(TyperGroup):
 
 
 class _OurCommands(Commands, lazy_group(COMMANDS)):  # type: ignore[misc]  # a class made by a function
-    """Those of COMMANDS, listed by what they are for."""
+    """COMMANDS, grouped by purpose in the help."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Writes a section for each of SECTIONS, with the first sentence of each command's help."""
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_without_output(error: OSError) -> ExitStatus:
-    """The reader of a pipe has gone, or there is no room: nothing more is written, at the interpreter's end neither."""
+    """The pipe is closed or the disk is full: nothing more is written, not even when the interpreter ends."""
     with suppress(OSError):
         sys.stdout = _nowhere()
         what = f"{error.filename}" if error.filename else "can't write the output"

@@ -21,8 +21,8 @@ PAUSE_SECONDS = 0.05
 def harden(*, apply: ApplyOption = False, json: JsonOption = False) -> None:
     """Restrict adopted tables as a fresh project does.
 
-    To the same grants and policies: users then only read their own payments and subscriptions, without the billing key;
-    all else goes through the secret key. Exit status 1: something is open.
+    With the same grants and policies: users can then only read their own payments and subscriptions, without the
+    billing key; everything else needs the secret key. Exit status 1: something is open.
 
     Example: supatoss harden --apply
     """
@@ -57,9 +57,8 @@ def correct_times(
 ) -> None:
     """Correct times that were stored as Korean wall time.
 
-    Of rows whose column had no time zone when the table was adopted.
-    Safe beside running applications and webhooks, and to repeat: a row is corrected once, whoever comes first. Exit
-    status 1: rows are left.
+    Takes rows from before the adoption whose column had no time zone. Safe to repeat, and to run beside applications
+    and webhooks: each row is corrected once. Exit status 1: rows are left.
 
     Example: supatoss correct-times --apply
     """

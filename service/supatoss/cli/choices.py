@@ -1,4 +1,4 @@
-"""Values that filters take: completed in the shell, and refused with what was probably meant."""
+"""Values of filters: completed in the shell, and refused with a suggestion if misspelt."""
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches

@@ -30,7 +30,7 @@ def print_report(
     *,
     applies: bool,
 ) -> None:
-    """What a run found, and what became of it."""
+    """What a run found, and the outcome of each finding."""
     from supatoss.reconcile.run import OPEN_ORDERS
     from supatoss.store.findings import remaining_by_kind, remaining_by_merchant
 
@@ -116,7 +116,7 @@ def shown_values(finding: "Finding") -> tuple[str, str]:
 
 
 def _print_findings(findings: "Sequence[Finding]", *, has_days: bool) -> None:
-    """A sentence each on a terminal, in a pipe its fields."""
+    """A sentence for each on a terminal; fields in a pipe."""
     if is_terminal():
         days = [Column("day", Cut.NEVER)] if has_days else []
         columns = [*days, Column("order", Cut.MIDDLE, least=10), Column("what", least=30)]
@@ -181,5 +181,5 @@ def _sentence(report: "Report", *, applies: bool) -> str:
     if not applies:
         differences = "1 difference" if report.left == 1 else f"{report.left} differences"
         return f"{differences}; nothing was changed; --apply looks up each one at Toss and records the answer"
-    person = f", {report.left} need manual review" if report.left else ""
+    person = f", {report.left} need review" if report.left else ""
     return f"{report.repaired} repaired{person}"

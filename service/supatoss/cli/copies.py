@@ -36,7 +36,7 @@ _VERSION_LENGTH = 14
 
 
 class Problem(StrEnum):
-    """Why a copy can't stay as it is, or needs a look."""
+    """Why a copy must change, or needs to be checked."""
 
     CHANGED = "changed by hand since it was copied; left as it is"
     OTHER_TEXT = "this release has another text; if none of ours is applied yet, delete the copies and copy again"
@@ -147,7 +147,7 @@ def _copies_of(files: Sequence[Path], release: Mapping[str, str]) -> list[Copy]:
 
 
 def write_uninstall(folder: Path, text: str, now: dt.datetime) -> Path | None:
-    """Writes a migration that takes the copies back; None where a file of before does so already. Raises NotAllowed."""
+    """Writes a migration that reverts the copies; None if an earlier file does so already. Raises NotAllowed."""
     files = _migrations_in(folder)
     if any(map(_is_uninstall, files)) and not _copies_of(files, read_release()):
         return None
@@ -165,7 +165,7 @@ def _is_uninstall(file: Path) -> bool:
 
 
 def write(plan: Plan, release: Mapping[str, str]) -> None:
-    """Writes what is missing, each file whole or not at all. NotAllowed if the folder can't be written."""
+    """Writes the missing files, each atomically. Raises NotAllowed if the folder can't be written."""
     texts = _render(release, plan.naming)
     for name, target in plan.missing.items():
         _write_file(target, _header(name, texts[name], plan.naming) + texts[name])
@@ -238,7 +238,7 @@ def _header(name: str, text: str, naming: Naming) -> str:
 
 
 def _digest(text: str) -> str:
-    """Blind for what git and `supabase migration fetch` change: ends of lines, blank lines, semicolons at the end."""
+    """Ignores what git and `supabase migration fetch` change: line endings, blank lines, final semicolons."""
     return hashlib.sha256(re.sub(r"[\s;]+", " ", text).strip().encode()).hexdigest()
 
 

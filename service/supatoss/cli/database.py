@@ -1,4 +1,4 @@
-"""PostgreSQL itself, for what the Data API can't do: the preflight, and taking supatoss out again."""
+"""PostgreSQL itself, for what the Data API can't do: the preflight and the uninstallation."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,6 @@ def place_of(database_url: str) -> str:
 
 
 def cause_of(error: Exception) -> str:
-    """Why there is no connection, in words of ours."""
+    """Why there is no connection, in our words."""
     text = str(error)
     return next((words for part, words in _CAUSES.items() if part in text), "the connection failed")

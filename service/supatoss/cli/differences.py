@@ -1,4 +1,4 @@
-"""`supatoss reconcile ignore`: ignores open differences."""
+"""`supatoss reconcile ignore`: closes open differences with a reason."""
 
 import datetime as dt
 import uuid

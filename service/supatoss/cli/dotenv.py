@@ -1,4 +1,4 @@
-"""Settings from a `.env` file in the working directory, for commands; the service reads the environment only."""
+"""Settings from a `.env` file in the working directory, for commands. The service reads only the environment."""
 
 import logging
 import os
@@ -24,12 +24,12 @@ NAMES = (
     *("MAX_BODY_BYTES", "MAX_BODIES_BYTES", "MAX_CONNECTIONS", "ANSWER_DEADLINE_SECONDS"),
     "OTEL_EXPORTER_OTLP_ENDPOINT",
 )
-"""Every setting, and what only commands read. Other lines of the file are another program's."""
+"""Every setting, and what only commands read. Other lines of the file belong to other programs."""
 
 _SENT_TO: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"SUPABASE_URL": _SUPABASE_KEYS, "TOSS_API_URL": ("TOSS_SECRET_KEY",)}
 )
-"""Keys that are sent to an address: one of the environment never goes to an address that a file names."""
+"""Keys and the address they are sent to. A key from the environment is never sent to an address from a file."""
 
 SHOWN_NAMES = 3
 LOCAL_SECONDS = 1.0
@@ -40,7 +40,7 @@ CHECKOUT = _ROOT if (_ROOT / "scripts" / "dev.py").is_file() else None
 
 
 def load_dotenv(*names: str) -> None:
-    """Takes settings that the environment lacks from `.env`, and says so. `names`: other variables that are wanted."""
+    """Reads settings that the environment lacks from `.env`, and says so. `names`: other variables to read."""
     file = Path.cwd() / FILE
     wanted = [name for name in (*NAMES, *names) if name not in os.environ]
     if not wanted or not file.is_file():
@@ -53,7 +53,7 @@ def load_dotenv(*names: str) -> None:
         own = next((key for key in keys if key in os.environ), None)
         if own and address in found:
             del found[address]
-            print_note(f"{address} of {FILE} is not used: {own} comes from the environment, and would be sent there")
+            print_note(f"{address} of {FILE} is ignored: it would receive {own}, which comes from the environment")
     if found:
         os.environ.update(found)
         first, more = list(found)[:SHOWN_NAMES], len(found) - SHOWN_NAMES
@@ -61,9 +61,9 @@ def load_dotenv(*names: str) -> None:
 
 
 def load_local_stack() -> None:
-    """Takes what the running `make run` of this checkout wrote, if the environment names no project and no key of Toss.
+    """Reads the settings of this checkout's running `make run`, unless the environment has a project or a Toss key.
 
-    All or nothing: an address of the one with a key of the other would be a mistake.
+    All or nothing: one project's address must never be used with another's key.
     """
     if CHECKOUT is None or any(name in os.environ for name in ("SUPABASE_URL", *_SUPABASE_KEYS, "TOSS_SECRET_KEY")):
         return
@@ -75,7 +75,7 @@ def load_local_stack() -> None:
 
 
 def _listens(url: str) -> bool:
-    """Whether the local stack runs: its file stays when it is stopped."""
+    """Whether the local stack is running: its file stays after it stops."""
     address = urlsplit(url)
     try:
         with socket.create_connection((address.hostname or "", address.port or 0), LOCAL_SECONDS):
@@ -87,7 +87,7 @@ def _listens(url: str) -> bool:
 def _values(file: Path) -> dict[str, str | None]:
     from dotenv import dotenv_values
 
-    logging.getLogger("dotenv").addHandler(logging.NullHandler())  # lines that it can't read are another program's
+    logging.getLogger("dotenv").addHandler(logging.NullHandler())  # lines that it can't read belong to other programs
     try:
         return dotenv_values(file, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The Toss emulator that `make run` starts: its control API, and what it has to know about made-up events."""
+"""The Toss emulator of `make run`: its control API, and what it must know for made-up events to be true."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from supatoss.urls import is_loopback
 
 DEFAULT_URL = "http://127.0.0.1:8090"
 TIMEOUT_SECONDS = 20.0
-"""Longer than the ten seconds in which a webhook is answered: a story answers after its webhooks."""
+"""Longer than the ten seconds that a webhook may take: a story answers after its webhooks."""
 
 Facts = dict[str, Any]
 """The body of POST /emulator/known."""
@@ -25,24 +25,24 @@ _UNPAID = ("READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "ABORTED", "EXPIRED")
 
 
 class Refused(SupatossError):
-    """The emulator answers that a step does not fit."""
+    """The emulator refuses a story that doesn't fit."""
 
 
 class NoEmulator(TossUnavailable):
-    """No emulator answers; the message is one of ours alone."""
+    """No emulator answers."""
 
     def __str__(self) -> str:
         return self.call
 
 
 def emulator_url() -> str | None:
-    """Where the emulator is, if TOSS_API_URL names this machine."""
+    """The emulator's address, if TOSS_API_URL is on this machine."""
     url = os.environ.get("TOSS_API_URL", "").strip().rstrip("/")
     return url if url and is_loopback(urlsplit(url).hostname or "") else None
 
 
 def require_emulator() -> str:
-    """Where the emulator is; by default where `make run` starts it. Raises NotAllowed where TOSS_API_URL is Toss."""
+    """The emulator's address, by default that of `make run`. Raises NotAllowed if TOSS_API_URL is not an emulator."""
     url = os.environ.get("TOSS_API_URL", "").strip()
     if url and emulator_url() is None:
         raise NotAllowed(f"TOSS_API_URL is {url}, which is not an emulator on this machine")
@@ -50,7 +50,7 @@ def require_emulator() -> str:
 
 
 def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """A request of the control API. Raises NoEmulator where no emulator answers, else Refused with its words."""
+    """Calls the control API. Raises NoEmulator if no emulator answers, Refused with its message."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_SECONDS)
     try:
@@ -70,7 +70,7 @@ def call(url: str, method: str, path: str, body: Mapping[str, Any] | None = None
 
 @dataclass(slots=True)
 class Emulator:
-    """The emulator that is told of made-up events; url None where there is none."""
+    """The emulator to tell about made-up events. url None: there is none."""
 
     url: str | None
 
@@ -80,7 +80,7 @@ class Emulator:
         return cls(emulator_url() if is_loopback(urlsplit(target).hostname or "") else None)
 
     def tell(self, facts: "Facts | None") -> None:
-        """Makes a payment known. What it cannot hold, such as an unknown status, is sent all the same."""
+        """Makes a payment known. The event is sent even if the emulator can't store it (an unknown status)."""
         if self.url is None or facts is None:
             return
         try:
@@ -92,9 +92,9 @@ class Emulator:
 
 
 def facts_of(event_type: str, body: Mapping[str, Any], sample: Mapping[str, Any]) -> Facts | None:
-    """What Toss would know if a made-up event were true; None where there is nothing to look up.
+    """What Toss would know if a made-up event were true; None if there is nothing to look up.
 
-    sample: a Payment object for the fields that the event leaves out.
+    sample: a Payment object, for the fields that the event leaves out.
     """
     data = body.get("data")
     data = data if isinstance(data, dict) else {}
@@ -128,7 +128,7 @@ def facts_of(event_type: str, body: Mapping[str, Any], sample: Mapping[str, Any]
 
 
 def _payment(sample: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A Payment object that the API could show: without an approval where nothing is paid."""
+    """A Payment object as the API would return it: without an approval if nothing is paid."""
     payment = {**sample, **changes}
     if payment["status"] in _UNPAID:
         payment["approvedAt"] = None

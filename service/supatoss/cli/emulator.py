@@ -1,4 +1,4 @@
-"""`supatoss emulator`: plays what can happen to a payment at the Toss emulator of `make run`."""
+"""`supatoss emulator`: plays what can happen to a payment, with the Toss emulator of `make run`."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print
 
 
 class Story(StrEnum):
-    """What can happen, as scripts/emulator/stories.py plays it; `lose` is about the next webhooks."""
+    """What can happen: the stories of scripts/emulator/stories.py, and `lose`, which loses the next webhooks."""
 
     PAY = "pay"
     ACCOUNT = "account"
@@ -30,7 +30,7 @@ def emulator(
         str | None,
         typer.Argument(
             metavar="STORY",
-            help=f"{', '.join(Story)}. None: show the payments.",
+            help=f"{', '.join(Story)}. Without one: list the payments.",
             autocompletion=completion(tuple(Story)),
         ),
     ] = None,
@@ -43,14 +43,14 @@ def emulator(
     *,
     amount: Annotated[
         int | None,
-        typer.Option("--amount", min=1, metavar="WON", help="Of a new payment (9,900), or of a cancel (all)."),
+        typer.Option("--amount", min=1, metavar="WON", help="Of a new payment (default: 9,900) or a cancel (all)."),
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="How many webhooks `lose` loses.")] = 1,
     json: JsonOption = False,
 ) -> None:
     """Play what can happen to a payment.
 
-    At the Toss emulator of `make run`; the webhooks follow.
+    The Toss emulator of `make run` then sends the webhooks.
 
     Example: supatoss emulator account && supatoss emulator deposit
     """
@@ -66,10 +66,10 @@ def emulator(
         return
     if story is Story.LOSE:
         if order is not None:
-            raise typer.BadParameter("lose is about the next webhooks, whatever their order", param_hint="ORDER")
+            raise typer.BadParameter("lose takes no order: it loses the next webhooks of any order", param_hint="ORDER")
         answer = call(url, "POST", "webhooks/suppress", {"count": count})
-        said = "the next webhook is lost" if count == 1 else f"the next {count} webhooks are lost"
-        print_json(answer) if json else typer.echo(f"{said}; `supatoss reconcile` finds what they said")
+        said = "the next webhook will be lost" if count == 1 else f"the next {count} webhooks will be lost"
+        print_json(answer) if json else typer.echo(f"{said}; `supatoss reconcile` finds the difference")
         return
     asked = {"orderId": order, "amount": amount}
     played = call(url, "POST", f"stories/{story}", {name: value for name, value in asked.items() if value is not None})

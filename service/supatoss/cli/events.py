@@ -137,7 +137,7 @@ def _fields(event: "StoredEvent") -> list[str | None]:
 
 
 def show(
-    event: Annotated[str, typer.Argument(metavar="ID", help="Id of the event, or its end.")],
+    event: Annotated[str, typer.Argument(metavar="ID", help="Id of the event, or 4 or more characters of an end.")],
     *,
     json: JsonOption = False,
 ) -> None:

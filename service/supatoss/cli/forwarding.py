@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from supatoss.store.events import StoredEvent
 
 RETRY_SECONDS = 1.0
-"""Between two tries while the application is away."""
+"""Between two tries while the application is down."""
 
 SHOWN_CHARACTERS = 80
 
@@ -38,12 +38,12 @@ class Forwarding:
     lines: "Lines"
     is_json: bool
     waits: bool
-    """Whether it waits for an application that is not there."""
+    """Whether it waits while the application is down."""
 
     counts: Counter[str] = field(default_factory=Counter)
 
     async def deliver(self, body: bytes, event_type: str, about: Mapping[str, Any]) -> "Answer":
-        """Posts one body, signed now. An application that is away is waited for; one that hangs is not."""
+        """Posts one body, signed now. It waits for an application that is down, not for one that hangs."""
         form = self.form or self.keys.form_for(event_type)
         is_announced = False
         while True:
@@ -61,7 +61,7 @@ class Forwarding:
         return answer
 
     def skip(self, event: "StoredEvent", problem: str) -> None:
-        """Shows an event that cannot be sent again."""
+        """Shows an event that can't be forwarded."""
         self.counts["skipped"] += 1
         if self.is_json:
             print_json({**identity_of(event), "http_status": None, "answer": None, "problem": problem})
@@ -85,7 +85,7 @@ class Forwarding:
 
 
 def signing_keys(key_env: str | None, of_inbox: str | None) -> SigningKeys:
-    """The named key, else keys that stay the same for an inbox, so that an application keeps them in its settings."""
+    """The named key, else keys that are always the same for an inbox: an application can keep them in its settings."""
     if key_env:
         return SigningKeys.read(key_env)
     root = (of_inbox or secrets.token_hex(32)).encode()
@@ -94,18 +94,18 @@ def signing_keys(key_env: str | None, of_inbox: str | None) -> SigningKeys:
 
 
 def greet(what: str, keys: SigningKeys, command: str) -> None:
-    """What happens, the keys to verify with, and how to send something."""
+    """Prints what happens, the keys to verify with, and a command that sends something."""
     secret, security = (" ".join(names) for names in (keys.secret_keys[:1], keys.security_keys[:1]))
     typer.echo(what)
     if secret:
-        typer.echo(f"  TOSS_SECRET_KEY={secret}    your application verifies with it")
+        typer.echo(f"  TOSS_SECRET_KEY={secret}    for your application, to verify signatures")
     if security and security != secret:
-        typer.echo(f"  TOSS_SECURITY_KEY={security}    payout.changed, seller.changed")
+        typer.echo(f"  TOSS_SECURITY_KEY={security}    for payout.changed and seller.changed")
     typer.echo(f"  to send one: {command}\nCtrl-C stops.\n")
 
 
 def read_event(body: bytes) -> tuple[str, dict[str, Any]]:
-    """The type of a body, and what its line shows; a body that is no event is forwarded all the same."""
+    """The type of a body and the fields of its line. A body that isn't an event is forwarded all the same."""
     try:
         content = json.loads(body)
     except ValueError:
@@ -120,5 +120,5 @@ def read_event(body: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def identity_of(event: "StoredEvent") -> dict[str, Any]:
-    """What names an event in JSON."""
+    """The fields that identify an event in JSON."""
     return {"event": event.id, "event_type": event.event_type, "created_at": event.created_at.isoformat()}

@@ -11,7 +11,7 @@ from typer.main import get_group
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by name; each is made when it is asked for, from what `places` says."""
+    """Commands by name, each created from its place when it is first used."""
 
     def __init__(self, places: Mapping[str, str]) -> None:
         super().__init__(dict.fromkeys(places))

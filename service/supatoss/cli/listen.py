@@ -1,7 +1,7 @@
-"""`supatoss listen`: forwards webhooks to an application on this machine, without a tunnel and without settings.
+"""`supatoss listen`: forwards webhooks to an application on this machine, with no tunnel and no settings.
 
-With an inbox (a Supabase project, or `make run`) every event that arrives there is posted as Toss would send it.
-Without one it opens an address of its own on this machine, and posts what arrives there.
+With an inbox (a Supabase project, or `make run`), every event that arrives there is posted as Toss would send it.
+Without one, it opens an address of its own on this machine and forwards what arrives there.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 RETRY_SECONDS = 1.0
-"""Between two tries while the application, or the inbox, is away."""
+"""Between two tries while the inbox is unavailable."""
 
 STORE_SECONDS = 10.0
 """For one call of the Data API."""
 
 REMEMBERED = 10_000
-"""Events that are known to have been forwarded, when the inbox is back after it was away."""
+"""Forwarded events to remember, so that none is sent twice after the inbox was unavailable."""
 
 _SHORT_URL = re.compile(r"(localhost|127\.0\.0\.1)(:\d{1,5})?(/.*)?")
 
@@ -43,21 +43,21 @@ def listen(
     *,
     to: Annotated[str, typer.Option("--to", metavar="URL", help="Your webhook: http://localhost:3000/api/toss.")],
     since: Since = None,
-    is_once: Annotated[bool, typer.Option("--once", help="Forward what is stored --since, and stop.")] = False,
+    is_once: Annotated[bool, typer.Option("--once", help="Forward what was stored --since a time, and stop.")] = False,
     wanted: "EventFilter",
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     key_env: Annotated[
         str | None, typer.Option("--key-env", metavar="NAME", help="Variable that holds the key to sign with.")
     ] = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Without an inbox: where to receive; 0 takes a free port.")
+        int, typer.Option("--port", min=0, max=65535, help="Without an inbox: port to receive at; 0: any free one.")
     ] = 0,
     json: JsonOption = False,
 ) -> None:
     """Forward webhooks to your application, until Ctrl-C.
 
-    Follows the inbox of your settings, of .env, or of `make run`; without one it
-    receives at an address of its own. Signs with a key that it prints.
+    Follows the inbox that your settings, .env or `make run` name. Without one,
+    it opens an address of its own. Signs with a key that it prints.
 
     Example: supatoss listen --to http://localhost:3000/api/toss
     """
@@ -69,9 +69,7 @@ def listen(
     now = dt.datetime.now(dt.UTC)
     start = read_moment(since, now) if since else now
     if is_once and since is None:
-        raise typer.BadParameter(
-            "--once forwards what is stored: say since when, such as --since 1h", param_hint="--since"
-        )
+        raise typer.BadParameter("--once needs to know where to start, such as --since 1h", param_hint="--since")
     url = check_target("--to", f"http://{to.strip()}" if _SHORT_URL.fullmatch(to.strip()) else to)
     inbox = find_inbox()
     if inbox is None and (since or not wanted.is_empty):
@@ -88,7 +86,7 @@ def listen(
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The Data API of a project and its key."""
+    """A project's Data API and its key."""
 
     url: str
     key: str = field(repr=False)
@@ -107,7 +105,7 @@ def find_inbox() -> Inbox | None:
     if not (url and key):
         if url or key:
             missing = "SUPABASE_SECRET_KEY" if url else "SUPABASE_URL"
-            print_note(f"{missing} is missing: no inbox is followed")
+            print_note(f"{missing} is missing, so no inbox is followed")
         return None
     try:
         return Inbox(check_supabase_url(url), key)
@@ -167,7 +165,7 @@ def _stored(store: "Store", wanted: "EventFilter", start: dt.datetime) -> "Async
 
 
 async def _new(store: "Store", wanted: "EventFilter", start: dt.datetime) -> "AsyncIterator[StoredEvent]":
-    """Every event from `start` on, for ever: an inbox that is away is asked again."""
+    """Every event from `start` on, without end. While the inbox is unavailable, it keeps trying."""
     from supatoss.inbox.follow import follow
 
     seen = deque[str](maxlen=REMEMBERED)
@@ -189,7 +187,7 @@ async def _new(store: "Store", wanted: "EventFilter", start: dt.datetime) -> "As
 
 
 async def _sleep(_seconds: float) -> None:
-    """A developer waits for this: more often than `events tail` asks."""
+    """More often than `events tail`, because a developer is waiting."""
     await asyncio.sleep(POLL_SECONDS)
 
 
@@ -201,11 +199,11 @@ def _about(event: "StoredEvent") -> dict[str, Any]:
 
 
 def _problem(event: "StoredEvent") -> str | None:
-    """Why an event cannot be sent again, if so."""
+    """Why an event can't be forwarded, or None."""
     from supatoss.inbox.replay import EMPTY_PAYLOADS
 
     if event.event_type.startswith("supatoss."):
-        return "skipped: our own event, not a delivery"
+        return "skipped: recorded by supatoss itself, not a delivery"
     if event.payload in EMPTY_PAYLOADS:
         return "skipped: retention has removed its payload"
     return None

@@ -11,7 +11,7 @@ from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json
 if TYPE_CHECKING:
     from supatoss.cli.copies import Plan
 
-migrations = typer.Typer(no_args_is_help=True, help="Our migrations in a repository that has its own.")
+migrations = typer.Typer(no_args_is_help=True, help="Copy the migrations into your repository.")
 
 
 @migrations.callback()
@@ -38,7 +38,7 @@ def copy_migrations(
 ) -> None:
     """Copy supatoss's migrations into your repository.
 
-    After your own. Later it brings only what is new.
+    They come after your own. Later runs copy only new files.
 
     Example: supatoss migrations copy ../my-app
     """

@@ -22,8 +22,8 @@ def add_user(
 ) -> None:
     """Print OPS_USERS with one more operator, or a new password.
 
-    Reads the password from the terminal, or one line of standard input. What OPS_USERS holds in this environment is
-    kept. Nothing is sent or stored.
+    Reads the password from the terminal, or one line of standard input. Keeps the operators in OPS_USERS of this
+    environment. Nothing is sent or stored.
 
     Example: supatoss ops add-user anna
     """

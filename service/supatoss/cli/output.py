@@ -84,7 +84,7 @@ def print_note(text: str) -> None:
 
 
 def print_progress(text: str = "") -> None:
-    """Shows how far a command is, in place of what it showed before; nothing ends it. On a terminal only."""
+    """Shows progress in place of what it showed before; an empty text clears it. On a terminal only."""
     if sys.stderr.isatty():
         typer.echo(f"\r\x1b[K{text}", nl=False, err=True)
 
@@ -95,12 +95,12 @@ def styled(text: str, stream: TextIO | None = None, **style: Any) -> str:
 
 
 def is_terminal() -> bool:
-    """Whether people read what the command writes; else it goes to a pipe or a file."""
+    """Whether people read the output; otherwise it goes to a pipe or a file."""
     return sys.stdout.isatty()
 
 
 def has_style(stream: TextIO) -> bool:
-    """Whether what is written there may have colours: a terminal, and NO_COLOR is not set (no-color.org)."""
+    """Whether output may have colours: on a terminal, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

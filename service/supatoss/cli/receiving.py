@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def receive(port: int, url: str, keys: SigningKeys, form: Form | None, *, is_json: bool) -> ExitStatus:
-    """Posts what arrives at an address of our own, and passes the application's answer back."""
+    """Forwards what arrives at our own address, and returns the application's answer."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.responses import JSONResponse, PlainTextResponse

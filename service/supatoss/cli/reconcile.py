@@ -23,7 +23,7 @@ MAX_DAYS = 366
 """A longer range is more likely a typo."""
 
 SHOWN_DAYS = 5
-"""Days that were never compared, as they are named at the end."""
+"""Most days named at the end that were never compared."""
 
 DayOption = dt.datetime | None
 _FORMATS = ["%Y-%m-%d"]
@@ -99,7 +99,7 @@ def _days(day: DayOption, first: DayOption, last: DayOption, now: dt.datetime) -
 async def _reconcile(
     days: "Days | None", now: dt.datetime, mode: OutputMode, *, settlements: bool, applies: bool
 ) -> ExitStatus:
-    """Compares some days, or those that were never compared; the worst of what became of each range."""
+    """Compares some days, or those that were never compared. Returns the worst exit status of the ranges."""
     from supatoss.cli.session import open_session, open_toss
     from supatoss.reconcile.records import today
     from supatoss.reconcile.run import Reconciliation

@@ -1,4 +1,4 @@
-"""`supatoss events refused`: the newest deliveries that were not believed."""
+"""`supatoss events refused`: the newest refused deliveries."""
 
 import json as json_text
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,8 +32,8 @@ def refused(
 ) -> None:
     """List refused deliveries, newest first.
 
-    And those that were acknowledged without proof. The log keeps the newest 1,000, and takes five a second at most.
-    Bodies are masked.
+    Includes those that were answered 200 without being stored. The log keeps the newest 1,000 and records at most five
+    a second. Bodies are masked.
 
     Example: supatoss events refused --body 1234
     """

@@ -47,7 +47,7 @@ def register(
 ) -> None:
     """Print what to enter at Toss to register the webhook.
 
-    With checklists; and check whether deliveries arrive.
+    Also prints checklists, and checks whether deliveries arrive.
 
     Example: supatoss register --url https://example.fly.dev --wait
     """

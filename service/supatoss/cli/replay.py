@@ -1,4 +1,4 @@
-"""`supatoss events replay`, `ignore` and `unignore`: what operators do to stored events, tried first."""
+"""`supatoss events replay`, `ignore` and `unignore`: operator actions on stored events, with a dry run first."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     Act = Callable[[EventCalls, Sequence[str], Progress], Awaitable[object]]
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(metavar="ID", help="Ids of events, or their ends.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="ID", help="Event ids, or 4 or more characters of an end.", show_default=False),
 ]
-Limit = Annotated[int, typer.Option("--limit", metavar="N", help="At most so many events, oldest first; up to 10000.")]
+Limit = Annotated[
+    int, typer.Option("--limit", metavar="N", help="At most this many events, oldest first; up to 10000.")
+]
 
 DEFAULT_LIMIT = 100
 _DONE = ("replayed", "ignored", "unignored", "unchanged")
@@ -48,8 +51,8 @@ def replay(
 ) -> None:
     """Process stored events again.
 
-    Failed and pending ones, unless --status says otherwise. Nothing is applied twice. Without --apply it is a dry run:
-    the database does it, says what would change, and rolls back.
+    Takes failed and pending events, unless --status says otherwise. Nothing is applied twice. Without --apply it is a
+    dry run: the database processes them, shows what would change, and rolls back.
 
     Example: supatoss events replay --reason amount_mismatch --since 1d
     """
@@ -93,7 +96,9 @@ def ignore(
 
 
 def unignore(
-    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of ignored events, or their ends.")],
+    ids: Annotated[
+        list[str], typer.Argument(metavar="ID", help="Ids of ignored events, or 4 or more characters of an end.")
+    ],
     *,
     apply: Apply = False,
     actor: Actor = None,
@@ -146,7 +151,7 @@ def _run(report: "_Report", ids: Sequence[str] | None, wanted: "EventFilter", ac
 
 
 class _Report:
-    """What becomes of the chosen events, and how it is told."""
+    """The outcome of each chosen event, printed as a table or JSON."""
 
     def __init__(self, verb: str, *, is_applied: bool, is_json: bool, limit: int) -> None:
         self.limit = limit
@@ -166,24 +171,24 @@ class _Report:
 
     @property
     def undone(self) -> ExitStatus:
-        """Success if every ignore is undone; the events are failed or pending then, and should be."""
+        """Success if every ignore is undone. The events are then failed or pending, as intended."""
         is_undone = all(one.outcome == "unignored" for one in self._outcomes)
         return ExitStatus.OK if is_undone else ExitStatus.FOUND
 
     def begin(self, selection: "Selection") -> None:
-        """Notes what was chosen, and what was refused already."""
+        """Records which events were chosen, and which were refused already."""
         self._events = {event.id: event for event in selection.events}
         self._outcomes = list(selection.refused)
         self._has_more = selection.has_more
         self._has_begun = True
 
     def add(self, outcomes: Sequence["EventOutcome"]) -> None:
-        """Notes what became of some."""
+        """Records the outcome of some events."""
         self._outcomes.extend(outcomes)
         print_progress(f"{self._verb}: {len(self._outcomes)} of {len(self._events)}")
 
     def print(self) -> None:
-        """Everything so far; nothing where it did not begin."""
+        """Prints every outcome so far; nothing if no event was chosen yet."""
         print_progress()
         if not self._has_begun:
             return
@@ -228,14 +233,14 @@ class _Report:
 
 
 def result(one: "EventOutcome") -> str:
-    """What became of an event, in a word."""
+    """An event's outcome in a word."""
     if one.outcome in ("replayed", "ignored"):
         return one.status or one.outcome
     return {"in_hand": "in progress", "changed": "changed meanwhile"}.get(one.outcome, one.outcome)
 
 
 def told(one: "EventOutcome", *, is_applied: bool) -> str:
-    """What became of an event, or would: "would become processed; payment PENDING → DONE, ₩9,900"."""
+    """An event's outcome, or expected outcome: "would become processed; payment PENDING → DONE, ₩9,900"."""
     match one.outcome:
         case "replayed":
             return "; ".join(filter(None, (_replayed(one, is_applied=is_applied), _payment(one))))
@@ -250,7 +255,7 @@ def told(one: "EventOutcome", *, is_applied: bool) -> str:
         case "changed":
             return "somebody finished it meanwhile; look again"
         case "refused":
-            return _REFUSED.get(one.reason or "", f"refused: it is {one.status}, which --status did not ask for")
+            return _REFUSED.get(one.reason or "", f"refused: it is {one.status}, which --status does not select")
         case _:
             return "there is no such event"
 

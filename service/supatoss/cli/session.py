@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
-    """Runs what a command asks the Data API, with the calls of one subject. Ctrl-C cancels it, `finally` blocks run.
+    """Runs a command's calls of the Data API, for one subject. Ctrl-C cancels them; `finally` blocks run.
 
     Raises ConfigurationError about Supabase's settings; the others are not needed.
     """
@@ -107,7 +107,7 @@ def open_calls(calls: type[C], data_api: "DataApi") -> C:
 
 @contextmanager
 def _without(name: str) -> Iterator[None]:
-    """What is imported inside gets on without this package, whose import takes its time."""
+    """Inside, imports do without this package, because it takes long to import."""
     if name in sys.modules:
         yield
         return
@@ -126,7 +126,7 @@ def open_toss(settings: "Settings") -> "TossClient":
 
 
 def log_to_stderr() -> None:
-    """Sends warnings to standard error: standard output is for the command's answer."""
+    """Sends warnings to standard error: standard output is for results."""
     import logging
 
     import structlog

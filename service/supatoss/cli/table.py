@@ -24,7 +24,7 @@ class Cut(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column, and what becomes of it where the terminal is narrow.
+    """A column, and how it adapts to a narrow terminal.
 
     Cells are cut, to no less than `least` columns. Where that is not enough, columns are left out, those with the
     highest `drop` first (0: never), and at last `shorten` gives a shorter form of the cells. style: how a cell looks.
@@ -57,7 +57,7 @@ def display_width(text: str) -> int:
 
 
 def cut(text: str, width: int, where: Cut = Cut.END) -> str:
-    """A text in so many columns, with an ellipsis for what is left out."""
+    """A text cut to this many columns, with an ellipsis."""
     if where is Cut.NEVER or display_width(text) <= width:
         return text
     tail = ""
@@ -103,7 +103,7 @@ def _fit(
 def _choose(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> tuple[Sequence[Sequence[str]], dict[int, int], dict[int, int]]:
-    """The most columns that can be made to fit, with whole cells or else short ones: their widths, and the least."""
+    """The most columns that fit, with whole cells or else short ones: their widths, and their least widths."""
     short = [
         [column.shorten(cell) if column.shorten else cell for column, cell in zip(columns, row, strict=True)]
         for row in rows

@@ -36,7 +36,7 @@ class Shipment:
     form: Form
     body: bytes = field(repr=False)
     facts: "Facts | None" = field(default=None, repr=False)
-    """What the emulator has to know, so that look-ups and reconciliation agree with the event."""
+    """What the emulator must know, so that look-ups and reconciliation agree with the event."""
     retried_count: int = 0
 
 
@@ -51,19 +51,20 @@ def trigger(
     is_all: Annotated[bool, typer.Option("--all", help="Send every event, about different orders.")] = False,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Change the bodies: data.totalAmount=100. JSON or text."),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set a field: data.totalAmount=100. JSON or text."),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="URL", help="Where to send; by default the service on this machine.")
     ] = None,
     signed: Annotated[Form | None, typer.Option("--signed", help="Form of the signature.")] = None,
     repeat: Annotated[
-        int, typer.Option("--repeat", min=1, max=MAX_REPEATS, help="Send each body this many times, as Toss's retries.")
+        int,
+        typer.Option("--repeat", min=1, max=MAX_REPEATS, help="Send each body this many times, like Toss's retries."),
     ] = 1,
     is_shuffled: Annotated[bool, typer.Option("--shuffle", help="Send in random order.")] = False,
     is_live_meant: Annotated[bool, typer.Option("--live", help="Allow signing with a live key.")] = False,
     is_unknown: Annotated[
-        bool, typer.Option("--unknown-to-toss", help="As a forgery: the emulator is not told of the payment.")
+        bool, typer.Option("--unknown-to-toss", help="Like a forgery: don't tell the emulator about the payment.")
     ] = False,
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Show headers and bodies; send nothing.")] = False,
     is_list: Annotated[bool, typer.Option("--list", help="Show the events of the catalogue and exit.")] = False,
@@ -87,7 +88,7 @@ def trigger(
     shipments = _pack(names or [], is_all=is_all, assignments=assignments or [], form=signed, keys=keys)
     if keys.is_live and not (is_live_meant or is_dry) and any(shipment.form is not Form.NONE for shipment in shipments):
         raise typer.BadParameter(
-            "made-up events signed with a live key would be accepted as real; to do it anyway: --live",
+            "made-up events signed with a live key would be accepted as real; to send them anyway: --live",
             param_hint="TOSS_SECRET_KEY",
         )
     queue = [
@@ -140,7 +141,7 @@ def _pack(
     try:
         changes = [Assignment.parse(text) for text in assignments]
         for event_type in map(by_upper.__getitem__, map(str.upper, names or SAMPLES)):
-            # What is settled was paid before: it is about the order of the first event.
+            # A settlement follows a payment, so both are about one order.
             is_own = is_all and event_type not in (PaymentStatusChanged.TYPE, SettlementCompleted.TYPE)
             subject = SampleSubject.new() if is_own else shared
             body = make_body(event_type, subject)

@@ -1,4 +1,4 @@
-"""Replaying or ignoring many events at once: a dry run keeps the batch, and confirming it does each event once."""
+"""Replays or ignores many events at once: a dry run stores the batch, and confirming it applies each event once."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class BatchAction(StrEnum):
 async def open_batch(
     store: Store, wanted: EventFilter, action: BatchAction, *, actor: str, chosen: Mapping[str, str]
 ) -> str | None:
-    """Tries an action on the failed and pending events that match, oldest first, and keeps what would come of it.
+    """Dry-runs an action on the failed and pending events that match, oldest first, and stores the results.
 
     Returns the batch's id, None if no event matches. Raises NotAllowed or StoreError.
     """
@@ -44,9 +44,9 @@ async def open_batch(
 async def run_batch(
     store: Store, batch_id: str, *, actor: str, address: str | None, reason: str | None
 ) -> Batch | None:
-    """Does what is left of a batch; None if it is finished, in hand, or too old. Raises NotAllowed or StoreError.
+    """Applies the rest of a batch; None if it is finished, in progress or too old. Raises NotAllowed or StoreError.
 
-    What was done before an error stays done and noted; running it again goes on from there.
+    What was applied before an error stays applied and recorded; running it again resumes there.
     """
     actor = checked_actor(actor)
     batch = await store.claim_batch(batch_id, actor, reason)

@@ -60,7 +60,7 @@ def query(**values: Any) -> str:
 
 
 def with_choice(known: Sequence[str], requested: str) -> list[str]:
-    """The choices of a list, and the requested one if it is none of them."""
+    """The choices of a list, plus the requested one if it isn't among them."""
     return [*known] if not requested or requested in known else [requested, *known]
 
 

@@ -1,4 +1,4 @@
-"""Replaying or ignoring many events at once: a dry run first, then the password, then what became of each."""
+"""Replays or ignores many events at once: first a dry run, then the password, then the result for each."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ async def show_batch(request: PageRequest) -> Response:
 async def apply_batch(request: PageRequest) -> Response:
     """POST /ops/events/bulk/{id}/apply with the password, and to ignore events a reason.
 
-    Sent twice, it is done once: the second time shows what became of it.
+    If it is sent twice, it is applied once; the second response shows the results.
     """
     fields = await request.form()
     identity = str(request.http.path_params["id"])
@@ -89,7 +89,7 @@ async def apply_batch(request: PageRequest) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An event of a batch: what the dry run said or, once it is done, what became of it; None while it waits."""
+    """An event of a batch: the dry run's result, and the actual one, which is None until the event is done."""
 
     tried: TriedEvent
     outcome: EventOutcome | None
@@ -142,7 +142,7 @@ def _lines(batch: Batch, texts: Translator) -> list[Line]:
 
 
 def _text(outcome: EventOutcome | None, texts: Translator) -> str:
-    """What is shown beside the status."""
+    """The text beside the status."""
     if outcome is None:
         return texts.t("bulk.waits")
     match outcome.outcome:

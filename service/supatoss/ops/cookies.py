@@ -1,4 +1,4 @@
-"""Signed cookies: the session, the browser that is known, the session before signing in, the flash message."""
+"""Signed cookies: the session, the known browser, the anonymous session, and the flash message."""
 
 import hashlib
 import hmac
@@ -28,16 +28,16 @@ _SIGNER = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What a cookie says of an operator: the id of the session or of the device, and the operator's name."""
+    """The content of a cookie: the id of the session or device, and the operator's name."""
 
     id: str
     operator: str
 
 
 class Cookies:
-    """Signs and reads the cookies, and makes each session's form token. The operators decide which are worth anything.
+    """Signs and reads the cookies, and makes each session's form token.
 
-    A cookie of an operator ends with the operator's password, and all end with the key of the project.
+    An operator's cookies become invalid with a new password, and all cookies with a new secret key of the project.
     """
 
     def __init__(self, operators: Operators, supabase_key: str) -> None:
@@ -54,7 +54,7 @@ class Cookies:
         return self._sign(self._sessions, operator)
 
     def read_session(self, cookie: str | None) -> Holder | None:
-        """The session of a cookie, None if it is not ours or too old. Whether it was ended, the database knows."""
+        """The session of a cookie; None if it isn't ours or is too old. The database knows whether it was ended."""
         return self._read(self._sessions, cookie, SESSION_SECONDS)
 
     def sign_device(self, operator: str) -> str:

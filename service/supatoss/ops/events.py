@@ -32,11 +32,11 @@ CONTENT = "content"
 """Search for amounts and names; see supatoss.store.events.Search."""
 
 MIN_ID_CHARACTERS = 4
-"""Of an event's id that opens the event."""
+"""Shortest part of an event's id that opens the event."""
 
 LIST_SECONDS = 10
 SEARCH_SECONDS = 30
-"""Between two looks of a list that stays fresh; a search may take the database a third of a second."""
+"""Between two refreshes of the list; a search can take the database a third of a second."""
 
 MAX_AMOUNT_CHARACTERS = 20
 _AMOUNT = re.compile(
@@ -70,12 +70,12 @@ class EventSearch:
 
     @property
     def has_more_conditions(self) -> bool:
-        """Whether one of the conditions is set that the form hides at first."""
+        """Whether a filter is set that the form hides at first."""
         return bool(self.reason or self.type or self.since_text or self.until_text)
 
     @property
     def has_conditions(self) -> bool:
-        """Whether anything narrows it beside the text."""
+        """Whether a filter besides the text is set."""
         return bool(self.status or self.has_more_conditions)
 
     @property
@@ -227,7 +227,7 @@ async def show_events(request: PageRequest) -> Response:
 
 
 async def _find(request: PageRequest, search: EventSearch) -> tuple[EventPage, str]:
-    """The page, and how the text was searched for: what no key has is looked for in amounts and names."""
+    """The page, and how the text was searched for: in keys first, then in amounts and names."""
     page = await request.store.find_events(search.to_filter(), limit=PAGE_EVENTS, after=search.cursor)
     is_whole = search.by == CONTENT or search.is_surely_an_amount
     if page.events or page.next or not search.q or search.cursor or is_whole:
@@ -237,7 +237,7 @@ async def _find(request: PageRequest, search: EventSearch) -> tuple[EventPage, s
 
 
 def _named_by_id(search: EventSearch, page: EventPage) -> str | None:
-    """The one event that was found, if it is its own id that was typed, and nothing else of it."""
+    """The only event found, if what was typed is (part of) its id and not its order or key."""
     if len(page.events) != 1 or search.cursor or len(search.q) < MIN_ID_CHARACTERS:
         return None
     (event,) = page.events
@@ -247,7 +247,7 @@ def _named_by_id(search: EventSearch, page: EventPage) -> str | None:
 
 
 def _conditions(search: EventSearch, request: PageRequest) -> list[str]:
-    """What narrows a search beside its text, as people read it."""
+    """The filters of a search besides its text, as people read them."""
     texts = request.texts
     named = (
         texts.named("status", search.status) if search.status else "",

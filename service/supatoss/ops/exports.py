@@ -1,4 +1,4 @@
-"""Tables as CSV files that Excel opens as they are: UTF-8 with its mark, Korean times with offset, no formulas."""
+"""Tables as CSV files that Excel opens directly: UTF-8 with a BOM, Korean times with offset, no formulas."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ Pages = AsyncIterator[tuple[Iterable[Sequence[str]], bool]]
 
 
 def cell(value: Any, name: str = "") -> str:
-    """A value as text; times (…_at) are Korean, with offset. What a spreadsheet would run gets an apostrophe."""
+    """A value as text; times (…_at) are Korean, with offset. Formulas get an apostrophe in front."""
     if value is None:
         return ""
     if name.endswith("_at") and (moment := parse_moment(value)):
@@ -32,9 +32,9 @@ def _is_number(text: str) -> bool:
 
 
 async def csv_chunks(header: Sequence[str], pages: Pages, cut: str) -> AsyncIterator[bytes]:
-    """The file in pieces, at most MAX_ROWS of rows. cut: the last line where there would be more.
+    """The file in chunks, at most MAX_ROWS rows. cut: the last line if there are more.
 
-    An error of a later page breaks the download off: half a file must not look like a whole one.
+    An error on a later page aborts the download: half a file must not look complete.
     """
     yield b"\xef\xbb\xbf" + _encode([header])
     written = 0

@@ -1,4 +1,4 @@
-"""The page of health: what runs, what it is set to, and whether the database and Toss answer. No secret is shown."""
+"""The health page: processes, settings, and whether the database and Toss answer. No secret is shown."""
 
 import asyncio
 import datetime as dt
@@ -20,12 +20,12 @@ from supatoss.settings import Settings
 from supatoss.store.schema import SCHEMA_VERSION, sentence
 
 WELL, LOOK, BAD = EventStatus.PROCESSED, EventStatus.PENDING, EventStatus.FAILED
-"""How a line looks: as an event of that status does."""
+"""How a line looks: like an event with that status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: the text health.<name>, how it looks, what there is to say, and where to go."""
+    """One check: its name (health.<name> in the texts), its tone, its message and its link."""
 
     name: str
     tone: str
@@ -127,7 +127,7 @@ def _process(process: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ShownSetting:
-    """A setting. value: as it may be shown; of a secret whether it is set or unset, and a hint."""
+    """A setting. value: as it may be shown; for a secret, only whether it is set, and a hint."""
 
     name: str
     value: str
@@ -137,7 +137,7 @@ class ShownSetting:
 
 
 def shown_settings(settings: Settings) -> list[ShownSetting]:
-    """Every setting by name. Of a secret only whether it is set, and how many there are."""
+    """Every setting by name. For a secret, only whether it is set, and how many keys there are."""
     return [
         _shown(name, getattr(settings, name), field.get_default(call_default_factory=True))
         for name, field in sorted(type(settings).model_fields.items())

@@ -1,4 +1,4 @@
-"""A JSON value as people read it: indented, in Toss's order, in pieces that say what they are. Pure."""
+"""Pretty-prints JSON: indented, in Toss's order, in pieces labelled for highlighting. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from supatoss.masking import MASKED, mask
 from supatoss.toss.key_order import in_toss_order
 
 Piece = tuple[str, str]
-"""key, text, number or word (true, false, null), or empty for what stands between them; and its characters."""
+"""Its kind (key, text, number, word for true, false and null, or empty for punctuation), and its characters."""
 
 _INDENT = "  "
 

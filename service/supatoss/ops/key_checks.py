@@ -1,4 +1,4 @@
-"""Whether Toss accepts each of our keys, and whose they are: asked now and then, for whoever looks at the page."""
+"""Whether Toss accepts each of our keys, and their merchant ids: checked when somebody opens the page."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.keys import ApiKey
 
 CHECK_SECONDS = 3.0
-"""For one look-up at Toss: longer than that is an answer too."""
+"""For one look-up at Toss. A longer silence is a result too."""
 
 CACHE_SECONDS = 60.0
-"""Between two look-ups with a key, however often the page is loaded: test keys have 100 calls a minute for all."""
+"""Between two look-ups with a key, however often the page is loaded: a test key has 100 calls a minute in all."""
 
 MERCHANT_ID_DAYS = dt.timedelta(days=7)
 
@@ -34,7 +34,7 @@ class KeyHealth:
 
 
 class KeyChecks:
-    """Asks Toss about each key, at most once a minute for all who look."""
+    """Checks each key at Toss, at most once a minute for all viewers together."""
 
     def __init__(self, toss: TossClient) -> None:
         self._toss = toss
@@ -65,7 +65,7 @@ class KeyChecks:
         return KeyHealth(key.name, key.is_test, self._toss.merchant_id_of(key), state, detail)
 
     async def _find_merchant_id(self, key: ApiKey) -> None:
-        """From a transaction of the last days: no other answer about a key names its MID."""
+        """The merchant id, from a recent transaction: no other answer of Toss's names it."""
         now = dt.datetime.now(dt.UTC)
         with anyio.move_on_after(CHECK_SECONDS), contextlib.suppress(TossError):
             async for _ in self._toss.transactions(key, now - MERCHANT_ID_DAYS, now, page_size=1):

@@ -44,9 +44,9 @@ class Cell(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field of a row, under the text column.<name>. detail: another field, below it.
+    """A field of a row, with the heading column.<name>. detail: another field, shown below it.
 
-    codes: the kind of text that its codes have. link: the field with an address to go to.
+    codes: the prefix of the texts for its codes. link: the field with the URL to link to.
     """
 
     name: str
@@ -89,14 +89,14 @@ class Search:
     problems: tuple[str, ...] = ()
 
     def is_narrowed(self, first_status: str) -> bool:
-        """Whether a condition is set beside the one that comes first."""
+        """Whether a filter is set besides the default status."""
         return any(self.texts[name] for name in ("q", "from", "until")) or self.texts["status"] not in (
             "",
             first_status,
         )
 
     def to_query(self) -> dict[str, str]:
-        """The parameters of a URL, without the page. An empty status is said where another one comes first."""
+        """The parameters of a URL, without the page. "All" is an empty status if another one is the default."""
         return {name: text for name, text in self.texts.items() if name != "after"}
 
 
@@ -220,7 +220,7 @@ def export_list(listing: Listing) -> Callable[[PageRequest], Awaitable[Response]
 async def _pages(
     request: PageRequest, listing: Listing, search: Search, page: ListPage
 ) -> AsyncIterator[tuple[list[list[str]], bool]]:
-    """Every page of a list, the first of which is there."""
+    """Every page of a list. The first has been read already."""
     while True:
         rows = [[cell(row.get(name), name) for name in listing.exported] for row in page.rows]
         yield rows, page.next is not None

@@ -14,10 +14,10 @@ SHARED_NAME = "operator"
 """Whoever knows OPS_PASSWORD."""
 
 _STRANGER = PasswordHash(bytes(16), bytes(32))
-"""Nobody's password matches; checking it takes as long as that of somebody who exists."""
+"""Matches no password. Checking against it takes as long for an unknown name as for a known one."""
 
 _thread = ThreadPoolExecutor(1, "password")
-"""A check takes a fifth of a second of CPU and 16 MiB: one at a time, beside the loop, so deliveries go on."""
+"""A check takes a fifth of a second of CPU and 16 MiB: one at a time, in a thread, so that deliveries go on."""
 
 
 class Operators:

@@ -41,7 +41,7 @@ async def show_order(request: PageRequest) -> Response:
 def _sums(
     payment: Mapping[str, Any], settlements: Sequence[Mapping[str, Any]], surplus: Sequence[SurplusPayment]
 ) -> list[tuple[str, Decimal, str]]:
-    """Lines of the account of an order: the text's name, the amount and its currency. Nothing is left out but zeros."""
+    """An order's amounts: the name of the text, the amount and its currency. Only zeros are left out."""
     currency = payment["currency"] or "KRW"
     amount = Decimal(payment["amount"])
     if payment["status"] in _UNPAID:

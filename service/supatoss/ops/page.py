@@ -39,7 +39,7 @@ LANGUAGE_SECONDS = 365 * 86_400
 HOME = "/ops/"
 SIGN_IN = "/ops/sign-in"
 ACTIONS = ("/replay", "/ignore", "/unignore", "/bulk", "/apply", "/repair", "/end")
-"""How the paths end that act; the others only show."""
+"""Endings of the paths that change something."""
 
 
 class InvalidForm(Exception):

@@ -1,7 +1,7 @@
 """What is wrong with an event, in figures, and what to do about it first. Pure.
 
-The figures come from webhook_events.last_error, whose wording is that of the migrations and of the worker; the numbers
-that are true now come from the rows.
+The figures come from webhook_events.last_error, as the migrations and the worker write it; current amounts come from
+the rows.
 """
 
 import re
@@ -64,7 +64,7 @@ _ADVISED = {
     "unknown_status": Advised.CHECK_AT_TOSS,
     "not_borne_out": Advised.CHECK_AT_TOSS,
 }
-"""Of failed events; for the others the dry run comes first: it says whether the cause is gone."""
+"""By the reason of a failed event. For others, the dry run comes first: it shows whether the cause is gone."""
 
 
 def describe_problem(event: StoredEvent, change: Change, rows: Rows, texts: Translator) -> Problem | None:
@@ -85,7 +85,7 @@ def describe_problem(event: StoredEvent, change: Change, rows: Rows, texts: Tran
 
 
 def attempts(event: StoredEvent, texts: Translator) -> str:
-    """How often Toss was asked, of how many times. A claim that Toss denies is asked about for a day instead."""
+    """How many look-ups were tried, out of how many. If Toss denies a claim, look-ups go on for a day instead."""
     if event.reason == EventReason.TOSS_DISAGREES:
         return texts.t("event.attempts_in_a_day", number=event.attempts)
     return texts.t("event.attempts", number=event.attempts, most=MAX_ATTEMPTS)

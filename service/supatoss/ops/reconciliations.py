@@ -1,4 +1,4 @@
-"""The page of reconciliations: the last runs, what differs still and what to do, and days that were never compared."""
+"""The reconciliation page: the last runs, open differences and what to do, and days that were never compared."""
 
 import datetime as dt
 import uuid

@@ -1,4 +1,4 @@
-"""One delivery that was not believed, with its body."""
+"""One refused delivery, with its body."""
 
 import json
 

@@ -62,7 +62,7 @@ HEADERS = {
 
 
 HSTS = {"strict-transport-security": "max-age=31536000"}
-"""A year of this host alone: its other names are the project's affair."""
+"""A year, for this host only: subdomains are the project's decision."""
 
 
 class SecurityHeaders:

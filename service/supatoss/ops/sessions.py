@@ -7,10 +7,10 @@ from supatoss.ops.cookies import SESSION_SECONDS, Cookies
 from supatoss.store import Store
 
 CONFIRMED_SECONDS = 600.0
-"""What concerns many rows or people at once needs a password that was given within ten minutes."""
+"""Actions on many rows or people need a password that was entered in the last ten minutes."""
 
 MAX_ENDED = 1000
-"""Remembered sessions that have ended, so that whoever sends an old cookie again and again costs no calls."""
+"""Remembered sessions that have ended, so that repeating an old cookie costs no database calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Session:
 
 
 class Sessions:
-    """Begins, reads and ends sessions. Every call but the reading of a foreign cookie raises StoreError."""
+    """Begins, reads and ends sessions. Every call can raise StoreError, except for a cookie that isn't ours."""
 
     def __init__(self, cookies: Cookies, store: Store) -> None:
         self._cookies = cookies
@@ -37,7 +37,7 @@ class Sessions:
         return cookie
 
     async def read(self, cookie: str | None) -> Session | None:
-        """The session of a cookie, asked of the database each time: what it cannot confirm is closed."""
+        """The session of a cookie. The database confirms it each time; without confirmation it is treated as ended."""
         holder = self._cookies.read_session(cookie)
         if holder is None or holder.id in self._ended:
             return None

@@ -54,9 +54,9 @@ async def sign_in(request: PageRequest) -> Response:
 
 
 async def confirm(request: PageRequest, fields: Mapping[str, str]) -> tuple[int, str] | None:
-    """For what concerns many rows or people at once: the password, unless it was given within ten minutes.
+    """For actions on many rows or people: checks the password, unless it was entered in the last ten minutes.
 
-    Returns None where it may go on, else the status of the answer and what to tell.
+    Returns None if the action may proceed, else the response's status and message.
     """
     session, password = request.signed_in, fields.get("password", "")
     if session.is_confirmed:

@@ -15,12 +15,12 @@ WINDOW_SECONDS = 300.0
 """A wrong password counts for five minutes."""
 
 GUESSES_IN_TOTAL = 60
-"""Where guesses go on, one is taken every five seconds, 720 an hour: hopeless against 12 characters."""
+"""While guessing continues, one guess is checked every five seconds, 720 an hour: hopeless against 12 characters."""
 
 LONGEST_PAUSE_SECONDS = WINDOW_SECONDS / GUESSES_IN_TOTAL
 
 GUESSES_PER_DEVICE = 10
-"""More than a person mistypes. Beyond, a device waits for its turn like a stranger."""
+"""More than a person mistypes. After that, a known device waits in the queue like a stranger."""
 
 MAX_WAITING = 16
 """Attempts that wait for their turn. Each holds a connection."""
@@ -29,22 +29,22 @@ MAX_WAIT_SECONDS = 10.0
 """Longer than the longest pause, so whoever comes first in a queue of strangers gets a turn."""
 
 RETRY_AFTER_SECONDS = 10
-"""After it, the queue has other attempts in it."""
+"""After that, the queue has other attempts in it."""
 
 MAX_KEYS = 1000
 """Remembered addresses and devices; the pause lets fewer than this fail in one window."""
 
 
 class Handle(Protocol):
-    """A call that was put off."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Forgets it."""
+        """Cancels it."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One password. is_sent_away: it may not be looked at now. is_right is set by who has checked it."""
+    """One password. is_sent_away: it is not checked, because there are too many. The caller sets is_right."""
 
     is_sent_away: bool = False
     is_right: bool = False
@@ -52,7 +52,7 @@ class Attempt:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """An attempt in the queue. turn: whether it gets one."""
+    """An attempt in the queue. turn: resolves to whether it is checked."""
 
     address: str
     turn: asyncio.Future[bool]
@@ -61,10 +61,10 @@ class _Waiting:
 class Throttle:
     """Lets attempts through, in one process. Times in seconds.
 
-    A device that its operator has signed in from before goes first, and no stranger can hold it up. All others take
-    turns, one at a time, with a pause after each that grows with the wrong passwords of strangers. The next turn goes
-    to the address with the fewest of those, so that who guesses stands behind who doesn't, from however many addresses.
-    Names don't matter here: made-up ones would be new again and again, and the wait would tell which ones exist.
+    A device from which its operator has signed in before goes first, and no stranger can delay it. All others take
+    turns, one at a time, with a pause after each that grows with the strangers' wrong passwords. The next turn goes to
+    the address with the fewest wrong passwords, so that guessers wait behind everybody else, however many addresses
+    they use. Names don't count: guessers could make up new ones, and the wait would reveal which names exist.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Throttle:
         if not counts:
             return None
         wanted = extreme(counts)
-        # By lot: behind one proxy all have the same address, and who asks more often should not be served alone.
+        # At random: behind one proxy all have the same address, and frequent attempts must not crowd out the others.
         return random.choice(  # noqa: S311 - no secret depends on it
             [waiting for waiting, count in zip(self._queue, counts, strict=True) if count == wanted]
         )

@@ -49,7 +49,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class SurplusPayment:
-    """A payment of an order that another payment has paid already, and what of it has not been cancelled."""
+    """A surplus payment: another payment has already paid the order. With the amount not yet cancelled."""
 
     payment_key: str
     left: Decimal
@@ -88,7 +88,7 @@ def build_timeline(answer: Mapping[str, Any], texts: Translator) -> Timeline:
 
 
 def find_surplus(events: Sequence[Mapping[str, Any]], currency: str | None) -> list[SurplusPayment]:
-    """Payments that must be cancelled at Toss, each with what is left of it as its latest event reports."""
+    """Payments that must be cancelled at Toss, each with the remaining amount from its latest event."""
     found: dict[str, SurplusPayment] = {}
     for event in events:
         if (event["status"], event["reason"]) == (EventStatus.FAILED, _DOUBLE_CHARGE):
@@ -105,13 +105,13 @@ def find_surplus(events: Sequence[Mapping[str, Any]], currency: str | None) -> l
 
 
 def _is_same_state(event: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether both report the same, and the same became of it."""
+    """Whether both report the same state and had the same outcome."""
     names = ("payment_status", "status", "reason")
     return event["payment_status"] is not None and all(event[name] == other[name] for name in names)
 
 
 def _joined(step: Step, other: Step) -> Step:
-    """One state that several events report: it began with the first of them, and each may know more of it."""
+    """Merges events that report one state: it began with the first, and later ones may add details."""
     return replace(
         step,
         at=step.at or other.at,

@@ -1,4 +1,4 @@
-"""The way to Supabase: the only room that imports its client."""
+"""Access to Supabase: the only package that imports its client."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["Store"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the calls of all subjects only where they are asked for: a command needs those of one."""
+    """Imports calls only when they are used: a command needs those of one subject."""
     if name != "Store":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from supatoss.store.calls import Store  # noqa: PLC0415 - see above

@@ -31,7 +31,7 @@ class ColumnZone:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """How many rows of a table still have to be corrected. triggers: the project's own that run for each of them."""
+    """How many rows of a table are still to be corrected. triggers: the project's own, which run for each row."""
 
     table: str
     rows: int

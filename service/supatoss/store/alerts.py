@@ -64,7 +64,7 @@ class ReconciliationFacts:
 class AlertFacts:
     """What the rules evaluate.
 
-    unrefunded: orders whose refund to an account failed. gone: processes that are silent and didn't stop properly.
+    unrefunded: orders whose refund to an account failed. gone: processes that ended without shutting down properly.
     acknowledged: types that were answered 200 and not stored within a day. recent_events: of the seven days before the
     newest event, counted up to 20.
     """
@@ -156,7 +156,7 @@ class AlertCalls(Connection):
         return await self.call(Function.NOTE_ALERTS, {"look": text}, lambda row: read_row(Noted, row))
 
     async def forget_process(self, observer: str) -> None:
-        """Records that a process stops properly. Idempotent."""
+        """Records that a process is shutting down properly. Idempotent."""
         await self.call(Function.FORGET_PROCESS, {"observer": observer}, lambda _answer: None)
 
     async def claim_alerts(self, max_alerts: int, lease_seconds: int) -> list[UnsentAlert]:

@@ -1,4 +1,4 @@
-"""Batches: what an operator replays or ignores at once, kept by the database from the dry run to the last outcome."""
+"""Batches of events that an operator replays or ignores, stored from the dry run to the last outcome."""
 
 import datetime as dt
 import json
@@ -65,7 +65,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as the database keeps it. is_leased: a request is doing it; outcomes: of the events done so far."""
+    """A stored batch. is_leased: a request is working on it. outcomes: those of the events done so far."""
 
     id: str
     created_at: dt.datetime
@@ -112,7 +112,7 @@ class BatchCalls(Connection):
     """Each call raises StoreUnavailable or StoreRefused."""
 
     async def open_batch(self, batch: NewBatch) -> None:
-        """Keeps a batch. The same one twice is one batch."""
+        """Stores a batch. Idempotent."""
         text = json.dumps(batch.to_json(), ensure_ascii=False)
         await self.call(Function.OPEN_BATCH, {"batch": text}, lambda _answer: None)
 
@@ -121,12 +121,12 @@ class BatchCalls(Connection):
         return await self.call(Function.READ_BATCH, {"batch": batch_id}, Batch.from_answer)
 
     async def claim_batch(self, batch_id: str, actor: str, reason: str | None) -> Batch | None:
-        """Takes a batch for a minute; None where it is finished, in hand, or too old."""
+        """Leases a batch for a minute; None if it is finished, in progress or too old."""
         arguments = {"batch": batch_id, "actor": actor, "reason": reason}
-        # One try: a second one would find it in the hand of the first.
+        # One try: a second one would find the first one's lease.
         return await self.call(Function.CLAIM_BATCH, arguments, Batch.from_answer, tries=1)
 
     async def note_batch(self, batch_id: str, outcomes: Sequence[EventOutcome]) -> None:
-        """Notes what became of some of its events."""
+        """Records the outcomes of some of its events."""
         text = json.dumps([outcome.to_json() for outcome in outcomes])
         await self.call(Function.NOTE_BATCH, {"batch": batch_id, "outcomes": text}, lambda _answer: None, tries=1)

@@ -40,7 +40,7 @@ TRIES = 2
 T = TypeVar("T")
 
 OnCall = Callable[[str, str], None]
-"""Told of every call: the function's name and the outcome, ok, unavailable or refused."""
+"""Called after every call with the function's name and the outcome: ok, unavailable or refused."""
 
 SCHEMA_SECONDS = 5.0
 """Between two checks of the schema's version while calls fail because of it: each is one more call."""
@@ -127,7 +127,7 @@ async def _remember_answer(response: httpx.Response) -> None:
 
 
 def _use_key(headers: Mapping[str, str]) -> Callable[[httpx.Request], Awaitable[None]]:
-    """The client sends every key as a bearer token too, and writes that header anew in several places."""
+    """The client also sends every key as a bearer token, and sets that header in several places."""
 
     async def use(request: httpx.Request) -> None:
         request.headers.pop("authorization", None)
@@ -167,7 +167,7 @@ class Connection:
     ) -> Self:
         """Makes a connection. Nothing is sent. publishable_key is needed beside a token of a role of its own.
 
-        is_brief: for a command, which has to start quickly: of the client of Supabase only the part that calls the
+        is_brief: for commands, which have to start quickly: imports only the part of Supabase's client that calls the
         Data API. The others (sign-in, storage, realtime) take 0.2 s to import.
         """
         http = httpx.AsyncClient(
@@ -225,7 +225,7 @@ class Connection:
         for attempt in range(1, tries + 1):
             started_ns = time.time_ns()
             try:
-                # httpx limits each wait for bytes; an answer that trickles in would hold its call for ever. A limit of
+                # httpx limits each wait for bytes, so a response that trickles in would never time out. A limit of
                 # asyncio could interrupt httpx while it gives up a connection, which would be lost to the pool.
                 with anyio.fail_after(self._timeout_seconds):
                     answer = await self._client.rpc(function.value, dict(arguments)).execute()
@@ -247,7 +247,7 @@ class Connection:
         raise AssertionError("unreachable")
 
     async def _explain(self, function: Function, problem: SchemaMismatch) -> StoreError:
-        """The same in words that name the versions of the database and of this release, where they differ."""
+        """The error with both schema versions in its message, if the database's and this release's differ."""
         if function is Function.SCHEMA_VERSION:
             return SchemaMismatch(schema.sentence(None) or "", schema.MIGRATE)
         async with self._comparing:  # calls that fail together share one check

@@ -187,7 +187,7 @@ class PaymentState:
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """What an action did to one event: outcome, and the event's status and reason afterwards.
+    """The result of an action on one event: outcome, and the event's status and reason afterwards.
 
     outcome: replayed, ignored, unignored, unchanged (its effect stands), in_hand (a worker has it), changed (since it
     was read), missing, or refused. payment_*: the row of its order before and after a replay, where there is one.
@@ -259,7 +259,7 @@ class EventCalls(Connection):
         """
         who = {"actor": actor, "address": address}
         arguments = {"readings": json.dumps(list(readings)), **who, "dry_run": dry_run}
-        # One try: if its answer got lost, a second one would take the first one's work for somebody else's.
+        # One try: if the response is lost, a second try would mistake the first one's work for somebody else's.
         return await self.call(Function.REPLAY_EVENTS, arguments, _outcomes, tries=1)
 
     async def ignore_events(
@@ -273,7 +273,7 @@ class EventCalls(Connection):
     async def unignore_events(
         self, ids: Sequence[str], *, actor: str, address: str | None = None, dry_run: bool
     ) -> list[EventOutcome]:
-        """Takes back that events were ignored, one outcome an id."""
+        """Undoes ignoring events, one outcome for each id."""
         arguments = {"event_ids": json.dumps(list(ids)), "actor": actor, "address": address, "dry_run": dry_run}
         return await self.call(Function.UNIGNORE_EVENTS, arguments, _outcomes, tries=1)
 

@@ -1,4 +1,4 @@
-"""What a project's own policies, views and functions open of our tables."""
+"""How a project's own policies, views and functions open our tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ class ListCursor:
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Which rows. What is empty does not narrow. search: a key in full, or a part of a name; amount: what it may mean.
+    """Which rows; empty fields match everything. search: a complete key, or part of a name; amount: the same as one.
 
     since is inclusive, until is not.
     """
@@ -73,10 +73,10 @@ class ListCalls(Connection):
     async def read_list(
         self, name: str, wanted: ListFilter, *, limit: int, after: ListCursor | None = None
     ) -> ListPage:
-        """One page of a list by its name."""
+        """A page of the list with this name."""
         query = json.dumps(wanted.to_query(name, limit, after), ensure_ascii=False)
         return await self.call(Function.OPS_LIST, {"query": query}, ListPage.of)
 
     async def read_health(self) -> dict[str, Any]:
-        """How the whole is: processes, what waits, what failed."""
+        """The state of the service: processes, pending and failed events."""
         return await self.call(Function.OPS_HEALTH, {}, read_object)

@@ -67,14 +67,16 @@ def refusal(code: str, message: str, http_status: int) -> StoreError:
     if len(code) == _SQLSTATE_LENGTH:
         is_catalog_race = code == "XX000" and "concurrently updated" in message
         if code.startswith(_TRANSIENT_SQLSTATES) or is_catalog_race:
-            state = _STATES.get(code, "the database is busy or away")
+            state = _STATES.get(code, "the database is busy or unavailable")
             return StoreUnavailable(f"{state}: SQLSTATE {code}", _REMEDIES.get(code, _STATUS_PAGE))
         remedy = _RIGHTS if code == _NO_RIGHT else _STATUS_PAGE
         return StoreRefused(*_OURS.get(code, (f"the database refuses the call: SQLSTATE {code}", remedy)))
     if code == _PAUSED:
-        return StoreUnavailable(f"the Data API is away: HTTP {code} (the project is paused)", _RESUME)
+        return StoreUnavailable(f"the Data API is unavailable: HTTP {code} (the project is paused)", _RESUME)
     if code in _TRANSIENT_POSTGREST or (code.isdigit() and (int(code) >= 500 or int(code) == 429)):
-        return StoreUnavailable(f"the Data API is away: {f'HTTP {code}' if code.isdigit() else code}", _STATUS_PAGE)
+        return StoreUnavailable(
+            f"the Data API is unavailable: {f'HTTP {code}' if code.isdigit() else code}", _STATUS_PAGE
+        )
     if (code or str(http_status)) == _UNAUTHORIZED:
         return StoreKeyRefused(f"the gateway before the Data API does not accept the key: HTTP {_UNAUTHORIZED}", _KEY)
     if not code and (http_status >= httpx.codes.INTERNAL_SERVER_ERROR or http_status == httpx.codes.TOO_MANY_REQUESTS):

@@ -15,7 +15,7 @@ from supatoss.store.standings import ComparedPayment, ListedTransaction, Standin
 from supatoss.toss.fields import parse_time
 
 LEASE_SECONDS = 300
-"""Longer than any step: a page of Toss may take 130 s, and the look-ups of its suspects as long again."""
+"""Longer than any step: a page of Toss's list may take 130 s, and the look-ups for it as long again."""
 
 RESUME_SECONDS = 24 * 3600
 """A run interrupted longer ago is not resumed: its list is out of date."""

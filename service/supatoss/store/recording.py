@@ -14,7 +14,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """What became of one event: outcome is created or duplicate, status and reason as in webhook_events.
+    """The result for one event: outcome is created or duplicate, status and reason as in webhook_events.
 
     Or outcome is refused: the project's own code keeps the event out of the inbox, and reason says which code.
     """
@@ -79,7 +79,7 @@ class ClaimedEvent:
 
 @dataclass(frozen=True, slots=True)
 class FinishedEvent:
-    """What became of an attempt: outcome is finished, or lost if another worker had taken the event over."""
+    """The result of an attempt: outcome is finished, or lost if another worker had taken the event over."""
 
     outcome: str
     status: str | None = None
@@ -119,7 +119,7 @@ class RecordingCalls(Connection):
         cancel_key: str | None = None,
         cancel_request: str | None = None,
     ) -> KnownKeys:
-        """The payment keys of an order, whether a billing key is held, and the payment that has a cancel."""
+        """The payment keys of an order, whether we hold a billing key, and which payment has a cancel."""
         arguments = {
             "order_id": order_id,
             "billing_key": billing_key,
@@ -139,14 +139,14 @@ class RecordingCalls(Connection):
         )
 
     async def known_orders(self, order_ids: Sequence[str]) -> frozenset[str]:
-        """Those of these orders that the application, or a proven event, has."""
+        """Those of these orders that the application has stored or a proven event names."""
         # One try: deliveries wait for the answer, and a late one is useless.
         arguments = {"order_ids": _encode(order_ids).decode()}
         return await self.call(Function.KNOWN_ORDERS, arguments, frozenset, tries=1)
 
     async def claim_events(self, max_events: int, lease_seconds: int) -> list[ClaimedEvent]:
         """Due pending events, ours until the lease ends."""
-        # One try: a claim whose answer was lost would only hold the next ones back until its lease ends.
+        # One try: events claimed by a call whose answer was lost have to wait until their lease ends anyway.
         arguments = {"max_events": max_events, "lease_seconds": lease_seconds}
         return await self.call(
             Function.CLAIM_EVENTS, arguments, lambda rows: [read_row(ClaimedEvent, row) for row in rows], tries=1

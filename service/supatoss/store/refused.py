@@ -1,4 +1,4 @@
-"""Refused deliveries, of which the database keeps the newest."""
+"""Refused deliveries; the database keeps the newest."""
 
 import datetime as dt
 import json
@@ -37,13 +37,13 @@ class RefusedCalls(Connection):
     """Each call raises StoreUnavailable or StoreRefused."""
 
     async def note_refused(self, deliveries: Sequence[RefusedDelivery]) -> int:
-        """Keeps deliveries, and of all that are kept the newest thousand: how many were written."""
+        """Stores deliveries and keeps only the newest thousand in all. Returns how many were stored."""
         records = json.dumps([delivery.to_record() for delivery in deliveries], ensure_ascii=False)
         # One try: no money depends on this log, and a second try would write them twice.
         return await self.call(Function.NOTE_REFUSED, {"deliveries": records}, int, tries=1)
 
     async def read_refused(self, max_deliveries: int, before_id: int | None = None) -> list[RefusedDelivery]:
-        """The newest of them, or those before one."""
+        """The newest ones, or those before `before_id`."""
         arguments = {"max_deliveries": max_deliveries, "before_id": before_id}
         return await self.call(
             Function.READ_REFUSED, arguments, lambda rows: [RefusedDelivery.from_row(row) for row in rows]

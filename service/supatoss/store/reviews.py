@@ -90,7 +90,7 @@ class ReviewCalls(Connection):
         )
 
     async def note_findings(self, reviewed: Mapping[str, bool]) -> int:
-        """Notes whether findings, by id, no longer differ; returns how many don't. Idempotent."""
+        """Records by id whether findings still differ; returns how many no longer do. Idempotent."""
         items = [{"id": name, "is_resolved": is_resolved} for name, is_resolved in reviewed.items()]
         return await self.call(Function.NOTE_FINDINGS, {"reviewed": json.dumps(items)}, int)
 
@@ -127,7 +127,7 @@ class ReviewCalls(Connection):
         return await self.call(Function.FIND_OPEN_FINDINGS, arguments, _open_findings)
 
     async def note_repairs(self, repaired: Mapping[str, Finding], *, actor: str, address: str | None) -> int:
-        """Notes what became of findings, by id, that an operator had repaired; how many were still open."""
+        """Records the results of an operator's repairs, by finding; returns how many findings were still open."""
         items = [
             {
                 "id": name,

@@ -11,7 +11,7 @@ RELOAD = "reload its schema cache (in the SQL Editor: notify pgrst, 'reload sche
 
 
 def mismatch(version: int | None) -> tuple[str, str] | None:
-    """What differs and the remedy; None where nothing does. version: None if the database has none of our functions."""
+    """What differs and the remedy, or None. version: None if the database has none of our functions."""
     if version is None:
         return f"the database has no schema of supatoss, this release needs version {SCHEMA_VERSION}", MIGRATE
     if version < SCHEMA_VERSION:

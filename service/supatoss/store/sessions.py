@@ -49,13 +49,13 @@ class SessionCalls(Connection):
         return await self.call(Function.READ_SESSION, {"session_id": session_id}, OpenSession.from_answer)
 
     async def confirm_session(self, session_id: str) -> None:
-        """Notes that the password was given again."""
+        """Records that the password was entered again."""
         await self.call(Function.CONFIRM_SESSION, {"session_id": session_id}, lambda _answer: None)
 
     async def end_sessions(
         self, *, session_id: str | None = None, operator: str | None = None, ended_by: str | None = None
     ) -> int:
-        """Ends one session, all of an operator, or with neither every one. How many were open."""
+        """Ends one session, all of an operator's, or with neither given, all. Returns how many were open."""
         arguments = {"session_id": session_id, "operator": operator, "ended_by": ended_by}
         return await self.call(Function.END_SESSIONS, arguments, int)
 

@@ -1,6 +1,6 @@
 """Traces of deliveries and of the work that follows them, where OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-Where it isn't, nothing of OpenTelemetry is imported, and each function here is a comparison with None.
+Otherwise OpenTelemetry isn't imported, and each function here only compares with None.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from typing import Any, Literal, Protocol, cast
 
 Kind = Literal["internal", "server", "client", "consumer"]
 Attributes = Mapping[str, Any]
-"""Texts, numbers, truth values, lists of texts; None is left out. Names get the prefix `supatoss.`, except those with a
+"""Strings, numbers, booleans, lists of strings; None is left out. Names get the prefix `supatoss.`, except those with a
 dot: they are OpenTelemetry's own."""
 
 INSTALL = "pip install 'supatoss[otel]'"
 
 
 class Backend(Protocol):
-    """What makes spans while traces are on."""
+    """The backend that makes spans while traces are on."""
 
     def span(
         self,
@@ -59,7 +59,7 @@ _OFF = nullcontext()
 
 @contextmanager
 def exporting(endpoint: str, version: str) -> Iterator[None]:
-    """Traces until the end of the block, if there is an endpoint. Whatever is wrong with them is logged, and no more.
+    """Traces until the end of the block, if there is an endpoint. Problems with traces are only logged.
 
     The variables of OpenTelemetry's SDK apply (OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …).
     """
@@ -116,7 +116,7 @@ def span(
 ) -> AbstractContextManager[None]:
     """A span around a block, below the current one or below `parent`, a traceparent that we have made ourselves.
 
-    links: traceparents, strangers' too. expected: exceptions that are a normal outcome, not an error.
+    links: traceparents, including those of other senders. expected: exceptions that are a normal outcome, not an error.
     """
     return (
         _OFF if _backend is None else _backend.span(name, kind, attributes or {}, parent, links, started_ns, expected)
@@ -124,7 +124,7 @@ def span(
 
 
 def request(scope: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """The span of a request of ASGI. A trace of its own: a stranger's would decide which of ours are kept."""
+    """The span of an ASGI request. It starts a new trace: a sender's could decide which of ours are sampled."""
     if _backend is None:
         return _OFF
     method, path = scope["method"], scope["path"]
@@ -139,7 +139,7 @@ def batch(name: str, traceparents: Sequence[str | None]) -> AbstractContextManag
 
 
 def call(name: str, peer: str, started_ns: int, outcome: str) -> None:
-    """A call of another service that ends now, as a span below the current one; none where there is no current one."""
+    """A call to another service that ends now, as a span below the current one, if there is a current one."""
     if _backend is not None:
         _backend.call(name, peer, started_ns, outcome)
 
@@ -157,7 +157,7 @@ def link(traceparent: str | None) -> None:
 
 
 def traceparent() -> str | None:
-    """The current span as W3C's traceparent: what another process, or a later time, goes on from."""
+    """The current span as a W3C traceparent, from which another process or a later attempt can continue."""
     return None if _backend is None else _backend.traceparent()
 
 

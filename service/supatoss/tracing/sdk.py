@@ -22,13 +22,13 @@ from opentelemetry.util.types import AttributeValue
 from supatoss.tracing import Attributes, Kind
 
 STOP_SECONDS = 2.0
-"""For what is left when the process stops. Part of the time that fly.toml's kill_timeout gives it."""
+"""For sending the remaining spans when the process stops; part of fly.toml's kill_timeout."""
 
 COMPLAINT_SECONDS = 60.0
 """Between two log lines about traces that were not sent."""
 
 MAX_TEXT_CHARACTERS = 100
-"""Of an attribute: the types of unsigned deliveries are anybody's text."""
+"""Longest attribute: the type of an unsigned delivery can be any text."""
 
 _KINDS: dict[Kind, SpanKind] = {
     "internal": SpanKind.INTERNAL,
@@ -88,7 +88,7 @@ class Spans:
         """As in supatoss.tracing."""
         known = list(dict.fromkeys(filter(None, traceparents)))
         parent = next((text for text in known if text.endswith("1")), known[0] if known else None)
-        # A task of its own: what it inherits is whichever delivery started it.
+        # It runs in its own task, which inherits the span of whichever delivery started it.
         _current.set(None)
         others = [text for text in known if text != parent]
         with self.span(name, "internal", {"events": len(traceparents)}, parent, others):
@@ -138,7 +138,7 @@ class Spans:
         return f"{current.get_span_context().trace_id:032x}"
 
     def stop(self) -> None:
-        """Sends what is left, in STOP_SECONDS at most: the thread that sends may be waiting for a dead collector."""
+        """Sends the remaining spans, in STOP_SECONDS at most: the thread may be waiting for a dead collector."""
         stopping = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         stopping.start()
         stopping.join(STOP_SECONDS)
@@ -162,7 +162,7 @@ def start(version: str) -> Spans | None:
 
 
 class _Complaints(logging.Handler):
-    """One log line a minute: a collector that is away must not fill the log."""
+    """One log line a minute: an unavailable collector must not fill the log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -198,7 +198,7 @@ def _named(attributes: Attributes) -> dict[str, AttributeValue]:
 
 
 def _read(traceparent: str | None) -> SpanContext | None:
-    """A traceparent, anybody's: None where it isn't one."""
+    """A traceparent from any sender; None if it isn't valid."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found is None:
         return None

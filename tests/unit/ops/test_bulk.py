@@ -108,7 +108,7 @@ async def test_all_that_the_filter_shows_are_its_open_events(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"scope": "ticked"}, "Tick at least one event"),
+        ({"scope": "ticked"}, "Select at least one event"),
         ({"scope": "all", "status": "processed"}, "No failed or pending event matches"),
         ({"scope": "all", "status": "failed", "none": "x"}, "No failed or pending event matches"),
         ({"scope": "all", "from": "soon"}, "Enter times like"),

@@ -1,4 +1,4 @@
-"""The page of health: what is well, what is not, and never a secret."""
+"""The health page: what is well, what is not, and never a secret."""
 
 import datetime as dt
 
@@ -40,7 +40,7 @@ def anyio_backend() -> str:
 async def test_what_is_well_is_said(office: Office) -> None:
     text = (await office.get("/ops/health")).text
     assert f"schema: service {SCHEMA_VERSION}, database {SCHEMA_VERSION}" in text
-    assert "Nothing is waiting" in text
+    assert "No pending events" in text
     assert "status--failed" not in text
 
 
@@ -88,7 +88,7 @@ async def test_what_is_wrong_is_said_with_where_to_look(office: Office) -> None:
         ],
     }
     text = (await office.get("/ops/health")).text
-    for shown in ("Oldest pending event: 66 min", "Need review: 1,000+", "Open: 2", "Gone: 1"):
+    for shown in ("Oldest pending event: 66 min", "Need review: 1,000+", "Open: 2", "Not reporting: 1"):
         assert shown in text
     assert "Waiting to be sent: 1" in text
     assert "the database has schema version" in text

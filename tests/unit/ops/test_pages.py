@@ -112,7 +112,7 @@ async def test_only_static_files_are_served(office: Office, path: str) -> None:
     ],
 )
 async def test_a_store_that_is_away_is_said_calmly(office: Office, path: str) -> None:
-    office.store.trouble = StoreUnavailable("the database is busy or away: SQLSTATE 57P01")
+    office.store.trouble = StoreUnavailable("the database is busy or unavailable: SQLSTATE 57P01")
     response = await office.get(path, headers={"accept-language": "ko"})
     assert (response.status_code, response.headers["retry-after"]) == (503, "10")
     assert "데이터베이스가 응답하지 않습니다" in response.text
@@ -185,7 +185,7 @@ async def test_what_no_key_has_is_looked_for_in_amounts_and_names(office: Office
         Search("tpay0001", "content"),
     ]
     assert "No results" in response.text
-    assert "Looked for “tpay0001” in order ids" in response.text
+    assert "Searched for “tpay0001” in order ids" in response.text
     assert "Other conditions: Failed" in response.text
     assert 'href="/ops/events?q=tpay0001"' in response.text
 
@@ -391,7 +391,7 @@ async def test_open_differences_say_what_differs_and_offer_a_dry_run(office: Off
 async def test_what_needs_a_person_says_why(office: Office) -> None:
     finding = FINDING | {"outcome": "needs_person", "reason": "double_charge"}
     text = await shown_with(office, findings=[finding], open=1)
-    assert "Refund one of the two payments" in text
+    assert "Cancel one of the two payments" in text
     assert "--apply</code>" not in text
 
 
@@ -420,7 +420,7 @@ async def test_runs_say_what_they_lack(office: Office) -> None:
 
 async def test_days_that_were_never_compared_are_offered(office: Office) -> None:
     text = await shown_with(office, uncompared={"total": 12, "days": ["2026-11-24", "2026-11-23"]})
-    assert "never compared: 12" in text
+    assert "never compared since the first event: 12" in text
     assert "2026-11-24, 2026-11-23, …" in text
     assert "supatoss reconcile --since-last" in text
     assert "--since-last" not in await shown_with(office, uncompared={"total": 0, "days": []})
@@ -429,8 +429,8 @@ async def test_days_that_were_never_compared_are_offered(office: Office) -> None
 @pytest.mark.parametrize(
     ("differences", "said"),
     [
-        ({"open": 13, "needs_person": 0}, "13 differences found, not repaired</a></p>"),
-        ({"open": 13, "needs_person": 2}, "13 differences found, not repaired</a> 2 of them need review."),
+        ({"open": 13, "needs_person": 0}, "Open differences: 13</a></p>"),
+        ({"open": 13, "needs_person": 2}, "Open differences: 13</a> Needs review: 2."),
         ({"open": 0, "needs_person": 0}, "No open differences</a></p>"),
     ],
 )
@@ -473,7 +473,7 @@ async def test_the_way_out_of_a_search_that_finds_nothing(office: Office) -> Non
     found = re.search(r'rel="next" href="([^"]+)"', text)
     assert found
     assert "by=content" in found[1]
-    assert "Looked for the amount ₩9,900" in (await office.get("/ops/events?q=₩9,900")).text
+    assert "Searched events for the amount ₩9,900" in (await office.get("/ops/events?q=₩9,900")).text
 
 
 async def test_digits_may_mean_an_order_or_an_amount(office: Office) -> None:
@@ -527,6 +527,6 @@ async def test_every_delivery_is_shown_with_its_headers(office: Office) -> None:
     assert "&lt;b&gt;Toss&lt;/b&gt;" in text
     assert "Retries by Toss 0" in text
     assert text.index("t-2") < text.index("t-1")
-    assert "supatoss asked Toss" in text
+    assert "recorded from a look-up at Toss" in text
     office.store.events = (stored_event(delivery_count=40),)
     assert "The first and the newest 20 are shown." in (await office.get(EVENT)).text

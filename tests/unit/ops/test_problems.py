@@ -128,7 +128,7 @@ def test_attempts_are_counted_against_their_limit() -> None:
     waiting = described("check_deposit", None, status="pending", attempts=8, language=Language.EN)
     assert waiting.figures == ("attempt 8 of 12",)
     disagreeing = described("toss_disagrees", None, status="pending", attempts=8, language=Language.EN)
-    assert disagreeing.figures == ("attempt 8, for 24 hours",)
+    assert disagreeing.figures == ("attempt 8, retried for 24 hours",)
 
 
 def test_who_ignored_it_and_why_is_said() -> None:

@@ -72,7 +72,7 @@ async def test_the_dry_run_shows_what_would_change(office: Office, repairer: Rep
         "1 of 2 can be repaired",
         "PENDING → <strong>DONE</strong>",
         "→ <strong>tpay0001</strong>",
-        "Refund it",
+        "Refund the payment",
     ):
         assert shown in page.text
     assert "₩9,900 →" not in page.text  # what stays is not listed

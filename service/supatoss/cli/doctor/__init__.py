@@ -34,7 +34,7 @@ class Verdict:
     level: Level
     message: str
     fix: str | None = None
-    """One way a line."""
+    """One remedy per line."""
 
     def to_json(self) -> dict[str, Any]:
         """Fields for JSON."""
@@ -47,7 +47,7 @@ def ok(check: str, message: str) -> Verdict:
 
 
 def skipped(check: str, message: str, fix: str | None = None) -> Verdict:
-    """Not checked: it could not be told, or this set-up doesn't need it."""
+    """Not checked: impossible now, or not needed in this set-up."""
     return Verdict(check, Level.SKIPPED, message, fix)
 
 
@@ -62,7 +62,7 @@ def failed(check: str, message: str, fix: str) -> Verdict:
 
 
 REQUEST_SECONDS = 5.0
-"""For one request: anything slower would be too slow for a delivery, too."""
+"""For one request. Anything slower is too slow for a delivery too."""
 
 _STYLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -80,10 +80,10 @@ def doctor(
         bool, typer.Option("--send-test-alert", help="Also send a test message to ALERT_WEBHOOK_URL.")
     ] = False,
     adopts: Annotated[
-        bool, typer.Option("--adopt", help="Instead: check whether the migrations can be pushed into this project.")
+        bool, typer.Option("--adopt", help="Only check whether the migrations can be pushed into this project.")
     ] = False,
     for_release: Annotated[
-        bool, typer.Option("--release", help="Instead: check only what a new release can't run without.")
+        bool, typer.Option("--release", help="Only check what a new release can't run without.")
     ] = False,
     database_url: Annotated[
         str | None,
@@ -111,7 +111,7 @@ def doctor(
     Example: supatoss doctor --send-test-alert
     """
     if for_release and (adopts or sends_alert):
-        raise NotAllowed("--release goes with --json only")
+        raise NotAllowed("--release can be combined with --json only")
     if adopts:
         from supatoss.cli.doctor.preflight import check_project, editor_sql, preflight_sql
         from supatoss.cli.dotenv import load_dotenv
@@ -203,7 +203,7 @@ async def _run(settings: "Settings", *, sends_alert: bool) -> Sequence[list["Ver
 
 
 def _grouped(verdicts: Sequence["Verdict"]) -> list["Verdict"]:
-    """What was skipped for one reason is one verdict: "anon reads payments, subscriptions"."""
+    """Joins verdicts that were skipped for the same reason: "anon reads payments, subscriptions"."""
     groups: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         groups.setdefault(

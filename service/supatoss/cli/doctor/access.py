@@ -1,4 +1,4 @@
-"""What the project's publishable key can read. Every browser has that key, so it should be nothing."""
+"""What the project's publishable key can read. Every browser has that key, so it should read nothing."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -114,7 +114,7 @@ ARGUMENTS: Mapping[Function, Mapping[str, Any]] = MappingProxyType(
         Function.OPS_ROWS: {"p_event_id": _NO_ID},
     }
 )
-"""Arguments that change nothing if a call is let through: "-" is not JSON, and fails in a function that reads JSON."""
+"""Arguments that change nothing even if a call is allowed: "-" is not JSON, so a function that reads JSON fails."""
 
 _REFUSED = (401, 403)
 _CLOSE = "in the SQL Editor: revoke all on table {0} from public, anon; alter table {0} enable row level security;"
@@ -133,7 +133,7 @@ async def check_access(settings: Settings, http: httpx.AsyncClient) -> list[Verd
     try:
         first = await http.get(f"{rest}/{TABLES[0]}?select=*&limit=1", headers=key_headers(key))
         if _refuses_key(first):
-            what = f"could not tell what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP {first.status_code}"
+            what = f"can't verify what it reads: SUPABASE_PUBLISHABLE_KEY is not accepted, HTTP {first.status_code}"
             return [warning(NAME, what, "check that SUPABASE_PUBLISHABLE_KEY is the publishable key of this project")]
         names = await _find_names(http, rest, settings)
         tables = [await _check_table(http, rest, key, settings, table, names[table]) for table in TABLES]
@@ -173,16 +173,16 @@ async def _check_table(
     if answer.status_code == httpx.codes.NOT_FOUND:
         return failed(check, "the table is missing", MIGRATE)
     if not answer.is_success or not isinstance(rows := _json(answer), list):
-        return warning(check, f"could not tell: HTTP {answer.status_code}", "see the project's logs")
+        return warning(check, f"can't verify: HTTP {answer.status_code}", "see the project's logs")
     if rows:
         return failed(check, "anyone with the publishable key can read its rows", _CLOSE.format(name))
     ours = await http.get(url, headers=_own_headers(settings))
     if _json(ours) == []:
-        return skipped(check, "could not tell: the table is empty", _EMPTY)
+        return skipped(check, "can't verify: the table is empty", _EMPTY)
     if _refuses_key(ours):
-        return skipped(check, "could not tell: SUPABASE_SECRET_KEY is not accepted, and no row is visible without it")
+        return skipped(check, "can't verify: SUPABASE_SECRET_KEY is not accepted, and no row is visible without it")
     if ours.status_code in _REFUSED:
-        return ok(check, "no row is visible; the service's own key can't tell whether there are any")
+        return ok(check, "no row is visible; the service's own key can't see whether there are any")
     return ok(check, "row level security hides every row")
 
 
@@ -199,12 +199,12 @@ async def _check_functions(http: httpx.AsyncClient, rest: str, key: str) -> Verd
         fix = "in the SQL Editor: select supatoss.close_functions();"
         return failed(check, f"it can call {', '.join(callable_ones)}", fix)
     if missing:
-        return warning(check, f"missing, or hidden from it: {', '.join(missing)}", MIGRATE)
+        return warning(check, f"missing, or hidden from this key: {', '.join(missing)}", MIGRATE)
     return ok(check, f"all {len(ARGUMENTS)} refused")
 
 
 def _refuses_key(answer: httpx.Response) -> bool:
-    """A refusal of the key itself, which says nothing about a table; PostgreSQL's own has this code."""
+    """Whether the key itself is refused, which says nothing about a table. PostgreSQL refuses a table with 42501."""
     content = _json(answer)
     code = content.get("code") if isinstance(content, dict) else None
     return answer.status_code in _REFUSED and code != "42501"

@@ -1,4 +1,4 @@
-"""What is still open in a project that had its tables before supatoss: access and times."""
+"""What is left to do in a project that had its tables before supatoss: access and times."""
 
 from supatoss.cli.doctor import Verdict, ok, warning
 from supatoss.errors import StoreError, StoreRefused
@@ -10,7 +10,7 @@ TIMES = "adopted tables, times"
 
 
 async def check_adoption(store: Store) -> list[Verdict]:
-    """Nothing for a fresh project, or where the database does not answer: another verdict says so."""
+    """Nothing for a fresh project, or if the database doesn't answer: another verdict says so."""
     try:
         tables = await _open_tables(store)
         times = await store.old_times()
@@ -20,7 +20,7 @@ async def check_adoption(store: Store) -> list[Verdict]:
         *(
             warning(
                 f"{ACCESS}: {table.table}",
-                f"users may do more than in a fresh project ({len(table.statements)} statements restrict it)",
+                f"users can do more than in a fresh project ({len(table.statements)} statements restrict it)",
                 "supatoss harden shows the statements and what they may break; --apply executes them",
             )
             for table in tables
@@ -30,7 +30,7 @@ async def check_adoption(store: Store) -> list[Verdict]:
 
 
 async def _open_tables(store: Store) -> list[OpenTable]:
-    """None with a token of the service's own role, which may not ask."""
+    """Empty with a token of the service's own role, which isn't allowed to check."""
     try:
         return await store.harden(dry_run=True)
     except StoreRefused:

@@ -60,10 +60,10 @@ async def check_settings(settings: Settings) -> list[Verdict]:
 
 
 CLOCK_WARNING_SECONDS = 5.0
-"""A Date header has a resolution of one second, and the answer took a moment."""
+"""A Date header has a resolution of one second, and the answer takes a moment."""
 
 CLOCK_FAILED_SECONDS = 60.0
-"""Events without their own time get the time of arrival; a minute would change their order."""
+"""Events without a time of their own get the time of arrival; a minute would change their order."""
 
 _SYNC_CLOCK = "synchronise this machine's clock (NTP)"
 
@@ -81,7 +81,7 @@ async def _compare(http: httpx.AsyncClient, check: str, url: str) -> Verdict:
     try:
         answer = await http.get(url)
     except httpx.HTTPError as error:
-        return skipped(check, f"could not tell: {failure(error, url)}")
+        return skipped(check, f"can't verify: {failure(error, url)}")
     middle = before + (dt.datetime.now(dt.UTC) - before) / 2
     return judge(check, answer.headers.get("date", ""), middle)
 
@@ -91,7 +91,7 @@ def judge(check: str, date: str, now: dt.datetime) -> Verdict:
     try:
         theirs = parsedate_to_datetime(date).astimezone(dt.UTC) + dt.timedelta(seconds=0.5)
     except ValueError:
-        return skipped(check, "could not tell: the answer has no Date", "check the clock by hand: date -u")
+        return skipped(check, "can't verify: the answer has no Date", "check the clock by hand: date -u")
     seconds = (now - theirs).total_seconds()
     if abs(seconds) <= CLOCK_WARNING_SECONDS:
         return ok(check, f"within {CLOCK_WARNING_SECONDS:g} s")
@@ -108,7 +108,7 @@ SCHEMA = "schema"
 
 
 async def check_database(settings: Settings, store: Store) -> list[Verdict]:
-    """Whether the Data API answers, and if so, whether the migrations are those of this release."""
+    """Whether the Data API answers, and whether the migrations are those of this release."""
     try:
         version: int | None = await store.schema_version()
     except SchemaMismatch:

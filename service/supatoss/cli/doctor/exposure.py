@@ -1,4 +1,4 @@
-"""What of our tables the project itself opens: policies, views and functions that are not ours."""
+"""Ways in which the project opens our tables: policies, views and functions of its own."""
 
 from supatoss.cli.doctor import Verdict, failed, ok, skipped, warning
 from supatoss.errors import StoreError
@@ -11,15 +11,15 @@ from supatoss.store.keys import SERVICE_ROLE
 NAME = "open tables"
 
 _EDITOR = "in the SQL Editor: "
-_HARDEN = "supatoss harden shows what a fresh project has, and changes payments and subscriptions with --apply"
+_HARDEN = "supatoss harden shows what a fresh project has; with --apply it changes payments and subscriptions"
 
 
 async def check_exposure(settings: Settings, store: Store) -> list[Verdict]:
-    """What opens them, from the database itself."""
+    """Reads from the database what opens them."""
     try:
         found = await store.read_exposure()
     except StoreError:
-        return [skipped(NAME, "could not tell: see the verdict about the Data API")]
+        return [skipped(NAME, "can't verify: see the verdict about the Data API")]
     is_own_role = role_of(settings.supabase_secret_key.get_secret_value()) == SERVICE_ROLE
     return judge(found, names_triggers=is_own_role)
 
@@ -34,7 +34,7 @@ def judge(found: Exposure, *, names_triggers: bool = False) -> list[Verdict]:
         *(_function(function) for function in found.functions),
         *(_trigger(trigger) for trigger in found.triggers if names_triggers),
     ]
-    own = f"; {len(found.policies)} of the project's own policies ask who it is" if found.policies else ""
+    own = f"; {len(found.policies)} of the project's own policies check the user" if found.policies else ""
     return verdicts or [ok(NAME, f"a stranger sees no row, and no view or function opens them{own}")]
 
 
@@ -43,7 +43,7 @@ def _look(look: Look) -> Verdict:
     check = f"{NAME}: {look.table} as {look.role}"
     if look.sees is Sight.UNKNOWN:
         return warning(check, f"can't verify what {who} sees: a policy raises an error", "see the project's policies")
-    return failed(check, f"{who} reads rows of others", f"drop or narrow the policy that allows it; {_HARDEN}")
+    return failed(check, f"{who} can read other users' rows", f"drop or narrow the policy that allows it; {_HARDEN}")
 
 
 def _unprotected(table: str) -> Verdict:
@@ -54,7 +54,7 @@ def _unprotected(table: str) -> Verdict:
 def _policy(policy: Policy) -> Verdict:
     return failed(
         f"{NAME}: policy {policy.policy}",
-        f"lets {_names(policy.roles)} {policy.command.replace('all', 'do everything')}, whoever asks:"
+        f"lets {_names(policy.roles)} {policy.command.replace('all', 'do everything')} without checking the user:"
         f" {policy.expression}",
         f"{_EDITOR}drop policy {policy.policy};\n{_HARDEN}",
     )
@@ -71,7 +71,7 @@ def _view(view: OpenView) -> Verdict:
         )
     fix = revoke if view.kind != "view" else f"{_EDITOR}alter view {view.view} set (security_invoker = true);\n{revoke}"
     if view.asks:
-        return warning(check, f"{message}; it asks who it is", fix)
+        return warning(check, f"{message}; it checks the user", fix)
     return failed(check, message, fix)
 
 
@@ -79,8 +79,8 @@ def _function(function: OpenFunction) -> Verdict:
     check, names = f"{NAME}: function {function.function}", _names(function.roles)
     revoke = f"{_EDITOR}revoke execute on function {function.function} from public, anon, authenticated;"
     if function.is_hook:
-        return failed(check, f"{names} can call it with a payment that nobody made (docs/reacting.md)", revoke)
-    asks = "it looks at who calls" if function.asks else "it never looks at who calls"
+        return failed(check, f"{names} can call it with a made-up payment (docs/reacting.md)", revoke)
+    asks = "it checks its caller" if function.asks else "it never checks its caller"
     return warning(
         check,
         f"runs with its owner's rights, names our tables, and {names} can call it; {asks}",
@@ -91,8 +91,8 @@ def _function(function: OpenFunction) -> Verdict:
 def _trigger(trigger: str) -> Verdict:
     return warning(
         f"{NAME}: trigger {trigger}",
-        f"looks at the role of the token, which is {SERVICE_ROLE} here and not service_role",
-        f"let it accept {SERVICE_ROLE} too, or look at current_user, which is service_role in both cases",
+        f"checks the token's role, which is {SERVICE_ROLE} here and not service_role",
+        f"let it accept {SERVICE_ROLE} too, or check current_user, which is service_role in both cases",
     )
 
 

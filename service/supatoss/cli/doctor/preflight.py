@@ -1,4 +1,4 @@
-"""Whether the migrations can be pushed into this project: runs their first file, and takes it back."""
+"""Whether the migrations can be pushed into this project: runs the first one and rolls it back."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ CHECK = "preflight"
 _REFUSED = "SUPA0"
 """SQLSTATE of the message that lists obstacles."""
 
-_SETUP = "set local lock_timeout = '5s'"  # it reads the tables, so only a migration in progress is in its way
+_SETUP = "set local lock_timeout = '5s'"  # it only reads the tables, so only a running migration can block it
 _IS_INSTALLED = "select to_regprocedure('public.supatoss_schema_version()') is not null"
 _NOTHING = "nothing stands in the way of the migrations"
 _NO_URL = (
@@ -37,12 +37,12 @@ def preflight_sql(schema: str | None, tables: Sequence[str]) -> str:
 
 
 def editor_sql(preflight: str) -> str:
-    """The same for the SQL Editor, which shows an error or the last answer."""
+    """The same for the SQL Editor, which shows an error or the last result."""
     return f"{preflight}\nselect '{_NOTHING}' as supatoss;\n"
 
 
 def check_project(preflight: str, database_url: str | None) -> list[Verdict]:
-    """Obstacles first, then what is worth knowing. Nothing is changed.
+    """Obstacles, or else warnings. Nothing is changed.
 
     Raises ConfigurationError without a driver or a usable address, StoreUnavailable if the database does not answer.
     """
@@ -50,13 +50,13 @@ def check_project(preflight: str, database_url: str | None) -> list[Verdict]:
         raise ConfigurationError([_NO_URL])
     connection = connect(database_url, "doctor --adopt")
     try:
-        return _rehearse(connection, preflight)
+        return _dry_run(connection, preflight)
     finally:
         connection.rollback()
         connection.close()
 
 
-def _rehearse(connection: "psycopg.Connection[Any]", preflight: str) -> list[Verdict]:
+def _dry_run(connection: "psycopg.Connection[Any]", preflight: str) -> list[Verdict]:
     import psycopg
 
     notices: list[Verdict] = []
@@ -76,7 +76,7 @@ def _rehearse(connection: "psycopg.Connection[Any]", preflight: str) -> list[Ver
 
 
 def read_obstacles(message: str) -> list[tuple[str, str]]:
-    """What stands in the way, and its remedies, one a line."""
+    """Each obstacle with its remedies, one per line."""
     _, *obstacles = re.split(r"^\d+\. ", message, flags=re.MULTILINE)
     return [_read_entry(obstacle) for obstacle in obstacles]
 

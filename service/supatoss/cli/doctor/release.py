@@ -1,7 +1,7 @@
 """`supatoss doctor --release`: what a new release can't run without, checked before the running one is replaced.
 
-Toss, the public address and the alerts are left out: their trouble is the running release's too, and a deployment may
-be what ends it.
+Toss, the public address and the alerts are left out: their problems affect the running release too, and a deployment
+may be the fix.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ async def check_release(settings: Settings, store: Store) -> list[Verdict]:
 
 
 async def check_functions(store: Store) -> Verdict:
-    """Calls each function with arguments that change nothing. Most refuse them, but only where they can be called."""
+    """Calls each function with arguments that change nothing. Most refuse them, which shows that they can be called."""
     places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def problem(function: Function) -> str | None:
@@ -50,7 +50,7 @@ async def check_functions(store: Store) -> Verdict:
     if problems:
         fix = "run the migrations of this release first (docs/deployment.md), then deploy again"
         return failed(FUNCTIONS, "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else ""), fix)
-    return ok(FUNCTIONS, f"all {len(wanted)} that this release calls can be called")
+    return ok(FUNCTIONS, f"all {len(wanted)} that this release needs can be called")
 
 
 async def _check_write(store: Store) -> Verdict:

@@ -1,4 +1,4 @@
-"""A token as SUPABASE_SECRET_KEY: whether the gateway takes it, and how long."""
+"""A token as SUPABASE_SECRET_KEY: whether the gateway accepts it, and until when."""
 
 import datetime as dt
 
@@ -10,12 +10,12 @@ from supatoss.store.keys import SERVICE_ROLE, is_legacy_key, is_token
 NAME = "token"
 
 RENEW_DAYS = 30.0
-"""Time to notice the warning and to renew the token without haste."""
+"""Enough time to notice the warning and renew the token."""
 
 _RENEW = f"sign a new token of {SERVICE_ROLE}, set it as SUPABASE_SECRET_KEY and restart (docs/deployment.md)"
 _NO_GATEWAY_KEY = (
-    "set SUPABASE_PUBLISHABLE_KEY (Project Settings > API Keys) where the service runs: Supabase's gateway takes only a"
-    " key of its own beside a token"
+    "set SUPABASE_PUBLISHABLE_KEY (Project Settings > API Keys) where the service runs: beside a token, Supabase's"
+    " gateway needs an API key"
 )
 
 
@@ -25,13 +25,13 @@ async def check_token(settings: Settings) -> list[Verdict]:
 
 
 def judge_token(settings: Settings, now: dt.datetime) -> list[Verdict]:
-    """The same at a time."""
+    """The same, at a given time."""
     key = settings.supabase_secret_key.get_secret_value()
     if not is_token(key) or is_legacy_key(key):
         return []
     role = role_of(key)
     if settings.supabase_publishable_key is None:
-        return [failed(NAME, f"the service signs in as {role}, without a key for the gateway", _NO_GATEWAY_KEY)]
+        return [failed(NAME, f"the service signs in as {role}, but has no key for the gateway", _NO_GATEWAY_KEY)]
     expires = claims_of(key).get("exp")
     if not isinstance(expires, int | float):
         return [ok(NAME, f"the service signs in as {role}; the token never expires")]

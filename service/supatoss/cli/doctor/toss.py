@@ -1,4 +1,4 @@
-"""Checks of Toss's API with each key: the kind of key, whether it is accepted, whose it is."""
+"""Checks each key at Toss's API: its environment, whether it is accepted, and its merchant id."""
 
 import contextlib
 import datetime as dt
@@ -55,13 +55,13 @@ async def _check_key(api_url: str, key: str, check: str) -> Verdict:
 
 
 async def _merchant_id(toss: TossClient) -> str:
-    """The MID that a key belongs to, from a transaction of the last days: no other answer about a key names it."""
+    """The merchant id of a key, from a recent transaction: no other answer of Toss's names it."""
     now = dt.datetime.now(dt.UTC)
     with anyio.move_on_after(TOSS_TIMEOUT_SECONDS), contextlib.suppress(TossError):
         async for page in toss.transactions(toss.keys[0], now - MERCHANT_ID_DAYS, now, page_size=1):
-            return f"merchant id {page[0].m_id}" if page[0].m_id else "merchant id not named by Toss"
-        return f"no transaction in {MERCHANT_ID_DAYS.days} days names its merchant id"
-    return "its merchant id could not be asked for"
+            return f"merchant id {page[0].m_id}" if page[0].m_id else "merchant id unknown: Toss doesn't name it"
+        return f"merchant id unknown: no transaction in {MERCHANT_ID_DAYS.days} days"
+    return "merchant id unknown: Toss didn't answer"
 
 
 def _trouble(error: TossUnavailable) -> str:
@@ -69,12 +69,14 @@ def _trouble(error: TossUnavailable) -> str:
 
 
 def _remedy(error: TossUnavailable, api_url: str) -> str:
-    """By whose trouble it is: the network's, this key's, Toss's, or that of a wrong address."""
+    """Depends on the cause: the network, this key's limit, Toss, or a wrong address."""
     status = error.http_status
     if status is None:
         return f"check that TOSS_API_URL ({api_url}) is Toss's address and that this machine can reach it"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "too many requests with this key: run doctor again in a minute"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code:
-        return "the trouble is at Toss: see its status page; deliveries are answered 503 until then, and sent again"
+        return (
+            "the problem is at Toss: see its status page; until it ends, deliveries get 503 and Toss sends them again"
+        )
     return f"what answers at TOSS_API_URL ({api_url}) is not Toss's API: check the address"

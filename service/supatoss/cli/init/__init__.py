@@ -22,17 +22,18 @@ def init(
     repository: Annotated[
         Path | None, typer.Option("--repository", metavar="DIR", help="Your repository, with supabase/config.toml.")
     ] = None,
-    app: Annotated[str | None, typer.Option("--app", metavar="NAME", help="Name of the Fly app.")] = None,
+    app: Annotated[str | None, typer.Option("--app", metavar="NAME", help="Name of the Fly.io app.")] = None,
     pushes: Annotated[bool, typer.Option("--push", help="Run `supabase db push` instead of printing it.")] = False,
     deploys: Annotated[bool, typer.Option("--deploy", help="Run `fly` instead of printing its commands.")] = False,
     sends_test: Annotated[
         bool, typer.Option("--test-delivery", help="Send a signed delivery instead of waiting for Toss's first.")
     ] = False,
     wait_seconds: Annotated[
-        float, typer.Option("--timeout", min=0, max=86_400, help="Seconds to wait for the first delivery; 0: don't.")
+        float,
+        typer.Option("--timeout", min=0, max=86_400, help="Seconds to wait for the first delivery; 0: don't wait."),
     ] = WAIT_SECONDS,
     is_script: Annotated[
-        bool, typer.Option("--yes", help="Never ask: take every answer from the environment and .env.")
+        bool, typer.Option("--yes", help="Never prompt: read every answer from the environment and .env.")
     ] = False,
     database_url: Annotated[
         str | None,
@@ -45,7 +46,8 @@ def init(
 ) -> None:
     """Set up supatoss for production, step by step.
 
-    Keys, .env, migrations, deployment and registration. Run it again at any time: it resumes, and skips what is done.
+    Keys, .env, migrations, deployment and registration. Run it again at any time: it skips finished steps and resumes
+    where it stopped.
 
     Example: supatoss init
     """
@@ -69,7 +71,7 @@ def init(
 
 
 def steps() -> "Sequence[Step]":
-    """All of them, in their order: the schema before the service that needs it."""
+    """All steps in order: the schema comes before the service that needs it."""
     from supatoss.cli.init.address import AddressStep
     from supatoss.cli.init.fly import DeployStep, SecretsStep
     from supatoss.cli.init.keep import KeepStep
@@ -106,9 +108,9 @@ def run(all_steps: "Sequence[Step]", setup: "Setup") -> ExitStatus:
         except Stopped as stopped:
             return _stop(step.name, stopped)
         except (KeyboardInterrupt, typer.Abort):
-            interrupted = Stopped("interrupted", "what is done stays done", ExitStatus.INTERRUPTED)
+            interrupted = Stopped("interrupted", "finished steps stay finished", ExitStatus.INTERRUPTED)
             return _stop(step.name, interrupted)
-    typer.echo("\nReady. supatoss doctor checks all of it again at any time.")
+    typer.echo("\nReady. To check everything again at any time: supatoss doctor")
     return ExitStatus.OK
 
 

@@ -10,7 +10,7 @@ from supatoss.cli.output import ExitStatus
 
 PUBLIC_URL = "PUBLIC_URL"
 PLACEHOLDER = "supatoss-change-me"
-"""The app in fly.toml, until somebody names another."""
+"""The app's name in fly.toml as released."""
 
 _APP = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -21,7 +21,7 @@ class AddressStep(Step):
     name = "public address"
 
     def done(self, setup: Setup) -> str | None:
-        """Whether it is set."""
+        """Done if PUBLIC_URL is set."""
         url = setup.answer(PUBLIC_URL)
         if not url:
             return None
@@ -30,11 +30,11 @@ class AddressStep(Step):
         return said
 
     def run(self, setup: Setup) -> str:
-        """From the app's name, which fly.toml or the option has, else asked for."""
+        """Takes the app's name from the option or fly.toml, else asks for it."""
         app = setup.options.app or _app_in(Path("fly.toml"))
         if app is None:
             answer, _ = setup.asking.until_right(
-                "Name of the Fly app, or the service's https address",
+                "Name of the Fly.io app, or the service's https address",
                 _check_address,
                 remedy=f"{PUBLIC_URL} is missing; --app NAME makes it https://NAME.fly.dev",
             )
@@ -59,7 +59,9 @@ def _check_address(answer: str) -> str:
     try:
         return check_url(answer, "https://<app>.fly.dev")
     except ValueError as error:
-        raise Stopped(f"{PUBLIC_URL} {error}", "without the webhook's path", ExitStatus.MISUSE) from None
+        raise Stopped(
+            f"{PUBLIC_URL} {error}", "enter the address without the webhook's path", ExitStatus.MISUSE
+        ) from None
 
 
 def _app_of(url: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Questions to whoever runs `supatoss init`; none without a terminal."""
+"""Prompts of `supatoss init`; there are none without a terminal."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,13 @@ from supatoss.cli.output import ExitStatus, plain
 
 
 class Asking:
-    """A person at a terminal, or nobody: then every question stops the step that has it."""
+    """Prompts at a terminal. Without one, a step that has a question stops."""
 
     def __init__(self, *, is_there: bool) -> None:
         self.is_there = is_there
 
     def text(self, question: str, *, remedy: str, default: str = "", is_secret: bool = False) -> str:
-        """An answer without the whitespace around it. Enter gives the default, which is not shown if it is a secret."""
+        """The answer, stripped. Enter gives the default, which is not shown if it is a secret."""
         if not self.is_there:
             raise Stopped(remedy, "set it in the environment or in .env", ExitStatus.MISUSE)
         answer: str = typer.prompt(
@@ -24,15 +24,15 @@ class Asking:
         return answer.strip()
 
     def is_agreed(self, question: str, *, default: bool = True) -> bool:
-        """Yes or no; nobody says no."""
+        """Yes or no; no without a terminal."""
         return self.is_there and typer.confirm(question, default=default)
 
     def until_right(
         self, question: str, check: Callable[[str], str], *, remedy: str, default: str = "", is_secret: bool = False
     ) -> tuple[str, str]:
-        """Asks until `check` does not stop: the answer, and what check says of it.
+        """Asks until `check` accepts the answer; returns the answer and what `check` says about it.
 
-        Enter tries an answer again that may have been right, where the other side was away.
+        If the answer couldn't be checked because the other side was unavailable, Enter tries it again.
         """
         while True:
             answer = self.text(question, remedy=remedy, default=default, is_secret=is_secret)

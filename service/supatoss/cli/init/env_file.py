@@ -1,4 +1,4 @@
-"""The `.env` of the working directory: written so that nobody else can read it, and git does not take it in."""
+"""The `.env` of the working directory: only its owner can read it, and git ignores it."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ class EnvFile:
         self.path = path
 
     def values(self) -> dict[str, str]:
-        """What it says, without what is empty."""
+        """Its values, without empty ones."""
         from dotenv import dotenv_values
 
         if not self.path.exists():
@@ -52,7 +52,7 @@ class EnvFile:
             raise _unusable(self.path, error) from None
 
     def _write(self, target: Path, text: str) -> None:
-        """Whole or not at all; the file of before is replaced in one step."""
+        """Atomically: the old file is replaced in one step."""
         part = None
         try:
             handle, part = tempfile.mkstemp(prefix=".env.", dir=target.parent)  # readable by its owner alone
@@ -71,14 +71,14 @@ class EnvFile:
                 self.path.chmod(MODE)
 
     def hide_from_git(self) -> str:
-        """Adds it to .gitignore where it is in a repository. What was done, for the report."""
+        """Adds it to .gitignore if it is in a repository. Returns what was done, for the report."""
         folder = self.path.parent
         if not shutil.which("git") or _git(folder, "rev-parse", "--is-inside-work-tree") != 0:
             return ""
         if _git(folder, "ls-files", "--error-unmatch", self.path.name) == 0:
             raise Stopped(
-                f"{self.path} is in git's history, for everybody who can read the repository",
-                f"git rm --cached {self.path.name}, commit, and replace every key in it where it was made",
+                f"{self.path} is tracked by git, so everybody with access to the repository has its keys",
+                f"git rm --cached {self.path.name}, commit, and replace every key that is in it",
             )
         if _git(folder, "check-ignore", "--quiet", self.path.name) == 0:
             return "ignored by git"
@@ -88,7 +88,9 @@ class EnvFile:
             gap = "" if not before or before.endswith("\n") else "\n"
             ignore.write_text(f"{before}{gap}{self.path.name}\n", encoding="utf-8")
         except (OSError, UnicodeDecodeError):
-            raise Stopped(f"can't write {ignore}", f"add a line {self.path.name} to it: the file holds keys") from None
+            raise Stopped(
+                f"can't write {ignore}", f"add the line {self.path.name} to it: the file contains keys"
+            ) from None
         return "added to .gitignore"
 
 

@@ -1,4 +1,4 @@
-"""The text of a `.env`: values are set, and everything else stays as it is. Pure."""
+"""Sets values in the text of a `.env`; everything else stays as it is. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ _HEADING = "# supatoss: docs/settings.md"
 
 
 def assign(text: str, values: Mapping[str, str]) -> str:
-    """The text with these values: on the line that has the name, the last one if there are several, else at the end."""
+    """The text with these values. Each goes on the last line that sets its name, else at the end."""
     ending = "\r\n" if "\r\n" in text else "\n"
     lines = text.splitlines()
     missing = []
@@ -28,7 +28,7 @@ def quoted(value: str) -> str:
     if _PLAIN.fullmatch(value):
         return value
     if "\n" in value or "'" in value:
-        raise ValueError("has a line break or a quote in it")
+        raise ValueError("contains a line break or a quote")
     return f"'{value}'"
 
 

@@ -1,4 +1,4 @@
-"""Fly.io: the app, its secrets and the deployment. Run when told to, else printed."""
+"""Fly.io: the app, its secrets and the deployment. The commands are run with --deploy, otherwise printed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SECRETS = (
     *("SUPABASE_URL", "SUPABASE_SECRET_KEY", "SUPABASE_PUBLISHABLE_KEY", "TOSS_SECRET_KEY", "TOSS_SECURITY_KEY"),
     *("PUBLIC_URL", "ALERT_WEBHOOK_URL", "ALERT_WEBHOOK_SECRET", "OPS_USERS", "OPS_PASSWORD", "RECONCILE_AT"),
 )
-"""Settings of the service that are set here go to Fly; what is not set stays unset."""
+"""Settings that are set here and become secrets on Fly.io."""
 
 _DOCKERFILE = """\
 # Made by `supatoss init`. fly.toml beside it names the processes.
@@ -30,35 +30,37 @@ CMD ["supatoss", "serve"]
 
 
 def wanted_secrets(setup: Setup) -> dict[str, str]:
-    """What the service needs of the answers, and of the environment."""
+    """The answers and environment variables that the service needs."""
     return {name: value for name in SECRETS if (value := setup.answer(name))}
 
 
 def as_lines(secrets: dict[str, str]) -> str:
-    """What `fly secrets import` reads. Raises Stopped for a value that it would read as another one."""
+    """The input of `fly secrets import`. Raises Stopped for a value that it would misread."""
     for name, value in secrets.items():
         if re.search(r"[\n\r\"'#]", value):
-            raise Stopped(f"{name} has a quote, a # or a line break in it", f"set it by hand: fly secrets set {name}=…")
+            raise Stopped(f"{name} contains a quote, a # or a line break", f"set it by hand: fly secrets set {name}=…")
     return "".join(f"{name}={value}\n" for name, value in secrets.items())
 
 
 class SecretsStep(Step):
-    """Gives Fly the settings, over standard input: an argument could be read by everybody on this machine."""
+    """Sets the secrets on Fly.io, over standard input: every user of this machine could read an argument."""
 
     name = "secrets"
 
     def done(self, setup: Setup) -> str | None:
-        """Elsewhere than on Fly it is left to whoever runs the service."""
+        """Outside of Fly.io, it says which settings the service needs."""
         if setup.fly_app is None:
-            return f"not on Fly: give {', '.join(wanted_secrets(setup))} to the service where it runs"
+            return f"not on Fly.io: set {', '.join(wanted_secrets(setup))} where the service runs"
         is_ready = not setup.options.deploys and ready(setup.answer(PUBLIC_URL))
-        return "the service has them, for it is ready" if is_ready else None
+        return "the service is ready, so it has them" if is_ready else None
 
     def run(self, setup: Setup) -> str:
-        """Makes the app where there is none, and imports. Fly's digests say whether anything is new."""
+        """Creates the app if there is none, and imports. Fly's digests show whether anything is new."""
         app, secrets = setup.fly_app or "", wanted_secrets(setup)
         lines = as_lines(secrets)
-        setup.is_deploying = setup.is_told(setup.options.deploys, f"Set {len(secrets)} secrets of {app} now, with fly?")
+        setup.is_deploying = setup.is_told(
+            setup.options.deploys, f"Set {len(secrets)} secrets of {app} now, using fly?"
+        )
         if not setup.is_deploying:
             return _print_commands(setup, app, secrets)
         fly = find_fly()
@@ -68,11 +70,11 @@ class SecretsStep(Step):
         fly.run(["secrets", "import", "--stage", "--app", app], typed=lines)
         after = _digests(fly, app)
         setup.has_new_secrets = after != before or any("staged" in status for _, status in after.values())
-        return f"{len(secrets)} secrets of {app} " + ("are set" if setup.has_new_secrets else "are the same as before")
+        return f"{len(secrets)} secrets of {app} " + ("are set" if setup.has_new_secrets else "are unchanged")
 
 
 def _print_commands(setup: Setup, app: str, secrets: dict[str, str]) -> str:
-    typer.echo("  On Fly.io (with --deploy it is done here; the values come from .env, not from the command line):")
+    typer.echo("  Run this for Fly.io; --deploy runs it here. Values come from .env, never from the command line:")
     names = "|".join(secrets)
     for line in (
         f"fly apps create {app}",
@@ -80,11 +82,11 @@ def _print_commands(setup: Setup, app: str, secrets: dict[str, str]) -> str:
         f"fly deploy --app {app}",
     ):
         typer.echo(f"    {plain(line)}")
-    return "printed above"
+    return "commands printed above"
 
 
 def find_fly() -> Program:
-    """The program `fly`. Raises Stopped where there is none."""
+    """The program `fly`. Raises Stopped if it isn't installed."""
     fly = Program.find("fly", "flyctl")
     if fly is None:
         raise Stopped("fly is not on PATH", "install it (fly.io/docs/flyctl/install), then: fly auth login")
@@ -98,7 +100,7 @@ def _digests(fly: Program, app: str) -> dict[str, tuple[str, str]]:
 
 
 def _field(one: dict[str, Any], name: str) -> Any:
-    """Versions of fly differ in the capital letters of their JSON."""
+    """A field by its name in any case: versions of fly differ."""
     return next((value for key, value in one.items() if key.lower() == name), None)
 
 
@@ -114,19 +116,19 @@ def _read(fly: Program, arguments: list[str]) -> list[dict[str, Any]]:
 
 
 class DeployStep(Step):
-    """Deploys, from the checkout or with the files that it writes."""
+    """Deploys from the checkout, or with a fly.toml and Dockerfile that it writes."""
 
     name = "deploy"
 
     def done(self, setup: Setup) -> str | None:
-        """A service that answers, with no new secrets, is left alone."""
+        """Done if the service is ready and no secret is new."""
         if setup.has_new_secrets:
             return None
         said = ready(setup.answer(PUBLIC_URL))
         return f"{setup.answer(PUBLIC_URL)} {said}" if said else None
 
     def run(self, setup: Setup) -> str:
-        """Runs fly when told to."""
+        """Runs fly with --deploy; otherwise waits for somebody to deploy."""
         if setup.fly_app is None or not setup.is_deploying:
             return self._by_hand(setup)
         made = write_fly_files(Path.cwd(), setup.fly_app)
@@ -138,13 +140,13 @@ class DeployStep(Step):
     def _by_hand(self, setup: Setup) -> str:
         url = setup.answer(PUBLIC_URL)
         if not setup.asking.is_there:
-            raise Stopped(f"no supatoss answers at {url}", "deploy it, or supatoss init --deploy; then run this again")
-        setup.asking.text(f"Deploy it, and press Enter when it runs at {url}", remedy="")
-        return "by hand"
+            raise Stopped(f"supatoss doesn't answer at {url}", "deploy it, or run supatoss init --deploy")
+        setup.asking.text(f"Deploy it, and press Enter once it runs at {url}", remedy="")
+        return "done by hand"
 
 
 def write_fly_files(folder: Path, app: str) -> list[Path]:
-    """fly.toml and Dockerfile where they are missing: outside of the checkout. What was written."""
+    """Writes fly.toml and Dockerfile if fly.toml is missing. Returns what was written."""
     config, dockerfile = folder / "fly.toml", folder / "Dockerfile"
     if config.is_file():
         return []
@@ -155,19 +157,19 @@ def write_fly_files(folder: Path, app: str) -> list[Path]:
         for file in written:
             file.write_text(wanted[file], encoding="utf-8")
     except OSError as error:
-        raise Stopped(f"can't write {folder}: {error.strerror}", "run this where you may write") from None
+        raise Stopped(f"can't write {folder}: {error.strerror}", "run this in a folder that you can write to") from None
     return written
 
 
 def fly_config() -> str:
-    """fly.toml of this release: inside the wheel, or in the checkout."""
+    """This release's fly.toml, from the wheel or the checkout."""
     package = Path(supatoss.__file__).parent
     packaged = package / "fly.toml"
     return (packaged if packaged.is_file() else package.parents[1] / "fly.toml").read_text(encoding="utf-8")
 
 
 def ready(url: str) -> str | None:
-    """What /readyz says of a service of ours that is ready; None where there is none."""
+    """What /readyz says if supatoss is ready there, else None."""
     import httpx
 
     from supatoss.tls import tls_context

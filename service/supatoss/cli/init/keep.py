@@ -1,4 +1,4 @@
-"""Keeps the answers in `.env`, for every later command and for the next `supatoss init`."""
+"""Writes the answers to `.env`, for later commands and the next `supatoss init`."""
 
 import typer
 
@@ -8,12 +8,12 @@ from supatoss.cli.output import plain
 
 
 class KeepStep(Step):
-    """Writes what the file lacks. A value that is there already is replaced only when somebody says so."""
+    """Adds missing values. An existing value is replaced only after confirmation."""
 
     name = ".env"
 
     def done(self, setup: Setup) -> str | None:
-        """Whether the file says all of it."""
+        """Done if the file has every answer."""
         there = setup.env_file.values()
         if any(there.get(name) != value for name, value in setup.kept.items()):
             return None
@@ -21,7 +21,7 @@ class KeepStep(Step):
         return f"{setup.env_file.path} has all {len(setup.kept)} answers{_comma(setup.env_file.hide_from_git())}"
 
     def run(self, setup: Setup) -> str:
-        """Git is kept away first."""
+        """Makes git ignore the file before it writes keys."""
         ignored = setup.env_file.hide_from_git()
         there = setup.env_file.values()
         new = {name: value for name, value in setup.kept.items() if name not in there}
@@ -29,16 +29,18 @@ class KeepStep(Step):
         replaced = {
             name: setup.kept[name]
             for name in other
-            if setup.asking.is_agreed(f"{name} in {setup.env_file.path} has another value. Replace it?", default=False)
+            if setup.asking.is_agreed(
+                f"{name} in {setup.env_file.path} has a different value. Replace it?", default=False
+            )
         }
         try:
             setup.env_file.put({**new, **replaced})
         except ValueError as error:
-            raise Stopped(f"a value {error}", "take it out") from None
+            raise Stopped(f"a value {error}", "remove it") from None
         for name in other:
             if name not in replaced:
                 typer.echo(
-                    f"  ! {name} in {plain(setup.env_file.path)} stays as it is, and differs from the one used now"
+                    f"  ! {name} in {plain(setup.env_file.path)} stays as it is; this run uses a different value"
                 )
         written = [*new, *replaced]
         return f"wrote {', '.join(written) or 'nothing'} to {setup.env_file.path} (mode 0600){_comma(ignored)}"

@@ -23,7 +23,7 @@ CACHE_SECONDS = 30.0
 
 
 def installed(setup: Setup) -> str | None:
-    """What the steps about migrations say where there is nothing to do."""
+    """The result of the migration steps if the schema is installed, else None."""
     if setup.schema_version is None or setup.schema_version < SCHEMA_VERSION:
         return None
     if setup.schema_version > SCHEMA_VERSION:
@@ -35,23 +35,23 @@ def installed(setup: Setup) -> str | None:
 
 
 class PreflightStep(Step):
-    """Looks for what would stop the migrations half-way, without changing anything."""
+    """Checks for obstacles to the migrations, without changing anything."""
 
     name = "preflight"
 
     def done(self, setup: Setup) -> str | None:
-        """An installed schema of any version has passed it."""
-        return "the project has supatoss" if setup.schema_version is not None else installed(setup)
+        """Done if any version of the schema is installed."""
+        return "supatoss is installed already" if setup.schema_version is not None else installed(setup)
 
     def run(self, setup: Setup) -> str:
-        """With a connection to the database, or by hand in the SQL Editor."""
+        """Checks over a database connection, or by hand in the SQL Editor."""
         from supatoss.cli.doctor.preflight import check_project, preflight_sql
 
         preflight = preflight_sql(setup.options.schema, setup.options.tables)
         url = database_url(setup)
         if not url and setup.asking.is_there:
             url = setup.asking.text(
-                "Connection string of the database, to check it before the push (Enter to go without)",
+                "Database connection string, to check for obstacles before the push (Enter to skip)",
                 remedy="",
                 is_secret=True,
             )
@@ -60,7 +60,7 @@ class PreflightStep(Step):
         try:
             verdicts = check_project(preflight, url)
         except SupatossError as error:
-            raise from_error(error, f"set {DATABASE_URL} right, or leave it out and use the SQL Editor") from None
+            raise from_error(error, f"correct {DATABASE_URL}, or leave it out and use the SQL Editor") from None
         setup.remember(DATABASE_URL, url)
         obstacles = [verdict for verdict in verdicts if verdict.level == "failed"]
         if obstacles:
@@ -76,21 +76,21 @@ class PreflightStep(Step):
         from supatoss.cli.doctor.preflight import editor_sql
 
         if not setup.asking.is_there:
-            return f"not checked, because {DATABASE_URL} is not set; the push checks again before it changes anything"
+            return f"not checked: {DATABASE_URL} is not set. The push itself checks before it changes anything"
         file = Path("supatoss-preflight.sql")
         try:
             file.write_text(editor_sql(preflight), encoding="utf-8")
         except OSError as error:
             raise Stopped(f"can't write {file}: {error.strerror}", "supatoss doctor --adopt --print shows it") from None
         typer.echo(f"  Paste {file} into the SQL Editor and run it. It changes nothing.")
-        if not setup.asking.is_agreed("Did it answer «nothing stands in the way of the migrations»?", default=False):
-            raise Stopped("the SQL Editor named obstacles", "remove them as it says, then run supatoss init again")
+        if not setup.asking.is_agreed("Did it answer “nothing stands in the way of the migrations”?", default=False):
+            raise Stopped("the SQL Editor lists obstacles", "follow its remedies, then run supatoss init again")
         file.unlink(missing_ok=True)
-        return "nothing stands in the way, says the SQL Editor"
+        return "no obstacles, according to the SQL Editor"
 
 
 def _ways(fix: str, number: int) -> str:
-    """Each way with its obstacle's number; the options of `migrations copy` are those of this command too."""
+    """Each remedy with its obstacle's number. `init` has the options of `migrations copy`."""
     return "\n".join(
         f"{number}. {line.replace('supatoss migrations copy DIR', 'supatoss init')}" for line in fix.splitlines()
     )
@@ -102,7 +102,7 @@ def database_url(setup: Setup) -> str:
 
 
 def from_error(error: SupatossError, remedy: str) -> Stopped:
-    """One of our errors as the end of a step."""
+    """An error of ours, as the reason why a step stopped."""
     from supatoss.cli.output import exit_status
 
     known = error.remedy if isinstance(error, StoreError) else None
@@ -115,7 +115,7 @@ class CopyStep(Step):
     name = "migrations"
 
     def done(self, setup: Setup) -> str | None:
-        """Without a repository it is enough that the project has them."""
+        """Done if the folder has every file; without a repository, if the schema is installed."""
         if setup.options.repository is None and (said := installed(setup)):
             return said
         plan = self._plan(setup)
@@ -129,7 +129,7 @@ class CopyStep(Step):
         if plan.is_blocked:
             raise Stopped(
                 "\n".join(f"{name}: {problem}" for name, problem in plan.problems),
-                f"settle that first: supatoss migrations copy {setup.repository} --check",
+                f"resolve that first; to check: supatoss migrations copy {setup.repository} --check",
             )
         try:
             copies.write(plan, copies.read_release())
@@ -147,7 +147,7 @@ class CopyStep(Step):
             raise Stopped(str(error), "supatoss init --repository DIR", ExitStatus.MISUSE) from None
 
     def _folder(self, setup: Setup) -> Path:
-        """Of the option, of the working directory, or asked for."""
+        """From the option or the working directory, else asks for it."""
         given = setup.repository or setup.options.repository
         if given is None and Path("supabase/config.toml").is_file():
             given = Path.cwd()
@@ -155,7 +155,7 @@ class CopyStep(Step):
             answer, _ = setup.asking.until_right(
                 "Folder of your repository, with supabase/config.toml in it",
                 _check_folder,
-                remedy="no repository is named",
+                remedy="no repository given; use --repository DIR",
             )
             given = Path(answer).expanduser()
         folder = copies.find_folder(given)
@@ -171,23 +171,23 @@ def _check_folder(answer: str) -> str:
 
 
 class PushStep(Step):
-    """Applies them: with the Supabase CLI, here or by whoever runs this."""
+    """Applies the migrations with the Supabase CLI, or prints its commands."""
 
     name = "push"
 
     def done(self, setup: Setup) -> str | None:
-        """As the Data API says."""
+        """Done if the Data API reports this release's schema version."""
         return installed(setup)
 
     def run(self, setup: Setup) -> str:
-        """Runs the CLI when told to, then waits until the Data API shows the schema."""
+        """Runs the CLI with --push, then waits until the Data API shows the schema."""
         link, push, password = push_commands(setup)
         if not setup.is_told(setup.options.pushes, "Push the migrations now, with the Supabase CLI?"):
             self._by_hand(setup, link, push)
         else:
             npx = Program.find("npx")
             if npx is None:
-                raise Stopped("npx is not on PATH", "install Node.js, or push with a supabase CLI of your own")
+                raise Stopped("npx is not on PATH", "install Node.js, or push with your own Supabase CLI")
             environment = {"PGPASSWORD": password} if password else {}
             for arguments in (link, [*push, "--yes"]):
                 if arguments:
@@ -198,8 +198,8 @@ class PushStep(Step):
     def _by_hand(self, setup: Setup, link: list[str], push: list[str]) -> None:
         lines = [f"cd {setup.repository}", *(f"{CLI} {' '.join(words)}" for words in (link, push) if words)]
         if not setup.asking.is_there:
-            raise Stopped("the migrations are not pushed", "\n".join([*lines, "or supatoss init --push"]))
-        typer.echo("  Run this in another terminal (with --push it is run here):")
+            raise Stopped("the migrations haven't been pushed", "\n".join([*lines, "or run supatoss init --push"]))
+        typer.echo("  Run this in another terminal; --push runs it here:")
         for line in lines:
             typer.echo(f"    {plain(line)}")
         setup.asking.text("Press Enter when it is done", remedy="")
@@ -224,7 +224,7 @@ class PushStep(Step):
 
 
 def push_commands(setup: Setup) -> tuple[list[str], list[str], str]:
-    """Arguments of the CLI to link and to push, and the database's password, which never is one of them."""
+    """The CLI's arguments to link and to push, and the database password, which is never among them."""
     url = database_url(setup)
     if url:
         address, password = without_password(url)

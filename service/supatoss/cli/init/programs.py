@@ -1,4 +1,4 @@
-"""Running other programs (fly, npx): what they print is shown, and what is secret reaches them by standard input."""
+"""Runs other programs (fly, npx). Their output is shown; secrets go to them over standard input."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from supatoss.cli.output import plain
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program of the user's."""
+    """A program that the user has installed."""
 
     path: str
     name: str
@@ -29,13 +29,13 @@ class Program:
         return None
 
     def show(self, arguments: Sequence[str]) -> str:
-        """The command as a person would type it."""
+        """The command as it would be typed."""
         import shlex
 
         return shlex.join([self.name, *arguments])
 
     def read(self, arguments: Sequence[str], *, seconds: float = 60.0) -> str:
-        """Its standard output. Raises Stopped with what it says where it fails."""
+        """Its standard output. Raises Stopped with its message if it fails."""
         try:
             done = subprocess.run(  # noqa: S603 - a program that the user has, without a shell
                 [self.path, *arguments],
@@ -47,14 +47,14 @@ class Program:
             )
         except subprocess.TimeoutExpired:
             raise Stopped(
-                f"`{self.show(arguments)}` gave no answer in {seconds:g} seconds", "run it yourself"
+                f"`{self.show(arguments)}` didn't finish within {seconds:g} seconds", "run it yourself"
             ) from None
         except OSError as error:
             raise Stopped(f"`{self.name}` can't be run: {error.strerror}", f"check {self.path}") from None
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise Stopped(
-                f"`{self.show(arguments)}` failed: {said[-1] if said else done.returncode}", "fix what it says"
+                f"`{self.show(arguments)}` failed: {said[-1] if said else done.returncode}", "fix what it reports"
             )
         return done.stdout
 
@@ -66,7 +66,7 @@ class Program:
         typed: str | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Runs it with its output shown. Raises Stopped where it fails. `typed` is given on standard input."""
+        """Runs it and shows its output. `typed` goes to its standard input. Raises Stopped if it fails."""
         typer.echo(f"  $ {plain(self.show(arguments))}")
         try:
             done = subprocess.run(  # noqa: S603 - a program that the user has, without a shell
@@ -83,5 +83,5 @@ class Program:
         if done.returncode != 0:
             raise Stopped(
                 f"`{self.show(arguments)}` failed with exit status {done.returncode}",
-                "its own messages are above; fix that",
+                "fix what it reports above",
             )

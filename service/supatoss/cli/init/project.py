@@ -1,4 +1,4 @@
-"""The Supabase project: its address, its secret key, and what supatoss finds there."""
+"""The Supabase project: its address, its secret key, and which tables it has."""
 
 import re
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ TABLES = ("payments", "subscriptions", "webhook_events")
 
 _REF = re.compile(r"[a-z]{20}")
 _WHERE_URL = "Project Settings > Data API"
-_WHERE_KEY = "make or copy one in Project Settings > API Keys (sb_secret_…)"
+_WHERE_KEY = "create or copy one in Project Settings > API Keys (sb_secret_…)"
 
 
 class ProjectStep(Step):
@@ -71,7 +71,7 @@ class ProjectStep(Step):
         if other := other_project(url, key):
             raise Stopped(
                 f"the key belongs to the project {other}, not to {url}",
-                f"take the key of {url}, or the address https://{other}.supabase.co",
+                f"use the key of {url}, or the address https://{other}.supabase.co",
                 ExitStatus.MISUSE,
             )
         setup.keep({URL: url, KEY: key})
@@ -87,7 +87,7 @@ class ProjectStep(Step):
 
 
 def show(wrong: Stopped, name: str) -> None:
-    """Says what is wrong with a value that was given, before it is asked for."""
+    """Prints what is wrong with a value from the environment, before asking for it."""
     import typer
 
     from supatoss.cli.output import plain
@@ -98,9 +98,9 @@ def show(wrong: Stopped, name: str) -> None:
 
 
 def project_url(text: str) -> str:
-    """The address of a project from what people paste: with a path, of the dashboard, or the reference alone.
+    """The project's address from what people paste: with a path, from the dashboard, or only the project reference.
 
-    Raises ValueError, whose message continues a sentence that begins with the setting's name.
+    Raises ValueError; its message follows the setting's name: "is an address of the dashboard; …".
     """
     from supatoss.urls import check_url
 
@@ -129,7 +129,7 @@ def _check_url(text: str) -> str:
 
 
 def other_project(url: str, key: str) -> str | None:
-    """The project that a legacy key names, where it is not the one of the address."""
+    """The project that a legacy key belongs to, if it isn't the one at the address."""
     from supatoss.key_shapes import claims_of
 
     ref, host = claims_of(key).get("ref"), urlsplit(url).hostname or ""
@@ -138,15 +138,17 @@ def other_project(url: str, key: str) -> str | None:
 
 
 def describe(version: int | None, tables: list[str]) -> str:
-    """What is there, in words."""
+    """What the project has, in words."""
     if version is None:
         return (
-            f"no supatoss yet; adopts {', '.join(tables)}" if tables else "no supatoss yet, and no tables of its names"
+            f"supatoss is not installed; it will adopt {', '.join(tables)}"
+            if tables
+            else "supatoss is not installed, and there are no tables to adopt"
         )
     if version == SCHEMA_VERSION:
         return f"supatoss is installed (schema version {version})"
     newer = "newer" if version > SCHEMA_VERSION else "older"
-    return f"supatoss is installed with a schema that is {newer} ({version}) than this release's ({SCHEMA_VERSION})"
+    return f"supatoss is installed, with a schema ({version}) {newer} than this release's ({SCHEMA_VERSION})"
 
 
 def _tables(url: str, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The registration at Toss, which only a person can make, and the first delivery."""
+"""The registration at Toss, which has no API for it, and the first delivery."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from supatoss.store.events import StoredEvent
 
 TEST_TYPE = "CUSTOMER_STATUS_CHANGED"
-"""Changes no row. Toss doesn't sign this type, and unsigned it is not stored, so a stored one is a test of ours."""
+"""Changes no row. Toss sends this type unsigned, which isn't stored, so a stored one is a test of ours."""
 
-LATER = "supatoss register --wait waits again, and supatoss register shows the form"
+LATER = "to wait again: supatoss register --wait; to see the form: supatoss register"
 
 
 class RegisterStep(Step):
@@ -28,9 +28,9 @@ class RegisterStep(Step):
     name = "registration"
 
     def done(self, setup: Setup) -> str | None:
-        """Where deliveries of Toss arrive, the webhook is registered."""
+        """Done if a delivery from Toss has arrived."""
         event = _newest(setup)
-        return f"deliveries arrive: {_named(event)}" if event else None
+        return f"deliveries are arriving: {_named(event)}" if event else None
 
     def run(self, setup: Setup) -> str:
         """Prints the sheet of `supatoss register`."""
@@ -51,19 +51,19 @@ class DeliveryStep(Step):
     name = "first delivery"
 
     def done(self, setup: Setup) -> str | None:
-        """Whether one arrived."""
+        """Done if a delivery has arrived; with --test-delivery, a test counts."""
         event = _newest(setup)
         if event is None and setup.options.sends_test and (event := _newest(setup, is_test=True)):
             return f"a signed test delivery was stored: {_named(event)}"
         return _named(event) if event else None
 
     def run(self, setup: Setup) -> str:
-        """Ctrl-C and the time-out leave everything as it is."""
+        """Waits, or sends a test. Ctrl-C and the time-out change nothing."""
         if setup.options.sends_test:
             return asyncio.run(_send_test(setup))
         seconds = setup.options.wait_seconds
         if not seconds:
-            raise Stopped("not waited for, as told", f"make a test payment, then: {LATER}")
+            raise Stopped("not waiting (--timeout 0)", f"make a test payment; {LATER}")
         try:
             typer.echo(
                 f"  waiting up to {seconds:g} seconds for a delivery: make a test payment. Ctrl-C stops waiting."
@@ -75,14 +75,14 @@ class DeliveryStep(Step):
             raise Stopped(str(error), error.remedy or LATER, ExitStatus.UNREACHABLE) from None
         if event is None:
             raise Stopped(
-                f"no delivery arrived in {seconds:g} seconds",
-                f"see the webhook's history in the developer centre, and supatoss doctor; {LATER}",
+                f"no delivery arrived within {seconds:g} seconds",
+                f"see the webhook history in Toss's developer centre, and run supatoss doctor; {LATER}",
             )
         return _named(event)
 
 
 def _newest(setup: Setup, *, is_test: bool = False) -> "StoredEvent | None":
-    """The newest delivery of Toss, or of our own."""
+    """The newest delivery from Toss, or our own newest test."""
     from supatoss.cli.register import newest_arrivals
 
     try:
@@ -92,7 +92,7 @@ def _newest(setup: Setup, *, is_test: bool = False) -> "StoredEvent | None":
 
 
 async def _wait(setup: Setup, seconds: float) -> "StoredEvent | None":
-    """The first delivery, whenever it came: there was none when this step began."""
+    """The first delivery from Toss. There was none when this step began."""
     from supatoss.cli.register import POLL_SECONDS, newest_arrivals
     from supatoss.store import Store
 
@@ -113,7 +113,7 @@ def _of_toss(events: "list[StoredEvent]", *, is_test: bool = False) -> "StoredEv
 
 
 async def _send_test(setup: Setup) -> str:
-    """Sends one, signed; it stays in webhook_events as ignored."""
+    """Sends a signed test delivery, which stays in webhook_events as ignored."""
     from supatoss.cli.options import Form
     from supatoss.cli.sending import WEBHOOK_PATH, SigningKeys, delivery_headers, open_sender
 
@@ -124,11 +124,11 @@ async def _send_test(setup: Setup) -> str:
         answer = await sender.send(raw, delivery_headers(raw, SigningKeys.read(), Form.HEX))
     if answer.exit_status is not ExitStatus.OK:
         raise Stopped(
-            f"a signed test delivery was answered {answer}",
+            f"a signed test delivery got {answer}",
             "check that the service runs with the keys of .env: supatoss init --deploy sets them",
             answer.exit_status,
         )
-    return f"a signed test delivery was stored ({answer}); Toss's own comes with the first payment"
+    return f"a signed test delivery was stored ({answer}); Toss's first comes with the first payment"
 
 
 def _named(event: "StoredEvent") -> str:

@@ -1,4 +1,4 @@
-"""The deployed service: whether Toss can reach it, and whether it stores and refuses as it should."""
+"""The deployed service: whether Toss can reach it, and whether it is ready and refuses forgeries."""
 
 import asyncio
 import time
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from supatoss.cli.doctor import Verdict
 
 PATIENCE_SECONDS = 60.0
-"""A new app's name takes moments to reach DNS, and its machines to start."""
+"""It takes a moment until DNS knows a new app and its machines have started."""
 
 
 class ServiceStep(Step):
-    """Asks the service at its public address, as `supatoss doctor` does."""
+    """Checks the service at its public address, as `supatoss doctor` does."""
 
     name = "service"
 
     def run(self, setup: Setup) -> str:
-        """Waits for a service that was just deployed."""
+        """Checks, and waits for a service that was just deployed."""
         from supatoss.cli.doctor.checks import READY
 
         deadline = time.monotonic() + (PATIENCE_SECONDS if setup.has_new_secrets else 0)

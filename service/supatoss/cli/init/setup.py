@@ -1,4 +1,4 @@
-"""What the steps of `supatoss init` share: the options, the answers, and what was found out."""
+"""What the steps of `supatoss init` share: options, answers, and findings of earlier steps."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass
 class Setup:
-    """The answers are in the environment, where every command looks for them; `kept` goes into .env as well."""
+    """Answers are kept in the environment, where every command reads them; `kept` is also written to .env."""
 
     options: Options
     asking: Asking
@@ -50,34 +50,34 @@ class Setup:
     has_new_secrets: bool = False
 
     def answer(self, name: str) -> str:
-        """A setting, or nothing."""
+        """A setting; empty if it is not set."""
         return os.environ.get(name, "").strip()
 
     def keep(self, values: Mapping[str, str]) -> None:
-        """Answers that were tried and work."""
+        """Keeps answers that were tried and work."""
         os.environ.update(values)
         self.kept.update(values)
 
     def is_told(self, option: bool, question: str) -> bool:
-        """Whether to do something to the world: as the option says, or as somebody agrees."""
+        """Whether to push or deploy: if the option says so, or somebody agrees."""
         return option or self.asking.is_agreed(question, default=False)
 
     def remember(self, name: str, value: str) -> None:
-        """An answer for this run alone."""
+        """Keeps an answer for this run only."""
         os.environ[name] = value
 
     def settings(self, **later: Any) -> "Settings":
-        """The settings so far, without what a later step asks for. Raises Stopped."""
+        """The settings so far; `later` replaces those of later steps. Raises Stopped."""
         from supatoss.settings import Settings
 
         try:
             return Settings.load(**later)
         except ConfigurationError as error:
-            remedy = "set it right in the environment or in .env; docs/settings.md describes every setting"
+            remedy = "correct it in the environment or in .env; docs/settings.md describes every setting"
             raise Stopped("\n".join(error.problems), remedy, ExitStatus.MISUSE) from None
 
     def ask_store(self, ask: "Callable[[Store], Awaitable[T]]") -> T:
-        """An answer of the Data API. Raises StoreError."""
+        """Calls the Data API. Raises StoreError."""
         from supatoss.store import Store
 
         url, key = self.answer("SUPABASE_URL"), self.answer("SUPABASE_SECRET_KEY")
@@ -91,4 +91,4 @@ class Setup:
 
 
 ANSWER_SECONDS = 8.0
-"""For one call of the Data API: a project that was paused wakes up slowly."""
+"""For one call of the Data API: a paused project wakes up slowly."""

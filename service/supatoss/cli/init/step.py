@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Stopped(Exception):
-    """A step can't go on: why, what to do about it (one way a line), and the command's exit status."""
+    """A step can't continue: the cause, the remedies (one per line), and the command's exit status."""
 
     def __init__(self, cause: str, remedy: str, status: ExitStatus = ExitStatus.FOUND) -> None:
         super().__init__(cause)
@@ -19,14 +19,14 @@ class Stopped(Exception):
 
 
 class Step:
-    """One step. Both methods say in a line what they found or did, and raise Stopped."""
+    """One step. Both methods return a line that says what they found or did. They raise Stopped."""
 
     name: ClassVar[str]
 
     def done(self, setup: "Setup") -> str | None:  # noqa: ARG002 - for steps that look at nothing
-        """What was done before. None: it is to be run, as is every step that only looks."""
+        """What an earlier run did. None: run the step, as is always the case for steps that only check."""
         return None
 
     def run(self, setup: "Setup") -> str:
-        """Does it."""
+        """Runs the step."""
         raise NotImplementedError

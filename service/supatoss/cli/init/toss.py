@@ -16,7 +16,7 @@ _WHERE = "developers.tosspayments.com > API keys"
 _NO_SECURITY_KEY = "no security key: payout.changed and seller.changed are refused"
 
 Check = Callable[[Setup, str], str]
-"""What is found out about a value. Raises Stopped."""
+"""Says what a check of a value found. Raises Stopped."""
 
 
 class TossStep(Step):
@@ -25,10 +25,10 @@ class TossStep(Step):
     name = "Toss keys"
 
     def run(self, setup: Setup) -> str:
-        """The secret keys, then the security key, which may be left out: it is asked for once, beside the others."""
+        """The secret keys, then the security key, which is optional: it is asked for only together with the others."""
         is_new = not setup.answer(KEY)
         said = self._obtain(
-            setup, KEY, "Secret key of Toss (test_sk_… or live_sk_…; newest first, commas between)", _try
+            setup, KEY, "Toss secret key (test_sk_… or live_sk_…; if several, newest first, separated by commas)", _try
         )
         if api_url := setup.answer(API_URL):
             setup.keep({API_URL: api_url})
@@ -73,11 +73,11 @@ def _check_security(setup: Setup, value: str) -> str:
         return _NO_SECURITY_KEY
     _check_shape(SECURITY_KEY, value)
     setup.keep({SECURITY_KEY: value})
-    return "a security key for payouts"
+    return "security key for payouts set"
 
 
 def _check_shape(name: str, value: str) -> None:
-    """What the service would say of a value at its start; the value stays in the environment if it is right."""
+    """Checks a value as the service does when it starts. A valid value stays in the environment."""
     from supatoss.settings import Settings
 
     before = os.environ.get(name)

@@ -1,4 +1,4 @@
-"""`supatoss uninstall`: takes supatoss out of a project, and keeps its rows."""
+"""`supatoss uninstall`: removes supatoss from a project and keeps its rows."""
 
 import datetime as dt
 import os
@@ -22,7 +22,7 @@ def uninstall(
     *,
     repository: Annotated[
         Path | None,
-        typer.Option("--repository", metavar="DIR", help="Write a migration that removes it into this repository."),
+        typer.Option("--repository", metavar="DIR", help="Write the removal into this repository as a migration."),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it now, in one transaction.")] = False,
     database_url: Annotated[
@@ -30,15 +30,17 @@ def uninstall(
         typer.Option("--database-url", help="PostgreSQL's connection string; SUPABASE_DB_URL by default."),
     ] = None,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Also drop the tables that supatoss made, with their rows.")
+        bool, typer.Option("--delete-data", help="Also drop the tables that supatoss created, with their rows.")
     ] = False,
-    is_sure: Annotated[bool, typer.Option("--yes", help="For --apply --delete-data: don't ask.")] = False,
+    is_sure: Annotated[
+        bool, typer.Option("--yes", help="For --apply --delete-data: don't ask for confirmation.")
+    ] = False,
     prints: Annotated[bool, typer.Option("--print", help="Print the SQL instead, for the SQL Editor.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Take supatoss out of the database; rows stay.
+    """Remove supatoss from the database, and keep your rows.
 
-    Shows what would go and what stays. --repository writes a migration that does it, --apply does it now.
+    Shows what would be removed and what would stay. --repository writes a migration that does it, --apply does it now.
 
     Example: supatoss uninstall --repository ../shop
     """
@@ -64,7 +66,7 @@ def uninstall(
 
 
 def _look(url: str | None, *, delete_data: bool, json: bool) -> "Inventory | None":
-    """Reads and prints what there is; ends the command where there is nothing."""
+    """Reads and prints what is installed; ends the command if nothing is."""
     from supatoss.cli.database import connect
     from supatoss.cli.uninstall import report
     from supatoss.cli.uninstall.project import read_inventory
@@ -80,7 +82,9 @@ def _look(url: str | None, *, delete_data: bool, json: bool) -> "Inventory | Non
     if json:
         print_json({"installed": found is not None, "inventory": asdict(found) if found else None})
     else:
-        for line in report.lines(found, delete_data=delete_data) if found else ["supatoss is not installed there."]:
+        for line in (
+            report.lines(found, delete_data=delete_data) if found else ["supatoss is not installed in this database."]
+        ):
             typer.echo(plain(line))
     if found is None:
         raise typer.Exit(ExitStatus.OK)
@@ -95,11 +99,13 @@ def _confirm() -> None:
 
 
 def _write(repository: Path, text: str, *, json: bool) -> Path | None:
-    """Writes the migration. None: there is one already."""
+    """Writes the migration. None: the repository has it already."""
     from supatoss.cli import copies
 
     written = copies.write_uninstall(copies.find_folder(repository), text, dt.datetime.now(dt.UTC))
-    typer.echo(plain(f"written  {written}" if written else "the migration that removes it is there already"), err=json)
+    typer.echo(
+        plain(f"written  {written}" if written else "the migration that removes supatoss exists already"), err=json
+    )
     return written
 
 

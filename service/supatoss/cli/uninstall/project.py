@@ -1,4 +1,4 @@
-"""A project's database: what supatoss is there, and taking it out."""
+"""A project's database: which parts of supatoss it has, and their removal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _INVENTORY = Path(__file__).with_name("inventory.sql")
 _IS_INSTALLED = "select to_regprocedure('public.supatoss_schema_version()') is not null"
 RECORDS = ("operator_actions", "reconciliations", "reconciliation_findings", "alerts", "refused_deliveries")
-"""Tables of the schema supatoss whose rows somebody may want to save before they go."""
+"""Tables of the schema supatoss whose rows are worth saving before they are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Table:
     rows: int
 
     def is_dropped(self, *, delete_data: bool) -> bool:
-        """Whether it goes: adopted tables never do, and settlements are ours alone."""
+        """Whether it is dropped. Adopted tables never are; an empty settlements is, because supatoss created it."""
         return not self.is_adopted and (delete_data or (self.subject == "settlements" and not self.rows))
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What there is of supatoss. unfinished: pending and failed events. opened: how the inbox was open before."""
+    """What is installed. unfinished: pending and failed events. opened: statements that open the inbox as before."""
 
     version: int
     tables: Sequence[Table]
@@ -50,7 +50,7 @@ class Inventory:
 
 
 def read_inventory(connection: "psycopg.Connection[Any]") -> Inventory | None:
-    """What there is; None where supatoss is not installed. Raises StoreRefused or StoreUnavailable."""
+    """What is installed; None without supatoss. Raises StoreRefused or StoreUnavailable."""
     with _asking():
         if connection.execute(_IS_INSTALLED).fetchone() != (True,):
             return None
@@ -74,9 +74,9 @@ def _count(connection: "psycopg.Connection[Any]", table: str, condition: str = "
 
 
 def remove(connection: "psycopg.Connection[Any]", text: str, migration: Path | None) -> list[str]:
-    """Executes the text in one transaction, and keeps the CLI's history true. What was done.
+    """Executes the text in one transaction, and updates the Supabase CLI's history. Returns what was done.
 
-    migration: the file with this text in the repository; None: the files of ours count as reverted instead.
+    migration: the file with this text in the repository. None: our migrations count as reverted instead.
     """
     said: list[str] = []
     connection.add_notice_handler(lambda notice: _note(said, notice.message_primary or ""))
@@ -115,7 +115,7 @@ def _write_history(connection: "psycopg.Connection[Any]", text: str, migration: 
 
 @contextmanager
 def _asking() -> Iterator[None]:
-    """PostgreSQL's refusals, which name objects but no values of rows, and its absences, as ours."""
+    """Turns PostgreSQL's errors into ours. Their messages name objects, never values of rows."""
     import psycopg
 
     try:
@@ -136,6 +136,8 @@ def _in_the_way(error: "psycopg.Error") -> str:
     if not said.startswith("nothing was changed"):
         said = f"nothing was changed: {said}"
     hint = (
-        diag.message_hint if "CASCADE" not in (diag.message_hint or "") else "drop or change what is named, and repeat"
+        diag.message_hint
+        if "CASCADE" not in (diag.message_hint or "")
+        else "drop or change what it names, then try again"
     )
     return "; ".join(part.replace("\n", "; ") for part in (said, diag.message_detail, hint) if part)
