@@ -101,7 +101,7 @@ def test_the_problem_comes_first_in_the_readers_language(operator_with: MakeOper
     expect(page.locator(".figures")).to_be_in_viewport()
     operator.shot("problem-narrow-ko", is_whole=True)
     primary = page.locator("aside .button:not(.button--plain, .button--quiet)")
-    expect(primary).to_have_text("토스에서 취소")
+    expect(primary).to_have_text("토스에서 확인")
 
 
 def test_a_double_charge_leads_to_the_cancel_at_toss(operator: Operator, shop: Shop) -> None:

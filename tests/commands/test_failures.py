@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from supatoss.cli import main
+from supatoss.cli import listen, main
+from supatoss.cli.init import setup
 from tests.commands.data_api import HTML, nobody, serving, silence
 from tests.commands.lines import LIGHT, commands, line
 from tests.support import SECRET_KEY
@@ -108,6 +109,8 @@ def test_in_trouble(
         "TOSS_API_URL": addresses["nobody"],
     }
     monkeypatch.setattr(os, "environ", variables)
+    monkeypatch.setattr(listen, "STORE_SECONDS", 0.2)
+    monkeypatch.setattr(setup, "ANSWER_SECONDS", 0.2)
     status, out, err = run(command, place, capsys)
     assert not ELSEWHERE.search(out + err)
     assert KEY not in out + err

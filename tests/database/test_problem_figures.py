@@ -30,7 +30,7 @@ def test_an_amount_that_differs_and_one_that_was_corrected(database: Database) -
     database.insert_payment(amount=99000)
     database.record(payment_event("DONE", 1, totalAmount=9900))
     assert described(database).figures == ("토스 ₩9,900", "저장 ₩99,000", "차이 ₩89,100")
-    assert described(database).advised is Advised.CANCEL_AT_TOSS
+    assert described(database).advised is Advised.CHECK_AT_TOSS
     database.connection.execute("update payments set amount = 9900")
     assert described(database).figures[-1] == "현재 저장된 금액 ₩9,900"
     assert described(database).advised is Advised.DRY_RUN
