@@ -22,6 +22,7 @@ def main(folder: Path, requirements: Path) -> int:
     total = len(re.findall(r"^[A-Za-z0-9]\S*==", requirements.read_text(encoding="utf-8"), re.MULTILINE))
     version = ".".join(map(str, sys.version_info[:3]))
     _show(f"… Python {version}: up to {total} packages (first run only)", end="")
+    os.environ.update(_environment())  # before pip is installed by pip
     venv.EnvBuilder(clear=True, with_pip=True, symlinks=True).create(folder)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
     for arguments in (
@@ -39,7 +40,7 @@ def _install(command: list[str], total: int) -> bool:
     lines: list[str] = []
     collected = 0
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=_environment()
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as pip:
         for line in pip.stdout or ():
             lines.append(line.rstrip())
