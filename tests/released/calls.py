@@ -49,9 +49,21 @@ def answer_of(database: Database, function: str, arguments: Mapping[str, Any]) -
         for value in arguments.values()
     ]
     try:
-        return json.loads(json.dumps(database.call(f"select public.{function}({marks})", *values), default=str))
+        answer = database.call(f"select public.{function}({marks})", *values)
+        return _in_one_order(json.loads(json.dumps(answer, default=str)))
     except psycopg.Error as error:
         return {"sqlstate": error.sqlstate}
+
+
+def _in_one_order(value: Any) -> Any:
+    """Alerts that begin or end together come in any order: here by rule and subject."""
+    if isinstance(value, list):
+        items = [_in_one_order(item) for item in value]
+        are_alerts = all(isinstance(item, dict) and {"rule", "subject"} <= item.keys() for item in items)
+        return sorted(items, key=lambda item: (item["rule"], item["subject"] or "")) if are_alerts else items
+    if isinstance(value, dict):
+        return {name: _in_one_order(item) for name, item in value.items()}
+    return value
 
 
 def play(database: Database, calls: list[Call]) -> list[str]:

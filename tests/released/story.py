@@ -5,6 +5,7 @@ import datetime as dt
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.watch import Watch
 from supatoss.inbox.attempt import AttemptResult
+from supatoss.inbox.bulk import BatchAction, open_batch, run_batch
 from supatoss.inbox.event import EventStatus
 from supatoss.inbox.replay import ReplayRecord
 from supatoss.store import Store
@@ -76,6 +77,11 @@ async def _operators(store: Store) -> None:
     )
     await store.ignore_events([failed[0].id], "checked by hand", actor="release", dry_run=True)
     await store.ignore_events([failed[0].id], "checked by hand", actor="release", dry_run=False)
+    await store.unignore_events([failed[0].id], actor="release", dry_run=False)
+    batch = await open_batch(store, EventFilter(statuses=("failed",)), BatchAction.REPLAY, actor="release", chosen={})
+    assert batch
+    await run_batch(store, batch, actor="release", address="203.0.113.7", reason=None)
+    await store.read_batch(batch)
     await store.read_overview(24)
     await store.read_event_rows(page.events[0].id)
     await store.read_payment("order-2")
