@@ -1,6 +1,8 @@
 """The webhook endpoint: receive, verify, record, answer.
 
 200 stored · 401 not genuine · 400 not a JSON object · 413 too large · 408 too slow · 503 not stored.
+
+One long file, because the path of a delivery is read from top to bottom.
 """
 
 import asyncio

@@ -110,8 +110,6 @@ def unignore(
 
     Example: supatoss events unignore 7c4d91ab --apply
     """
-    from supatoss.store.events import EventCalls
-
     who = actor or default_actor()
     report = _Report("unignore", is_applied=apply, is_json=json, limit=len(ids))
 
@@ -125,16 +123,11 @@ def unignore(
         report.begin(Selection(page.events, (), has_more=False))
         report.add(await unignore_events(store, whole, actor=who, dry_run=not apply))
 
-    try:
-        ask(EventCalls, work)
-    finally:
-        report.print()
+    _ask(work, report)
     raise typer.Exit(report.undone)
 
 
 def _run(report: "_Report", ids: Sequence[str] | None, wanted: "EventFilter", act: "Act") -> None:
-    from supatoss.store.events import EventCalls
-
     async def work(store: "EventCalls") -> None:
         from supatoss.inbox.replay import select
 
@@ -143,11 +136,17 @@ def _run(report: "_Report", ids: Sequence[str] | None, wanted: "EventFilter", ac
         report.begin(selection)
         await act(store, [event.id for event in selection.events], report.add)
 
+    _ask(work, report)
+    raise typer.Exit(report.status)
+
+
+def _ask(work: "Callable[[EventCalls], Awaitable[None]]", report: "_Report") -> None:
+    from supatoss.store.events import EventCalls
+
     try:
         ask(EventCalls, work)
     finally:
         report.print()  # what was done, however it ended
-    raise typer.Exit(report.status)
 
 
 class _Report:

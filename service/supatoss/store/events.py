@@ -1,4 +1,7 @@
-"""Events as the inbox holds them, how they are searched for, and what operators do to them."""
+"""Events as the inbox holds them, how they are searched for, and what operators do to them.
+
+One subject, so one long file: the calls, and the rows that they take and give.
+"""
 
 import datetime as dt
 import json
