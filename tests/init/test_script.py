@@ -207,4 +207,4 @@ def test_a_program_that_fails_is_named(empty_place: Place) -> None:
     result = empty_place.script("--yes", "--push")
     assert result.returncode == 1
     assert "Please login" in result.stderr
-    assert "✗ push: `npx --yes supabase@3.1.0 db push" in result.stderr
+    assert "✗ push: `npx --yes supabase@3.1.0 db push --remote=" in result.stderr

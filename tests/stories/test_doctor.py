@@ -52,7 +52,9 @@ def test_a_stack_that_works_has_no_failure(world: World) -> None:
         "alerts": "ALERT_WEBHOOK_URL is not set; a local stack needs no alerts",
     }
     key = found["Toss key 1 of 1"]["message"]
-    assert key.startswith("test key, accepted; ")  # merchant id … once a payment of another test has named it
+    # A payment of another test may have named it.
+    named, unknown = "merchant id tmadeshop01", "merchant id unknown: no transaction in 7 days"
+    assert key in (f"test key, accepted; {named}", f"test key, accepted; {unknown}")
     for table in ("webhook_events", "payments", "subscriptions", "settlements"):
         assert found[f"anon reads {table}"]["level"] == "ok"
     assert found["anon calls functions"]["message"] == f"all {len(ARGUMENTS)} refused"

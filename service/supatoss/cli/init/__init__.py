@@ -23,7 +23,9 @@ def init(
         Path | None, typer.Option("--repository", metavar="DIR", help="Your repository, with supabase/config.toml.")
     ] = None,
     app: Annotated[str | None, typer.Option("--app", metavar="NAME", help="Name of the Fly.io app.")] = None,
-    pushes: Annotated[bool, typer.Option("--push", help="Run `supabase db push` instead of printing it.")] = False,
+    pushes: Annotated[
+        bool, typer.Option("--push", help="Run `supabase db push --remote` instead of printing it.")
+    ] = False,
     deploys: Annotated[bool, typer.Option("--deploy", help="Run `fly` instead of printing its commands.")] = False,
     sends_test: Annotated[
         bool, typer.Option("--test-delivery", help="Send a signed delivery instead of waiting for Toss's first.")

@@ -1,5 +1,5 @@
 -- Removes supatoss from a project and keeps its rows: made by `supatoss uninstall`. docs/preflight.md says what goes.
--- Run it as one transaction: `supabase db push` and the SQL Editor do, psql does with --single-transaction. Nothing is
+-- Run it as one transaction: `supabase db push --remote` and the SQL Editor do, psql with --single-transaction. Nothing is
 -- dropped with `cascade`: if something of yours needs something of ours, it stops with that name, and nothing changed.
 -- (One transaction, so one long file.)
 
