@@ -39,7 +39,8 @@ _STRING_OR_LARGE_NUMBER = re.compile(
 )
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-_LONG_NUMBER = b"0" * (MAX_DIGITS // 2)
+_LONG_DIGITS = b"0" * (MAX_DIGITS // 2)
+_LONG_NUMBER = re.compile(rb"[\s:,\[]-?[0-9.]{%d}" % (MAX_DIGITS // 2))
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
@@ -94,7 +95,7 @@ def read_body(raw: bytes) -> Body:
     taken: list[str] = []
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         text = _without_depth(text, taken)
-    fields, text = _read_json(text, taken, has_long_numbers=_LONG_NUMBER in raw.translate(_AS_ZEROS))
+    fields, text = _read_json(text, taken, has_long_numbers=_may_have_long_numbers(raw))
     if not isinstance(fields, dict):
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
     canonical = _canonical(fields) + "".join(sorted(taken)).encode()
@@ -102,6 +103,11 @@ def read_body(raw: bytes) -> Body:
         fields = _storable(fields)
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), default=plain_number)
     return Body(fields, text, hashlib.sha256(canonical).hexdigest())
+
+
+def _may_have_long_numbers(raw: bytes) -> bool:
+    """Keys and order ids may have as many digits: in a string, a quote or a letter stands before them."""
+    return _LONG_DIGITS in raw.translate(_AS_ZEROS) and _LONG_NUMBER.search(raw) is not None
 
 
 def _read_json(text: str, taken: list[str], *, has_long_numbers: bool) -> tuple[Any, str]:
