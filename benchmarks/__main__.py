@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory, startup
+from benchmarks import growth, memory, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = memory.run(options.minutes, options.rate, _log)
             case "startup":
                 problems = startup.run(_log, options.runs)
+            case "trace":
+                problems = trace.run(options.connections, options.seconds, _log)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -86,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("memory", help="resident memory at a fixed rate")
     command.add_argument("--minutes", type=float, default=30.0)
     command.add_argument("--rate", type=float, default=200.0, help="deliveries a second")
+    command = commands.add_parser("trace", help="which process is busy when, and what recording calls wait for")
+    command.add_argument("--connections", type=int, default=64)
+    command.add_argument("--seconds", type=float, default=5.0)
     command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser
