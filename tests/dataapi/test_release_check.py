@@ -13,7 +13,7 @@ from supatoss.store import Store
 from supatoss.store.client import Function
 from supatoss.store.schema import SCHEMA_VERSION
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("on_respx")]
 
 URL = "https://abcdefgh.supabase.co"
 SETTINGS = Settings.load(

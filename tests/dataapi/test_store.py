@@ -21,7 +21,7 @@ from supatoss.store.recording import RecordedEvent
 from supatoss.store.schema import RELOAD, SCHEMA_VERSION, sentence
 from supatoss.telemetry import STORE_CALLS
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("on_respx")]
 
 URL = "https://abcdefgh.supabase.co"
 RECORD = f"{URL}/rest/v1/rpc/record_webhook_events_v1"

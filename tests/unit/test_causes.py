@@ -1,4 +1,4 @@
-"""The words for a service that cannot be reached, from real sockets, real certificates, and httpx's real errors."""
+"""The words for a service that cannot be reached, from real sockets, real certificates, and both transports' errors."""
 
 import asyncio
 import datetime as dt
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from supatoss.causes import failure
+from supatoss.store.transport import DataApiTransport
 from supatoss.tls import tls_context
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +66,14 @@ async def failed(url: str, trusted: Path | None = None) -> str:
     context = tls_context()
     if trusted:
         context.load_verify_locations(trusted)
-    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=5.0) as http:
-        with pytest.raises(httpx.HTTPError) as caught:
-            await http.get(url, headers={"authorization": "hidden"})
-    return failure(caught.value, "SUPABASE_URL")
+    said = set()
+    for transport in (httpx.AsyncHTTPTransport(verify=context), DataApiTransport(context, 1)):
+        async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=5.0) as http:
+            with pytest.raises(httpx.HTTPError) as caught:
+                await http.get(url, headers={"authorization": "hidden"})
+        said.add(failure(caught.value, "SUPABASE_URL"))
+    (cause,) = said
+    return cause
 
 
 @pytest.mark.parametrize(

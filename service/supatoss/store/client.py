@@ -168,13 +168,20 @@ class Connection:
         """Makes a connection. Nothing is sent. publishable_key is needed beside a token of a role of its own.
 
         is_brief: for commands, which have to start quickly: imports only the part of Supabase's client that calls the
-        Data API. The others (sign-in, storage, realtime) take 0.2 s to import.
+        Data API, and no transport of its own. The others (sign-in, storage, realtime) take 0.2 s to import.
         """
+        tls = tls_context(url)
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
+        if is_brief:
+            transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=tls, limits=limits)
+        else:
+            from supatoss.store.transport import DataApiTransport  # noqa: PLC0415 - see above
+
+            transport = DataApiTransport(tls, MAX_CONNECTIONS)
         http = httpx.AsyncClient(
-            verify=tls_context(url),
+            transport=transport,
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
-            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS),
             trust_env=False,
             event_hooks={
                 "request": [_use_key(key_headers(secret_key, publishable_key))],
