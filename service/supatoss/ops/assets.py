@@ -34,6 +34,7 @@ def make_templates() -> Environment:
         query=query,
         money=formats.money,
         count=formats.count,
+        breakable=formats.breakable,
         capped_count=formats.capped_count,
         iso=formats.iso,
         short_id=formats.short_id,

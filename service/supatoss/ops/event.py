@@ -127,7 +127,8 @@ def _display(name: str, value: Any, currency: object, request: PageRequest) -> D
     if name in _AMOUNTS:
         return DisplayValue(money(value, currency))
     if name == "status":
-        return DisplayValue(f"{request.texts.named('payment', str(value))} ({value})")
+        named = request.texts.named("payment", str(value))
+        return DisplayValue(named if named == value else f"{named} ({value})", is_code=named == value)
     if name.endswith("_at") and (moment := parse_moment(value)):
         return DisplayValue(f"{korean_time(moment)} KST")
     return DisplayValue(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), is_code=True)

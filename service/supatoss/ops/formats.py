@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from markupsafe import Markup, escape
+
 from supatoss import readable
 from supatoss.store.events import SHORT_DIGITS
 from supatoss.toss.fields import SEOUL
@@ -16,6 +18,11 @@ DEVELOPERS = "https://developers.tosspayments.com/"
 DASHBOARD = "https://app.tosspayments.com/"
 
 money = readable.money
+
+
+def breakable(name: str) -> Markup:
+    """A name of Toss or of ours, which a narrow column may break after an underscore."""
+    return Markup("_<wbr>").join(map(escape, name.split("_")))
 
 
 def refunded(amount: str | None, balance: str | None) -> Decimal | None:

@@ -16,6 +16,9 @@ from supatoss.alerts.rules import Rule
 from supatoss.ops.i18n import Language
 from supatoss.ops.page import PageRequest
 
+_CODE = re.compile(r"(?<!<pre>)<code>[^<]*")
+"""Names in the text, which a narrow column may break after an underscore; no block of code."""
+
 FILES = {Language.EN: "runbook.md", Language.KO: "runbook.ko.md"}
 
 
@@ -69,8 +72,8 @@ def render_runbook(text: str) -> Runbook:
     for token in body:
         token.children = list(_without_documents(token.children)) if token.children else token.children
     # Markup: the renderer has escaped what is not Markdown.
-    html = Markup(markdown.renderer.render(body, markdown.options, {}))  # noqa: S704
-    return Runbook(title, sections, html)
+    html = _CODE.sub(lambda code: code[0].replace("_", "_<wbr>"), markdown.renderer.render(body, markdown.options, {}))
+    return Runbook(title, sections, Markup(html))  # noqa: S704
 
 
 def _id(title: str) -> str:

@@ -453,6 +453,7 @@ TEXTS = {
     "event.attempts": "attempt {number} of {most}",
     "event.attempts_in_a_day": "attempt {number}, retried for 24 hours",
     "event.attempts_title": "Attempts",
+    "event.delivered_once": "Delivered once.",
     "event.delivered_times": "Delivered {number} times.",
     "event.not_all_deliveries": "The first and the newest 20 are shown.",
     "event.stored_error": "Error as stored",

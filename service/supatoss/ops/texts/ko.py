@@ -453,6 +453,7 @@ TEXTS = {
     "event.attempts": "시도 {number}/{most}회",
     "event.attempts_in_a_day": "시도 {number}회 (24시간 동안)",
     "event.attempts_title": "시도",
+    "event.delivered_once": "한 번 수신했습니다.",
     "event.delivered_times": "모두 {number}회 수신했습니다.",
     "event.not_all_deliveries": "첫 수신과 최근 20회만 표시합니다.",
     "event.stored_error": "저장된 오류",
