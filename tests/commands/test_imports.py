@@ -13,10 +13,13 @@ from tests.commands.lines import LIGHT, line
 HEAVY = {
     *("supabase", "supabase_auth", "realtime", "storage3", "h2"),
     *("pydantic_settings", "starlette", "uvicorn", "jinja2", "prometheus_client", "structlog"),
-    *("rich", "pygments", "click", "dotenv", "psycopg"),
+    *("rich", "pygments", "click", "dotenv", "psycopg", "importlib.metadata"),
     *("supatoss.app", "supatoss.settings", "supatoss.telemetry", "supatoss.ops", "supatoss.store.calls"),
 }
 """0.5 s of imports together."""
+
+TOSS_OBJECTS = "supatoss.toss.models"
+"""50 ms, for what interprets events."""
 
 ELSEWHERE = {"httpx", "postgrest", "asyncio"}
 """Commands that ask nobody need neither."""
@@ -52,6 +55,7 @@ def test_a_command_that_asks_the_data_api(command: str, url: str) -> None:
     modules = imported(line(command), url)
     assert "postgrest" in modules
     assert modules & HEAVY == set()
+    assert (TOSS_OBJECTS in modules) == (command == "events replay")
 
 
 def test_a_command_that_asks_nobody(url: str) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from supatoss.cli.replay import told
 from supatoss.errors import NotAllowed
-from supatoss.inbox.replay import Selection, ignore, replay, select
+from supatoss.inbox.actions import Selection, ignore, select
+from supatoss.inbox.replay import replay
 from supatoss.store.events import EventFilter, EventOutcome, PaymentState
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, Row, cancel, payment_event, record_of

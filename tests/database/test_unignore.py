@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from supatoss.errors import NotAllowed
-from supatoss.inbox.replay import unignore
+from supatoss.inbox.actions import unignore
 from supatoss.store.events import EventOutcome
 from tests.database.store import DatabaseStore
 from tests.database.support import Database, payment_event

@@ -10,7 +10,8 @@ from scripts.local_stack import LOOPBACK, free_port
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import JsonTarget, Post
 from supatoss.alerts.watch import Watch
-from supatoss.inbox.replay import ignore, replay, select
+from supatoss.inbox.actions import ignore, select
+from supatoss.inbox.replay import replay
 from supatoss.store import Store
 from supatoss.store.events import EventFilter, EventPage
 from tests.integration.conftest import SUPABASE_KEY, Stack

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import respx
 
-from supatoss.alerts.messages import Language, describe_alert
+from supatoss.alerts.korean import RULES
+from supatoss.alerts.messages import Language, describe_alert, explain
 from supatoss.alerts.rules import Rule
 from supatoss.alerts.targets import AlertNotSent, DiscordTarget, JsonTarget, SlackTarget, Target, open_target
 from supatoss.store.alerts import UnsentAlert
 
 OPS = "https://app.fly.dev/ops"
 STEERING = "<!channel> @everyone <@U1> [a](https://evil.example) `x`\n*b* _c_ & \x1b[31m\u202e {subject} discord.gg/x"
+ENDED = {"en": " resolved", "ko": " 해결됨", "both": " resolved · 해결됨"}
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
@@ -37,13 +39,53 @@ def test_each_rule_has_a_message_in_each_language(rule: Rule, phase: str, langua
     alert = unsent(rule, "the-subject", phase, reason="r", events=2, minutes=11, hours=7)
     message = describe_alert(alert, language, OPS, str)
     text = "\n".join(message.lines)
-    assert message.title.startswith(f"{'🚨' if phase == 'start' else '✅'} {rule.value}")
+    name = f"{RULES[rule]}({rule.value})" if language == "ko" else rule.value
+    assert message.title == f"{'🚨 ' if phase == 'start' else '✅ '}{name}{'' if phase == 'start' else ENDED[language]}"
     assert len(message.lines) == (2 if language == "both" else 1)
     assert any("가" <= letter <= "힣" for letter in text) == (language != "en")
     assert (message.command is None) == (phase == "end")
     assert message.link is not None
     assert message.link.startswith(f"{OPS}/")
     assert "{" not in f"{text}{message.command}{message.link}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "details", "korean"),
+    [
+        (
+            Rule.AMOUNT_MISMATCH,
+            {"error": "Toss reports 10000 KRW, the application stored 9900 KRW for this order"},
+            "결제 금액이 저장된 주문 금액과 다릅니다(주문 order-1): 토스 ₩10,000 · 저장 ₩9,900",
+        ),
+        (
+            Rule.AMOUNT_MISMATCH,
+            {"error": "Toss reports 10000, the application stored 9900 for this order"},
+            "결제 금액이 저장된 주문 금액과 다릅니다(주문 order-1): 토스 ₩10,000 · 저장 ₩9,900",
+        ),
+        (
+            Rule.DOUBLE_CHARGE,
+            {"error": "order order-1 is paid twice: this is payment tgen_2, the first was tgen_1"},
+            "한 주문이 두 번 결제되었습니다(주문 order-1): 이 결제 tgen_2 · 첫 결제 tgen_1",
+        ),
+        (Rule.DOUBLE_CHARGE, {"error": "new"}, "한 주문이 두 번 결제되었습니다(주문 order-1): new"),
+        (
+            Rule.EVENT_FAILED,
+            {"events": 2, "reason": "malformed"},
+            "담당자 확인이 필요한 이벤트가 2건 있습니다(order-1): 본문 해석 불가(malformed)",
+        ),
+        (
+            Rule.EVENT_FAILED,
+            {"events": 1, "reason": "new_reason"},
+            "담당자 확인이 필요한 이벤트가 1건 있습니다(order-1): new_reason",
+        ),
+    ],
+)
+def test_korean_names_the_reason_and_says_the_stored_error(rule: Rule, details: dict[str, Any], korean: str) -> None:
+    alert = unsent(rule, **details)
+    assert describe_alert(alert, "ko", "", str).lines == [korean]
+    english, also = describe_alert(alert, "both", "", str).lines
+    assert also == korean == explain(rule, "order-1", details, "ko")
+    assert str(details.get("error", details.get("reason"))) in english
 
 
 def test_links_lead_to_the_order_and_nowhere_without_a_page() -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from supatoss.cli.init import fly
+from supatoss.cli.init.asking import Asking
 from supatoss.cli.init.env_file import EnvFile
 from supatoss.cli.init.env_text import assign
-from supatoss.cli.init.migrations import without_password
+from supatoss.cli.init.migrations import CopyStep, without_password
 from supatoss.cli.init.project import describe, other_project, project_url
+from supatoss.cli.init.setup import Options, Setup
 from supatoss.cli.init.step import Stopped
 from supatoss.store.schema import SCHEMA_VERSION
 
@@ -37,9 +39,18 @@ def test_values_are_set_where_they_stand(before: str, values: dict[str, str], af
     assert assign(before, values) == after
 
 
-def test_a_value_of_two_lines_is_refused() -> None:
-    with pytest.raises(ValueError, match="line break"):
-        assign("", {"A": "1\nB=2"})
+@pytest.mark.parametrize("value", ["1\nB=2", "it's"])
+def test_a_value_that_the_file_cannot_hold_is_refused_by_name(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^PUBLIC_URL contains a line break or a quote$"):
+        assign("", {"A": "1", "PUBLIC_URL": value})
+
+
+def test_a_missing_repository_is_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    setup = Setup(Options(), Asking(is_there=False), EnvFile(tmp_path / ".env"))
+    with pytest.raises(Stopped) as stopped:
+        CopyStep().run(setup)
+    assert (stopped.value.cause, stopped.value.remedy) == ("no repository given", "supatoss init --repository DIR")
 
 
 def test_nobody_else_reads_the_file_and_a_link_stays_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from supatoss.alerts.korean import RULES, in_korean, named
 from supatoss.alerts.texts import MORE, TEXTS, UNKNOWN, Text
 from supatoss.store.alerts import UnsentAlert
 
@@ -34,12 +35,8 @@ class Message:
 def describe_alert(alert: UnsentAlert, language: Language, ops_url: str, escape: Escape) -> Message:
     """The message about one alert. ops_url: address of the operators' page, or empty."""
     text = _text(alert.rule, alert.subject)
-    values = _Values({**alert.details, "subject": alert.subject}, escape)
-    lines = [
-        line.format_map(values)
-        for line, is_wanted in ((text.english, language != "ko"), (text.korean, language != "en"))
-        if is_wanted
-    ]
+    languages: tuple[Literal["en", "ko"], ...] = ("en", "ko") if language == "both" else (language,)
+    lines = [_sentence(text, alert.subject, alert.details, one, escape) for one in languages]
     is_start = alert.phase == "start"
     return Message(
         _title(alert, language, escape),
@@ -50,7 +47,7 @@ def describe_alert(alert: UnsentAlert, language: Language, ops_url: str, escape:
 
 
 def _title(alert: UnsentAlert, language: Language, escape: Escape) -> str:
-    rule = clean(alert.rule, str)
+    rule = clean(named(alert.rule, RULES) if language == "ko" else alert.rule, str)
     if alert.phase == "start":
         return f"🚨 {rule}"
     if "stopped" in alert.details:
@@ -72,9 +69,14 @@ def page_of(rule: str, subject: str) -> str:
 
 def explain(rule: str, subject: str, details: Mapping[str, Any], language: Language) -> str:
     """What an alert says, in one language: text without markup."""
-    text = _text(rule, subject)
-    sentence = text.korean if language == "ko" else text.english
-    return sentence.format_map(_Values({**details, "subject": subject}, str))
+    return _sentence(_text(rule, subject), subject, details, "ko" if language == "ko" else "en", str)
+
+
+def _sentence(
+    text: Text, subject: str, details: Mapping[str, Any], language: Literal["en", "ko"], escape: Escape
+) -> str:
+    sentence, values = (text.korean, in_korean(details)) if language == "ko" else (text.english, details)
+    return sentence.format_map(_Values({**values, "subject": subject}, escape))
 
 
 def _text(rule: str, subject: str) -> Text:

@@ -3,13 +3,14 @@
 A command's module is imported when the command is used, and imports what it needs when it runs: commands start quickly.
 """
 
-import gc
+from supatoss.cli import quick  # noqa: F401, I001 - before what it makes quicker
+
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -19,20 +20,6 @@ from supatoss import __version__
 from supatoss.cli.lazy import lazy_group
 from supatoss.cli.output import ExitStatus, exit_status, print_problem
 from supatoss.errors import SupatossError
-
-GC_THRESHOLD = 100_000
-"""New objects between two collections, instead of 700: those of a start stay, and to look through them takes a tenth of
-a command's time."""
-
-gc.set_threshold(GC_THRESHOLD)
-
-# typer reads options with pydantic, which would look through all installed packages for plugins: a tenth as well.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-
-_no_command_line = ModuleType("httpx._main")
-_no_command_line.main = lambda: None  # type: ignore[attr-defined]
-# httpx imports a command line of its own where it can, with rich and Pygments: a tenth of a command's time.
-sys.modules.setdefault("httpx._main", _no_command_line)
 
 TRACEBACK = "SUPATOSS_TRACEBACK"
 

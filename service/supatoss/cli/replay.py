@@ -14,7 +14,7 @@ from supatoss.cli.table import Column, Cut
 from supatoss.readable import money
 
 if TYPE_CHECKING:
-    from supatoss.inbox.replay import Progress, Selection
+    from supatoss.inbox.actions import Progress, Selection
     from supatoss.store.events import EventCalls, EventFilter, EventOutcome, PaymentState, StoredEvent
 
     Act = Callable[[EventCalls, Sequence[str], Progress], Awaitable[object]]
@@ -88,7 +88,7 @@ def ignore(
     who = actor or default_actor()
 
     async def act(store: "EventCalls", chosen: Sequence[str], progress: "Progress") -> None:
-        from supatoss.inbox.replay import ignore as ignore_events
+        from supatoss.inbox.actions import ignore as ignore_events
 
         await ignore_events(store, chosen, reason, actor=who, dry_run=not apply, progress=progress)
 
@@ -114,8 +114,8 @@ def unignore(
     report = _Report("unignore", is_applied=apply, is_json=json, limit=len(ids))
 
     async def work(store: "EventCalls") -> None:
-        from supatoss.inbox.replay import Selection
-        from supatoss.inbox.replay import unignore as unignore_events
+        from supatoss.inbox.actions import Selection
+        from supatoss.inbox.actions import unignore as unignore_events
         from supatoss.store.events import EventFilter
 
         whole = [await store.resolve_event_id(text) for text in ids]
@@ -129,7 +129,7 @@ def unignore(
 
 def _run(report: "_Report", ids: Sequence[str] | None, wanted: "EventFilter", act: "Act") -> None:
     async def work(store: "EventCalls") -> None:
-        from supatoss.inbox.replay import select
+        from supatoss.inbox.actions import select
 
         whole = [await store.resolve_event_id(text) for text in ids or ()]
         selection = await select(store, changed(wanted, ids=tuple(whole)), report.limit)

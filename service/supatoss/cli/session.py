@@ -93,8 +93,6 @@ def open_store(data_api: "DataApi") -> "Store":
 
 def open_calls(calls: type[C], data_api: "DataApi") -> C:
     """The project, for the calls of one subject. Nothing is sent."""
-    # Pydantic, which the client needs, would look through all installed packages for its plugins.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     with _without("h2"):  # HTTP/2, for one call
         return calls.open(
             data_api.supabase_url,

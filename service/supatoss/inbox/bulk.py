@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from supatoss.inbox.replay import checked_actor, checked_reason, chunks, ignore, replay, select
+from supatoss.inbox.actions import checked_actor, checked_reason, chunks, ignore, select
+from supatoss.inbox.replay import replay
 from supatoss.store import Store
 from supatoss.store.batches import Batch, NewBatch, TriedEvent
 from supatoss.store.events import EventFilter, EventOutcome, StoredEvent

@@ -9,9 +9,9 @@ import structlog
 from starlette.responses import Response
 
 from supatoss.errors import NotAllowed
+from supatoss.inbox.actions import UNFINISHED
 from supatoss.inbox.bulk import MAX_BATCH_EVENTS, BatchAction, open_batch, run_batch
 from supatoss.inbox.event import EventStatus
-from supatoss.inbox.replay import UNFINISHED
 from supatoss.ops.assets import query
 from supatoss.ops.event import read_notice, read_reason, who
 from supatoss.ops.events import EVENTS, read_search

@@ -9,8 +9,9 @@ from typing import Any, TypedDict
 import structlog
 from starlette.responses import Response
 
+from supatoss.inbox.actions import MAX_REASON_CHARACTERS, UNFINISHED, ignore, unignore
 from supatoss.inbox.event import EventStatus
-from supatoss.inbox.replay import MAX_REASON_CHARACTERS, UNFINISHED, ignore, replay, unignore
+from supatoss.inbox.replay import replay
 from supatoss.masking import mask_json
 from supatoss.ops.formats import DASHBOARD, korean_time, links_to_toss, money, parse_moment
 from supatoss.ops.json_view import read_json

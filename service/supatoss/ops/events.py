@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from starlette.responses import Response
 
+from supatoss.inbox.actions import UNFINISHED
 from supatoss.inbox.bulk import MAX_BATCH_EVENTS
 from supatoss.inbox.event import EventStatus
-from supatoss.inbox.replay import UNFINISHED
 from supatoss.ops.assets import query
 from supatoss.ops.event import read_notice
 from supatoss.ops.i18n import CATALOGUES

@@ -16,6 +16,7 @@ from supatoss.inbox.event import EventReason, EventStatus
 from supatoss.ops.formats import money
 from supatoss.ops.i18n import CATALOGUES, Translator
 from supatoss.store.events import StoredEvent
+from supatoss.store.last_error import DIFFERING, TWICE
 
 
 class Advised(StrEnum):
@@ -43,8 +44,6 @@ class Problem:
 Rows = Mapping[str, Any]
 Change = Mapping[str, Any]
 
-_DIFFERING = re.compile(r"Toss reports (\S+)(?: (\S+))?, the application stored (\S+)(?: (\S+))? for this order")
-_TWICE = re.compile(r"is paid twice: this is payment (\S+), the first was (\S+)")
 _DISAGREES = re.compile(r"the delivery says (\w+), Toss shows (\w+)")
 _TOSS = re.compile(
     r"^Toss, [^:]+: (?P<problem>.+?)(?: \(HTTP (?P<http>\d+)\))?(?: with (?P<key>.+) of TOSS_SECRET_KEY)?$",
@@ -119,7 +118,7 @@ class _Amounts:
 
 
 def _amounts(event: StoredEvent, change: Change, rows: Rows) -> _Amounts | None:
-    found = _DIFFERING.search(event.last_error or "")
+    found = DIFFERING.search(event.last_error or "")
     if not found:
         return None
     currency = str(change.get("currency") or "KRW")
@@ -161,7 +160,7 @@ def _differing(event: StoredEvent, change: Change, rows: Rows, texts: Translator
 def _twice(event: StoredEvent, change: Change, _rows: Rows, texts: Translator) -> Iterator[str]:
     if change.get("amount") is not None:
         yield texts.t("figure.excess", amount=money(change["amount"], change.get("currency")))
-    found = _TWICE.search(event.last_error or "")
+    found = TWICE.search(event.last_error or "")
     if found:
         yield texts.t("figure.this_payment", name=found[1])
         yield texts.t("figure.first_payment", name=found[2])

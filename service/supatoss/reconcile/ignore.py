@@ -1,7 +1,7 @@
 """Ignores open differences: an operator says that nothing has to be done about them."""
 
 from supatoss.errors import NotAllowed
-from supatoss.inbox.replay import checked_actor, checked_reason
+from supatoss.inbox.actions import checked_actor, checked_reason
 from supatoss.store.reviews import FindingFilter, OpenFindings, ReviewCalls
 
 DEFAULT_LIMIT = 100

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import anyio
 
 from supatoss.errors import SupatossError, TossUnavailable
+from supatoss.inbox.actions import checked_actor
 from supatoss.inbox.lookups import Lookups
-from supatoss.inbox.replay import checked_actor
 from supatoss.reconcile.payments import PaymentReconciler
 from supatoss.reconcile.records import TossRecords
 from supatoss.reconcile.settlements import SettlementReconciler

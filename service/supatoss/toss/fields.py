@@ -167,5 +167,10 @@ class TossModel(BaseModel):
     """Reads Toss's camelCase names, ignores unknown fields, and never shows its input in an error."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True
+        alias_generator=to_camel,
+        defer_build=True,  # when first used: a command uses few of them
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
     )

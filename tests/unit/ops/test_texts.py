@@ -8,9 +8,9 @@ import pytest
 
 from supatoss.alerts.rules import Rule
 from supatoss.errors import Reason
+from supatoss.inbox.actions import Refusal
 from supatoss.inbox.bulk import BatchAction
 from supatoss.inbox.event import EventReason, EventStatus, Proof
-from supatoss.inbox.replay import Refusal
 from supatoss.ops.i18n import CATALOGUES, Language, Translator, choose_language
 from supatoss.ops.listings import LISTINGS
 from supatoss.store.findings import FindingKind, FindingReason

@@ -36,7 +36,7 @@ class AddressStep(Step):
             answer, _ = setup.asking.until_right(
                 "Name of the Fly.io app, or the service's https address",
                 _check_address,
-                remedy=f"{PUBLIC_URL} is missing; --app NAME makes it https://NAME.fly.dev",
+                missing=f"{PUBLIC_URL} is missing; --app NAME makes it https://NAME.fly.dev",
             )
             app = answer
         said = _keep_address(setup, _check_address(app))

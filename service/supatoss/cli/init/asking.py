@@ -7,6 +7,8 @@ import typer
 from supatoss.cli.init.step import Stopped
 from supatoss.cli.output import ExitStatus, plain
 
+IN_ENV = "set it in the environment or in .env"
+
 
 class Asking:
     """Prompts at a terminal. Without one, a step that has a question stops."""
@@ -14,10 +16,15 @@ class Asking:
     def __init__(self, *, is_there: bool) -> None:
         self.is_there = is_there
 
-    def text(self, question: str, *, remedy: str, default: str = "", is_secret: bool = False) -> str:
-        """The answer, stripped. Enter gives the default, which is not shown if it is a secret."""
+    def text(
+        self, question: str, *, missing: str = "", remedy: str = IN_ENV, default: str = "", is_secret: bool = False
+    ) -> str:
+        """The answer, stripped. Enter gives the default, which is not shown if it is a secret.
+
+        missing, remedy: why the step stops without a terminal, and what to do.
+        """
         if not self.is_there:
-            raise Stopped(remedy, "set it in the environment or in .env", ExitStatus.MISUSE)
+            raise Stopped(missing, remedy, ExitStatus.MISUSE)
         answer: str = typer.prompt(
             question, default=default, hide_input=is_secret, show_default=bool(default) and not is_secret
         )
@@ -28,14 +35,21 @@ class Asking:
         return self.is_there and typer.confirm(question, default=default)
 
     def until_right(
-        self, question: str, check: Callable[[str], str], *, remedy: str, default: str = "", is_secret: bool = False
+        self,
+        question: str,
+        check: Callable[[str], str],
+        *,
+        missing: str,
+        remedy: str = IN_ENV,
+        default: str = "",
+        is_secret: bool = False,
     ) -> tuple[str, str]:
         """Asks until `check` accepts the answer; returns the answer and what `check` says about it.
 
         If the answer couldn't be checked because the other side was unavailable, Enter tries it again.
         """
         while True:
-            answer = self.text(question, remedy=remedy, default=default, is_secret=is_secret)
+            answer = self.text(question, missing=missing, remedy=remedy, default=default, is_secret=is_secret)
             try:
                 return answer, check(answer)
             except Stopped as wrong:

@@ -141,7 +141,7 @@ class DeployStep(Step):
         url = setup.answer(PUBLIC_URL)
         if not setup.asking.is_there:
             raise Stopped(f"supatoss doesn't answer at {url}", "deploy it, or run supatoss init --deploy")
-        setup.asking.text(f"Deploy it, and press Enter once it runs at {url}", remedy="")
+        setup.asking.text(f"Deploy it, and press Enter once it runs at {url}")
         return "done by hand"
 
 

@@ -36,7 +36,7 @@ class KeepStep(Step):
         try:
             setup.env_file.put({**new, **replaced})
         except ValueError as error:
-            raise Stopped(f"a value {error}", "remove it") from None
+            raise Stopped(str(error), "remove it") from None
         for name in other:
             if name not in replaced:
                 typer.echo(

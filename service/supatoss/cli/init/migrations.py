@@ -52,7 +52,6 @@ class PreflightStep(Step):
         if not url and setup.asking.is_there:
             url = setup.asking.text(
                 "Database connection string, to check for obstacles before the push (Enter to skip)",
-                remedy="",
                 is_secret=True,
             )
         if not url:
@@ -155,7 +154,8 @@ class CopyStep(Step):
             answer, _ = setup.asking.until_right(
                 "Folder of your repository, with supabase/config.toml in it",
                 _check_folder,
-                remedy="no repository given; use --repository DIR",
+                missing="no repository given",
+                remedy="supatoss init --repository DIR",
             )
             given = Path(answer).expanduser()
         folder = copies.find_folder(given)
@@ -202,7 +202,7 @@ class PushStep(Step):
         typer.echo("  Run this in another terminal; --push runs it here:")
         for line in lines:
             typer.echo(f"    {plain(line)}")
-        setup.asking.text("Press Enter when it is done", remedy="")
+        setup.asking.text("Press Enter when it is done")
 
     def _wait(self, setup: Setup) -> None:
         deadline = time.monotonic() + CACHE_SECONDS

@@ -39,7 +39,7 @@ class ProjectStep(Step):
                     raise
                 show(wrong, KEY)
         _, said = setup.asking.until_right(
-            f"Secret key of {url}", check, remedy=f"{KEY} is missing", default=given, is_secret=True
+            f"Secret key of {url}", check, missing=f"{KEY} is missing", default=given, is_secret=True
         )
         return said
 
@@ -57,7 +57,7 @@ class ProjectStep(Step):
         answer, _ = setup.asking.until_right(
             "Address of the Supabase project (https://<project-ref>.supabase.co)",
             _check_url,
-            remedy=f"{URL} is missing",
+            missing=f"{URL} is missing",
         )
         return project_url(answer)
 

@@ -41,7 +41,7 @@ class RegisterStep(Step):
         sheet = make_sheet(setup.answer(PUBLIC_URL) + WEBHOOK_PATH, SigningKeys.read().kind, language_of_the_shell())
         typer.echo("\n".join(f"  {line}".rstrip() for line in to_text(sheet).splitlines()))
         if setup.asking.is_there:
-            setup.asking.text("Press Enter when it is registered at Toss", remedy="")
+            setup.asking.text("Press Enter when it is registered at Toss")
         return "register it as shown above"
 
 

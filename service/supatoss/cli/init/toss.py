@@ -51,7 +51,9 @@ class TossStep(Step):
                 if not setup.asking.is_there:
                     raise
                 show(wrong, name)
-        _, said = setup.asking.until_right(question, try_it, remedy=f"{name} is missing", default=given, is_secret=True)
+        _, said = setup.asking.until_right(
+            question, try_it, missing=f"{name} is missing", default=given, is_secret=True
+        )
         return said
 
 
