@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory, startup, trace
+from benchmarks import growth, memory, simulate, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = startup.run(_log, options.runs)
             case "trace":
                 problems = trace.run(options.connections, options.seconds, _log)
+            case "simulate":
+                problems = simulate.run(options.costs, options.seconds, _log)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -91,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("trace", help="which process is busy when, and what recording calls wait for")
     command.add_argument("--connections", type=int, default=64)
     command.add_argument("--seconds", type=float, default=5.0)
+    command = commands.add_parser("simulate", help="measure costs, compare with a simulation, predict; about 4 minutes")
+    command.add_argument(
+        "--costs", type=Path, help="predict from the figures of a run in .local/bench/, measure nothing"
+    )
+    command.add_argument("--seconds", type=float, default=30.0, help="of a real load")
     command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser

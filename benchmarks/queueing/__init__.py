@@ -1,0 +1,1 @@
+"""A simulation of the recording path, with measured costs."""

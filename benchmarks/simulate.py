@@ -1,0 +1,217 @@
+"""Measures what a delivery costs, compares the simulation with real loads, and predicts larger ones."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.measure import Load, Measurement
+from benchmarks.queueing.arrivals import poisson, sale, steady
+from benchmarks.queueing.costs import Costs, Storage, read_costs, to_json
+from benchmarks.queueing.measured import measure_costs
+from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Outcome, simulate
+from benchmarks.report import keep
+from benchmarks.stack import Stack
+from benchmarks.steady import Steady, SteadyRun, count_problems
+
+RATES = (300.0, 1000.0, 1500.0)
+CONNECTIONS = 256
+CORES = 2
+
+DAILY = 10_000
+"""Deliveries a day of the merchant that the others are multiples of."""
+
+PEAK_HOUR = 3.0
+"""The busiest hour of the day, as a multiple of the average: an eighth of the day's deliveries in one hour."""
+
+SALE_JUMP, SALE_BEGINS, SALE_HALF_LIFE, SALE_SECONDS = 20.0, 10.0, 30.0, 160.0
+"""A sale: 20 times the peak hour's rate at once; half of the excess is gone after every 30 s."""
+
+NETWORK_SECONDS = 0.005
+"""Between the service and the Data API, both ways, in one region: an assumption."""
+
+BUSY = "busy: each process, database"
+REFUSED = "answered 503 | stored after at most"
+
+SCALES = (1, 10, 100, 1000)
+MOST_SECONDS = 600.0
+ENOUGH_DELIVERIES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A merchant of a size, and the machines that it gets."""
+
+    scale: int
+    machines: Machines
+
+    @property
+    def average(self) -> float:
+        """Deliveries a second."""
+        return self.scale * DAILY / 86_400
+
+    @property
+    def peak(self) -> float:
+        """Deliveries a second in the busiest hour."""
+        return self.average * PEAK_HOUR
+
+
+PLANS = [
+    Plan(scale, Machines(processes, database_cores=cores, network_seconds=NETWORK_SECONDS))
+    for scale, processes, cores in ((1, 2, 2), (10, 2, 2), (100, 2, 2), (1000, 2, 2), (1000, 4, 4), (1000, 8, 8))
+]
+
+
+def run(costs_file: Path | None, seconds: float, log: Callable[[str], None]) -> int:
+    """Prints the costs, the comparison and the predictions. Returns the number of problems of the real loads."""
+    problems = 0
+    if costs_file is not None:
+        costs, storage = read_costs(costs_file)
+    else:
+        with Stack() as stack:
+            costs, storage = measure_costs(stack, log)
+            steady_run = SteadyRun(stack)
+            loads = [Load(CONNECTIONS, seconds, int(rate * seconds), rate) for rate in RATES]
+            measured = [_measure(steady_run, load, log) for load in loads]
+        costs_file = keep("simulate", to_json(costs, storage) | {"loads": [asdict(one) for one in measured]})
+        problems = count_problems([one.measurement for one in measured])
+        print(f"\nmeasured and predicted, {CORES} cores for everything\n\n{_comparison(costs, measured)}")
+    print(f"\nwhat a delivery costs\n\n{_cost_table(costs, storage)}")
+    print(f"\nwhat that means a year\n\n{_volume_table(storage)}")
+    print(f"\npredicted, machines of their own\n\n{_predictions(costs, log)}")
+    print(f"\nfigures: {costs_file}")
+    return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A real load. `others`: cores that programs which have nothing to do with it used meanwhile."""
+
+    load: Load
+    measurement: Measurement
+    others: float
+
+
+def _measure(steady_run: SteadyRun, load: Load, log: Callable[[str], None]) -> Measured:
+    busy, began = _busy_seconds(), time.monotonic()
+    measurement, _ = steady_run.measure(Steady(1, 0.0, load))
+    others = (_busy_seconds() - busy) / (time.monotonic() - began) - sum(measurement.cores.values())
+    log(f"{load.rate}/s: p99 {measurement.report.p99_ms:.1f} ms")
+    return Measured(load, measurement, max(0.0, others))
+
+
+def _busy_seconds() -> float:
+    """CPU seconds that the machine has been busy: all fields of /proc/stat but idle and iowait, see proc(5)."""
+    with Path("/proc/stat").open(encoding="ascii") as stat:
+        ticks = [int(field) for field in stat.readline().split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def predict(costs: Costs, one: Measured) -> Outcome:
+    """A load of the load generator, on the cores that other programs leave."""
+    rate = one.load.rate
+    assert rate is not None  # noqa: S101 - an open loop
+    machines = Machines(shared_cores=max(0.2, CORES - one.others), api_threads=1)
+    return simulate(costs, machines, steady(rate, one.load.count), connections=one.load.connections)
+
+
+def _comparison(costs: Costs, measured: Sequence[Measured]) -> str:
+    parts = ("service", "api", "postgres", "driver")
+    lines = [
+        "| load | p50 / p99 / max ms measured | predicted | cores measured | predicted | events a call predicted | others |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in measured:
+        found = predict(costs, one)
+        report, cores = one.measurement.report, one.measurement.cores
+        lines.append(
+            f"| {one.load.rate:,.0f}/s | {report.p50_ms:.1f} / {report.p99_ms:.1f} / {report.max_ms:.0f}"
+            f" | {_latency(found)} | {', '.join(f'{part} {cores.get(part, 0.0):.2f}' for part in parts)}"
+            f" | {', '.join(f'{found.busy.get(part, 0.0) / found.seconds:.2f}' for part in parts)}"
+            f" | {found.mean_batch:.1f} | {one.others:.2f} cores |"
+        )
+    return "\n".join(lines)
+
+
+def _cost_table(costs: Costs, storage: Storage) -> str:
+    sizes = (1, 8, 32, 100)
+    lines = [
+        f"| events a call | {' | '.join(map(str, sizes))} |",
+        f"|---|{'---|' * len(sizes)}",
+    ]
+    rows = {
+        "service, µs of CPU an event": [costs.receive + costs.answer + costs.call / events for events in sizes],
+        "Data API, µs of CPU an event": [costs.api.at(events) / events for events in sizes],
+        "PostgreSQL, µs of CPU an event": [costs.postgres.at(events) / events for events in sizes],
+    }
+    lines += [f"| {name} | {' | '.join(f'{1e6 * used:,.0f}' for used in row)} |" for name, row in rows.items()]
+    left = (
+        f"An event leaves {storage.wal_bytes / 1000:.1f} kB of write-ahead log, {storage.table_bytes / 1000:.1f} kB in"
+        f" tables, and {storage.index_bytes / 1000:.1f} kB in indexes ({storage.key_index_bytes:.0f} bytes in that of the"
+        " unique key)."
+    )
+    return "\n".join([*lines, "", left])
+
+
+def _volume_table(storage: Storage) -> str:
+    lines = [
+        "| | deliveries a day | a second: average / peak hour / sale | WAL a day | inbox a year | key index a year |",
+        "|---|---|---|---|---|---|",
+    ]
+    for scale in SCALES:
+        plan = Plan(scale, Machines())
+        daily, disk = scale * DAILY, storage.table_bytes + storage.index_bytes
+        lines.append(
+            f"| {scale:,} × | {daily:,} | {plan.average:.2g} / {plan.peak:.2g} / {plan.peak * SALE_JUMP:,.0f}"
+            f" | {_bytes(daily * storage.wal_bytes)} | {_bytes(365 * daily * disk)}"
+            f" | {_bytes(365 * daily * storage.key_index_bytes)} |"
+        )
+    return "\n".join(lines)
+
+
+def _predictions(costs: Costs, log: Callable[[str], None]) -> str:
+    lines = [
+        f"| | processes, database cores | load | p50 / p99 / max ms | events a call, calls/s | {BUSY} | {REFUSED} |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for plan in PLANS:
+        for name, arrivals in (("peak hour", _peak_hour(plan)), ("sale", _sale(plan))):
+            found = simulate(costs, plan.machines, arrivals, waits=TOSS_WAITS_SECONDS)
+            lines.append(_prediction(plan, name, found))
+            log(lines[-1])
+    return "\n".join(lines)
+
+
+def _peak_hour(plan: Plan) -> Iterator[float]:
+    seconds = min(MOST_SECONDS * 10, max(30.0, ENOUGH_DELIVERIES / plan.peak))
+    return poisson(lambda _: plan.peak, plan.peak, seconds, seed=plan.scale)
+
+
+def _sale(plan: Plan) -> Iterator[float]:
+    rate_at = sale(plan.peak, SALE_JUMP, SALE_BEGINS, SALE_HALF_LIFE)
+    return poisson(rate_at, plan.peak * SALE_JUMP, SALE_SECONDS, seed=plan.scale)
+
+
+def _prediction(plan: Plan, name: str, found: Outcome) -> str:
+    machines = plan.machines
+    seconds = max(found.seconds, 1e-9)
+    service = found.busy.get("service", 0.0) / seconds / machines.processes
+    database = (found.busy.get("api", 0.0) + found.busy.get("postgres", 0.0)) / seconds / machines.database_cores
+    return (
+        f"| {plan.scale:,} × | {machines.processes}, {machines.database_cores} | {name} | {_latency(found)}"
+        f" | {found.mean_batch:.1f}, {len(found.batches) / seconds:,.1f} | {service:.0%}, {database:.0%}"
+        f" | {found.statuses[503] / found.statuses.total():.0%} | {max(found.stored_after):,.1f} s |"
+    )
+
+
+def _latency(found: Outcome) -> str:
+    return f"{found.latency_ms(0.5):.1f} / {found.latency_ms(0.99):.1f} / {found.latency_ms(1.0):,.0f}"
+
+
+def _bytes(number: float) -> str:
+    for unit in ("kB", "MB", "GB"):
+        number /= 1000
+        if number < 1000:
+            return f"{number:,.3g} {unit}"
+    return f"{number / 1000:,.3g} TB"
