@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.queueing.costs import Costs
-from benchmarks.queueing.machine import Action, Clock, Cores, EventLoop
+from benchmarks.queueing.machine import Action, Clock, Cores, EventLoop, Pool
 from supatoss.inbox.recorder import (
     MAX_BATCH_EVENTS,
     MAX_HELD_SECONDS,
@@ -16,6 +16,7 @@ from supatoss.inbox.recorder import (
     MIN_CONCURRENT_EVENTS,
 )
 from supatoss.server import MAX_REQUESTS
+from supatoss.toss.ratelimit import TOSS
 
 ANSWER_DEADLINE_SECONDS = 8.0
 """The service's default: later than that the answer is 503, whether or not the event is stored."""
@@ -52,9 +53,13 @@ class Delivery:
 class Process:
     """One process of the service: reads, batches as the recorder does, answers."""
 
-    def __init__(self, clock: Clock, cores: Cores, costs: Costs, rules: Batching, call: Call) -> None:
-        self._clock, self._costs, self._rules, self._call = clock, costs, rules, call
+    def __init__(
+        self, clock: Clock, cores: Cores, costs: Costs, rules: Batching, call: Call, toss: float | None
+    ) -> None:
+        """`toss`: seconds in which Toss answers a look-up; None for signed deliveries, which need none."""
+        self._clock, self._costs, self._rules, self._call, self._toss = clock, costs, rules, call, toss
         self._loop = EventLoop(clock, cores)
+        self._lookups = Pool(TOSS.in_flight)
         self._waiting: deque[Delivery] = deque()
         self._in_flight: dict[int, int] = {}
         self._requests = 0
@@ -69,14 +74,35 @@ class Process:
             return
         self._requests += 1
         self._clock.after(ANSWER_DEADLINE_SECONDS, partial(self._answer, delivery, 503))
-        self._loop.arrive(self._costs.receive, partial(self._record, delivery))
+        self._loop.arrive(self._costs.receive, partial(self._verify, delivery))
 
     def _answer(self, delivery: Delivery, status: int) -> None:
         if not delivery.is_answered:
             self._requests -= 1
             delivery.answer(status)
 
+    def _verify(self, delivery: Delivery) -> None:
+        """An unsigned delivery is looked up at Toss; the CPU of a look-up is taken as that of any call."""
+        if self._toss is None:
+            self._record(delivery)
+            return
+        seconds = self._toss
+
+        def look_up(release: Action) -> None:
+            def answered() -> None:
+                release()
+                self._record(delivery)
+
+            if delivery.is_answered:  # 503, while it waited
+                self._clock.after(0.0, release)
+            else:
+                self._loop.call_soon(self._costs.call, lambda: self._clock.after(seconds, answered))
+
+        self._lookups.submit(look_up)
+
     def _record(self, delivery: Delivery) -> None:
+        if delivery.is_answered:
+            return
         if len(self._waiting) >= self._rules.max_waiting:
             self._answer(delivery, 503)
             return

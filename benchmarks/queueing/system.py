@@ -22,6 +22,7 @@ class Machines:
 
     Otherwise each process of the service has a core, and the Data API and PostgreSQL share `database_cores`.
     `pool`: calls that the database works on at once; the others wait. `api_threads`: Supabase Lite has one.
+    `toss_seconds`: how long a look-up at Toss takes; None for signed deliveries, which need none.
     """
 
     processes: int = 1
@@ -30,6 +31,7 @@ class Machines:
     api_threads: int = 2
     pool: int = 10
     network_seconds: float = 0.0
+    toss_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -105,7 +107,9 @@ class Simulation:
         )
         self._outcome.batches = backend.batches
         processes = [
-            Process(self._clock, shared or Cores(self._clock, 1, busy), costs, rules, backend.call)
+            Process(
+                self._clock, shared or Cores(self._clock, 1, busy), costs, rules, backend.call, machines.toss_seconds
+            )
             for _ in range(machines.processes)
         ]
         self._turns = itertools.cycle(processes)

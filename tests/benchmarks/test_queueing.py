@@ -16,6 +16,7 @@ from benchmarks.queueing.measured import merge
 from benchmarks.queueing.service import ANSWER_DEADLINE_SECONDS, Batching
 from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, simulate
 from supatoss.inbox.recorder import MAX_BATCH_EVENTS, MAX_HELD_SECONDS, MAX_IN_FLIGHT, MAX_WAITING
+from supatoss.toss.ratelimit import TOSS
 
 FREE = Line(0.0, 0.0)
 NOTHING = Costs(receive=0.0, answer=0.0, call=0.0, api=FREE, postgres=FREE, wait=FREE)
@@ -126,6 +127,20 @@ def test_fewer_than_half_of_those_in_flight_wait_for_the_next_call_but_not_for_a
 
     assert found.batches == [MAX_BATCH_EVENTS, 5]
     assert found.latencies[-1] == pytest.approx(1.0 + MAX_HELD_SECONDS)
+
+
+def test_unsigned_deliveries_wait_for_one_of_the_look_ups_that_a_process_may_have_under_way() -> None:
+    arrivals = [0.0 for _ in range(2 * TOSS.in_flight)]
+
+    found = simulate(NOTHING, Machines(toss_seconds=0.2), arrivals)
+
+    assert found.latencies == pytest.approx([0.2] * TOSS.in_flight + [0.4] * TOSS.in_flight)
+
+
+def test_unsigned_deliveries_that_wait_until_the_deadline_are_refused_without_a_look_up() -> None:
+    found = simulate(NOTHING, Machines(toss_seconds=3.0), [0.0 for _ in range(5 * TOSS.in_flight)])
+
+    assert found.statuses == {200: 2 * TOSS.in_flight, 503: 3 * TOSS.in_flight}
 
 
 def test_a_process_refuses_what_it_has_no_place_for() -> None:
