@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "trace":
                 problems = trace.run(options.connections, options.seconds, _log)
             case "simulate":
-                problems = simulate.run(options.costs, options.seconds, _log)
+                problems = simulate.run(options.costs, options.seconds, is_written=options.write, log=_log)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--costs", type=Path, help="predict from the figures of a run in .local/bench/, measure nothing"
     )
     command.add_argument("--seconds", type=float, default=30.0, help="of a real load")
+    command.add_argument("--write", action="store_true", help="put the tables into docs/scaling.md")
     command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser

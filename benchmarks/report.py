@@ -46,12 +46,12 @@ def write_report(run: Path | None = None) -> Path:
     return DOCUMENT
 
 
-def with_figures(text: str, figures: str) -> str:
+def with_figures(text: str, figures: str, begin_mark: str = BEGIN) -> str:
     """The document with new figures between its markers. StackError if it has no markers."""
-    before, begin, rest = text.partition(BEGIN)
+    before, begin, rest = text.partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise StackError(f"{DOCUMENT} has no place for figures: {BEGIN} … {END}")
+        raise StackError(f"the document has no place for figures: {begin_mark} … {END}")
     return f"{before}{begin}\n{figures}\n{end}{after}"
 
 

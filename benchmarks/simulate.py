@@ -1,18 +1,23 @@
 """Measures what a delivery costs, compares the simulation with real loads, and predicts larger ones."""
 
+import platform
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure import Load
 from benchmarks.queueing.arrivals import poisson, sale, steady
-from benchmarks.queueing.costs import Costs, Storage, read_costs, to_json
+from benchmarks.queueing.costs import Costs, Storage
+from benchmarks.queueing.kept import read, to_json
 from benchmarks.queueing.loads import Measured, measure_load
 from benchmarks.queueing.measured import measure_costs
 from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Outcome, simulate
-from benchmarks.report import keep
+from benchmarks.report import keep, with_figures
 from benchmarks.stack import Stack
-from benchmarks.steady import count_problems
+from scripts.local_stack import ROOT
+
+DOCUMENT = ROOT / "docs" / "scaling.md"
+BEGIN = '<!-- figures: make bench BENCH="simulate --write" -->'
 
 RATES = (300.0, 1000.0, 1500.0)
 CONNECTIONS = 256
@@ -65,24 +70,33 @@ PLANS = [
 ]
 
 
-def run(costs_file: Path | None, seconds: float, log: Callable[[str], None]) -> int:
-    """Prints the costs, the comparison and the predictions. Returns the number of problems of the real loads."""
-    problems = 0
-    if costs_file is not None:
-        costs, storage = read_costs(costs_file)
-    else:
+def run(costs_file: Path | None, seconds: float, *, is_written: bool, log: Callable[[str], None]) -> int:
+    """Prints the costs, the comparison and the predictions, and puts them into the document if `is_written`.
+
+    Returns the number of problems of the real loads.
+    """
+    measured: list[Measured] = []
+    if costs_file is None:
         with Stack() as stack:
             costs, storage = measure_costs(stack, log)
             loads = [Load(CONNECTIONS, seconds, int(rate * seconds), rate) for rate in RATES]
             measured = [measure_load(stack, load, seed, log) for seed, load in enumerate(loads, start=1)]
-        costs_file = keep("simulate", to_json(costs, storage) | {"loads": [asdict(one) for one in measured]})
-        problems = count_problems([one.measurement for one in measured])
-        print(f"\nmeasured and predicted, {CORES} cores for everything\n\n{_comparison(costs, measured)}")
-    print(f"\nwhat a delivery costs\n\n{_cost_table(costs, storage)}")
-    print(f"\nwhat that means a year\n\n{_volume_table(storage)}")
-    print(f"\npredicted, machines of their own\n\n{_predictions(costs, log)}")
-    print(f"\nfigures: {costs_file}")
-    return problems
+        costs_file = keep("simulate", to_json(costs, storage, measured))
+    else:
+        costs, storage, measured = read(costs_file)
+    figures = "\n\n".join(
+        (
+            f"Measured on {_day(costs_file)}, {platform.system()} on {platform.machine()}, {CORES} cores in all.",
+            f"**Measured and predicted**\n\n{_comparison(costs, measured)}",
+            f"**What a delivery costs**\n\n{_cost_table(costs, storage)}",
+            f"**Volumes**\n\n{_volume_table(storage)}",
+            f"**Predictions**\n\n{_predictions(costs, log)}",
+        )
+    )
+    print(f"\n{figures}\n\nfigures: {costs_file}")
+    if is_written:
+        DOCUMENT.write_text(with_figures(DOCUMENT.read_text(encoding="utf-8"), figures, BEGIN), "utf-8")
+    return sum(len(one.measurement.problems) for one in measured)
 
 
 def predict(costs: Costs, one: Measured) -> Outcome:
@@ -187,6 +201,11 @@ def _prediction(plan: Plan, name: str, found: Outcome) -> str:
         f" | {found.mean_batch:.1f} | {rates}"
         f" | {refused / found.statuses.total():.0%} | {max(found.stored_after):,.1f} s |"
     )
+
+
+def _day(file: Path) -> str:
+    moment = file.stem.rpartition("-")[2]
+    return f"{moment[:4]}-{moment[4:6]}-{moment[6:8]}"
 
 
 def _latency(found: Outcome) -> str:

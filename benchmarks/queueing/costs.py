@@ -1,9 +1,7 @@
-"""What a delivery costs in each part, as `measured.py` finds it."""
+"""What a delivery costs in each part, as measured.py finds it."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +54,3 @@ def fit(times: Sequence[tuple[int, float]]) -> Line:
     spread = sum(weight * (x - mean_x) ** 2 for weight, (x, _) in zip(weights, times, strict=True))
     slope = sum(weight * (x - mean_x) * (y - mean_y) for weight, (x, y) in zip(weights, times, strict=True)) / spread
     return Line(mean_y - slope * mean_x, slope)
-
-
-def to_json(costs: Costs, storage: Storage) -> dict[str, object]:
-    """For a file of `.local/bench/`."""
-    return {"costs": asdict(costs), "storage": asdict(storage)}
-
-
-def read_costs(file: Path) -> tuple[Costs, Storage]:
-    """From such a file."""
-    kept = json.loads(file.read_text(encoding="utf-8"))
-    lines = {name: Line(**kept["costs"][name]) for name in ("api", "postgres", "wait")}
-    return Costs(**{**kept["costs"], **lines}), Storage(**kept["storage"])

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.latency import summarise
+from benchmarks.measure import Load, Measurement
 from benchmarks.peers.capture import Call
 from benchmarks.queueing.arrivals import poisson, sale, steady
-from benchmarks.queueing.costs import Costs, Line, Storage, fit, read_costs, to_json
+from benchmarks.queueing.costs import Costs, Line, Storage, fit
+from benchmarks.queueing.kept import read, to_json
+from benchmarks.queueing.loads import Measured
 from benchmarks.queueing.machine import Clock, Cores, EventLoop
 from benchmarks.queueing.measured import merge
 from benchmarks.queueing.service import ANSWER_DEADLINE_SECONDS, Batching
 from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, simulate
+from benchmarks.report import END, with_figures
+from benchmarks.simulate import BEGIN, DOCUMENT
 from supatoss.inbox.recorder import MAX_BATCH_EVENTS, MAX_HELD_SECONDS, MAX_IN_FLIGHT, MAX_WAITING
 from supatoss.toss.ratelimit import TOSS
 
@@ -185,12 +191,23 @@ def test_a_line_is_found_again_from_noisy_times() -> None:
     assert found.per_event == pytest.approx(0.0002, rel=0.05)
 
 
-def test_costs_are_read_as_they_were_kept(tmp_path: Path) -> None:
-    file = tmp_path / "costs.json"
+def test_figures_are_read_as_they_were_kept(tmp_path: Path) -> None:
+    file = tmp_path / "simulate-20261126T000000Z.json"
+    costs = replace(TYPICAL, residuals=list(TYPICAL.residuals))
     storage = Storage(wal_bytes=1.0, table_bytes=2.0, index_bytes=3.0, key_index_bytes=4.0, commits=0.1)
-    file.write_text(json.dumps(to_json(TYPICAL, storage)))
+    load = Load(256, 30.0, 30_000, 1000.0)
+    measurement = Measurement(
+        load, summarise([200] * 10, [0.01] * 10, 0.01, 0.1), {"service": 0.5}, {"service": 80.0}, []
+    )
+    file.write_text(json.dumps(to_json(costs, storage, [Measured(load, measurement, 0.1)])))
 
-    assert read_costs(file) == (replace(TYPICAL, residuals=list(TYPICAL.residuals)), storage)
+    assert read(file) == (costs, storage, [Measured(load, measurement, 0.1)])
+
+
+def test_the_document_has_a_place_for_the_figures() -> None:
+    text = with_figures(DOCUMENT.read_text(encoding="utf-8"), "| new |", BEGIN)
+
+    assert f"{BEGIN}\n| new |\n{END}" in text
 
 
 @pytest.mark.parametrize(
