@@ -1,17 +1,19 @@
 """Measures what a delivery costs, compares the simulation with real loads, and predicts larger ones."""
 
+import itertools
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.measure import Load
+from benchmarks.queueing.alternatives import Alternative, measure_alternatives
 from benchmarks.queueing.arrivals import poisson, sale, steady
 from benchmarks.queueing.costs import Costs, Storage
 from benchmarks.queueing.kept import read, to_json
 from benchmarks.queueing.loads import Measured, measure_load
 from benchmarks.queueing.measured import measure_costs
-from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Outcome, simulate
+from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Outcome, Sender, simulate
 from benchmarks.report import keep, with_figures
 from benchmarks.stack import Stack
 from scripts.local_stack import ROOT
@@ -21,7 +23,12 @@ BEGIN = '<!-- figures: make bench BENCH="simulate --write" -->'
 
 RATES = (300.0, 1000.0, 1500.0)
 CONNECTIONS = 256
+CLOSED_CONNECTIONS, CLOSED_MOST = 64, 5000
+"""A closed loop as well, with deliveries for as many answers a second."""
+
 CORES = 2
+QUIET_CORES = 0.1
+PARTS = ("service", "api", "postgres", "driver")
 
 DAILY = 10_000
 """Deliveries a day of the merchant that the others are multiples of."""
@@ -75,15 +82,16 @@ def run(costs_file: Path | None, seconds: float, *, is_written: bool, log: Calla
 
     Returns the number of problems of the real loads.
     """
-    measured: list[Measured] = []
     if costs_file is None:
         with Stack() as stack:
             costs, storage = measure_costs(stack, log)
             loads = [Load(CONNECTIONS, seconds, int(rate * seconds), rate) for rate in RATES]
+            loads.append(Load(CLOSED_CONNECTIONS, seconds / 3, int(CLOSED_MOST * seconds / 3)))
             measured = [measure_load(stack, load, seed, log) for seed, load in enumerate(loads, start=1)]
-        costs_file = keep("simulate", to_json(costs, storage, measured))
+            alternatives = measure_alternatives(stack)
+        costs_file = keep("simulate", to_json(costs, storage, measured, alternatives))
     else:
-        costs, storage, measured = read(costs_file)
+        costs, storage, measured, alternatives = read(costs_file)
     figures = "\n\n".join(
         (
             f"Measured on {_day(costs_file)}, {platform.system()} on {platform.machine()}, {CORES} cores in all.",
@@ -91,6 +99,7 @@ def run(costs_file: Path | None, seconds: float, *, is_written: bool, log: Calla
             f"**What a delivery costs**\n\n{_cost_table(costs, storage)}",
             f"**Volumes**\n\n{_volume_table(storage)}",
             f"**Predictions**\n\n{_predictions(costs, log)}",
+            f"**Alternatives**\n\n{_alternatives_table(alternatives)}",
         )
     )
     print(f"\n{figures}\n\nfigures: {costs_file}")
@@ -101,27 +110,31 @@ def run(costs_file: Path | None, seconds: float, *, is_written: bool, log: Calla
 
 def predict(costs: Costs, one: Measured) -> Outcome:
     """A load of the load generator, on the cores that other programs leave."""
-    rate = one.load.rate
-    assert rate is not None  # noqa: S101 - an open loop
-    machines = Machines(shared_cores=max(0.2, CORES - one.others), api_threads=1)
-    return simulate(costs, machines, steady(rate, one.load.count), connections=one.load.connections)
+    load = one.load
+    machines = Machines(shared_cores=max(CORES / 4, CORES - one.others), api_threads=1)
+    arrivals = steady(load.rate, load.count) if load.rate else itertools.repeat(0.0, one.measurement.report.sent)
+    return simulate(costs, machines, arrivals, Sender(load.connections, is_closed=not load.rate))
 
 
 def _comparison(costs: Costs, measured: Sequence[Measured]) -> str:
-    parts = ("service", "api", "postgres", "driver")
     lines = [
-        "| load | p50 / p99 / max ms measured | predicted | cores measured | predicted | predicted a call | others |",
-        "|---|---|---|---|---|---|---|",
+        "| load | answers/s (p50 / p99 / max ms) measured | predicted | cores measured | predicted | others |",
+        "|---|---|---|---|---|---|",
     ]
     for one in measured:
         found = predict(costs, one)
         report, cores = one.measurement.report, one.measurement.cores
+        name = f"{one.load.rate:,.0f}/s" if one.load.rate else f"{one.load.connections} connections"
         lines.append(
-            f"| {one.load.rate:,.0f}/s | {report.p50_ms:.1f} / {report.p99_ms:.1f} / {report.max_ms:.0f}"
-            f" | {_latency(found)} | {', '.join(f'{part} {cores.get(part, 0.0):.2f}' for part in parts)}"
-            f" | {', '.join(f'{found.busy.get(part, 0.0) / found.seconds:.2f}' for part in parts)}"
-            f" | {found.mean_batch:.1f} | {one.others:.2f} cores |"
+            f"| {name} | {report.rate:,.0f} ({report.p50_ms:.1f} / {report.p99_ms:.1f} / {report.max_ms:.0f})"
+            f" | {len(found.latencies) / found.seconds:,.0f} ({_latency(found)})"
+            f" | {', '.join(f'{part} {cores.get(part, 0.0):.2f}' for part in PARTS)}"
+            f" | {', '.join(f'{found.busy.get(part, 0.0) / found.seconds:.2f}' for part in PARTS)}"
+            f" | {one.others:.2f} |"
         )
+    most = max((one.others for one in measured), default=0.0)
+    if most > QUIET_CORES:
+        lines += ["", f"Other programs used up to {most:.1f} cores: these rows compare little."]
     return "\n".join(lines)
 
 
@@ -173,9 +186,18 @@ def _predictions(costs: Costs, log: Callable[[str], None]) -> str:
             ("sale, unsigned", unsigned, _sale(plan)),
             ("sale, signed", plan.machines, _sale(plan)),
         ):
-            found = simulate(costs, machines, arrivals, waits=TOSS_WAITS_SECONDS)
+            found = simulate(costs, machines, arrivals, Sender(waits=TOSS_WAITS_SECONDS))
             lines.append(_prediction(plan, name, found))
             log(lines[-1])
+    return "\n".join(lines)
+
+
+def _alternatives_table(alternatives: Sequence[Alternative]) -> str:
+    lines = ["| for an event, 32 in a statement | PostgreSQL, µs of CPU | log, kB | disk, kB |", "|---|---|---|---|"]
+    lines += [
+        f"| {one.name} | {1e6 * one.cpu:.0f} | {one.wal_bytes / 1000:.1f} | {one.disk_bytes / 1000:.1f} |"
+        for one in alternatives
+    ]
     return "\n".join(lines)
 
 

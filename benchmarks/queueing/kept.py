@@ -8,16 +8,24 @@ from typing import Any
 
 from benchmarks.latency import Report
 from benchmarks.measure import Load, Measurement
+from benchmarks.queueing.alternatives import Alternative
 from benchmarks.queueing.costs import Costs, Line, Storage
 from benchmarks.queueing.loads import Measured
 
 
-def to_json(costs: Costs, storage: Storage, measured: Sequence[Measured]) -> dict[str, Any]:
+def to_json(
+    costs: Costs, storage: Storage, measured: Sequence[Measured], alternatives: Sequence[Alternative]
+) -> dict[str, Any]:
     """For a file of `.local/bench/`."""
-    return {"costs": asdict(costs), "storage": asdict(storage), "measured": [asdict(one) for one in measured]}
+    return {
+        "costs": asdict(costs),
+        "storage": asdict(storage),
+        "measured": [asdict(one) for one in measured],
+        "alternatives": [asdict(one) for one in alternatives],
+    }
 
 
-def read(file: Path) -> tuple[Costs, Storage, list[Measured]]:
+def read(file: Path) -> tuple[Costs, Storage, list[Measured], list[Alternative]]:
     """From such a file."""
     kept = json.loads(file.read_text(encoding="utf-8"))
     lines = {name: Line(**kept["costs"][name]) for name in ("api", "postgres", "wait")}
@@ -25,6 +33,7 @@ def read(file: Path) -> tuple[Costs, Storage, list[Measured]]:
         Costs(**{**kept["costs"], **lines}),
         Storage(**kept["storage"]),
         [_measured(one) for one in kept["measured"]],
+        [Alternative(**one) for one in kept["alternatives"]],
     )
 
 

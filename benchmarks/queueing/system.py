@@ -34,6 +34,23 @@ class Machines:
     toss_seconds: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """How deliveries come: over so many connections, one at a time on each (None: any number), and again after waits.
+
+    In a closed loop all are due at once, and each counts from when it has a connection. `waits`: seconds after each
+    answer that isn't 200.
+    """
+
+    connections: int | None = None
+    is_closed: bool = False
+    waits: Sequence[float] = ()
+
+
+PATIENT = Sender()
+AS_THE_RECORDER = Batching()
+
+
 @dataclass(slots=True)
 class Outcome:
     """What happened. Times in seconds; `stored_after` counts from a delivery's first attempt."""
@@ -94,12 +111,11 @@ class Simulation:
         self,
         costs: Costs,
         machines: Machines,
-        connections: int | None,
+        sender: Sender,
         rules: Batching,
-        waits: Sequence[float],
         seed: int,
     ) -> None:
-        self._clock, self._outcome, self._waits = Clock(), Outcome(), waits
+        self._clock, self._outcome, self._sender = Clock(), Outcome(), sender
         busy = self._outcome.busy
         shared = Cores(self._clock, machines.shared_cores, busy) if machines.shared_cores else None
         backend = Backend(
@@ -113,7 +129,7 @@ class Simulation:
             for _ in range(machines.processes)
         ]
         self._turns = itertools.cycle(processes)
-        self._connections = Pool(connections or 2**31)
+        self._connections = Pool(sender.connections or 2**31)
         self._generator, self._generator_cores, self._generator_seconds = Pool(1), shared, costs.driver
 
     def run(self, arrivals: Iterable[float]) -> Outcome:
@@ -136,13 +152,15 @@ class Simulation:
         self._arrive_next(remaining)
 
     def _send(self, first: float, attempt: int) -> None:
-        """Sends a delivery on a free connection; its latency counts from now."""
-        due = self._clock.now
+        """Sends a delivery on a free connection; its latency counts from now, in a closed loop from then."""
+        due = None if self._sender.is_closed else self._clock.now
 
         def on_connection(release: Action) -> None:
+            sent = self._clock.now if due is None else due
+
             def answered(status: int) -> None:
                 release()
-                self._note(status, first, due, attempt)
+                self._note(status, first, sent, attempt)
 
             self._generate(Delivery(answered))
 
@@ -164,25 +182,24 @@ class Simulation:
 
         self._generator.submit(send)
 
-    def _note(self, status: int, first: float, due: float, attempt: int) -> None:
+    def _note(self, status: int, first: float, sent: float, attempt: int) -> None:
         self._outcome.statuses[status] += 1
         if status == 200:
-            self._outcome.latencies.append(self._clock.now - due)
+            self._outcome.latencies.append(self._clock.now - sent)
             self._outcome.stored_after.append(self._clock.now - first)
             self._outcome.seconds = self._clock.now
-        elif attempt < len(self._waits):
-            self._clock.after(self._waits[attempt], lambda: self._send(first, attempt + 1))
+        elif attempt < len(self._sender.waits):
+            self._clock.after(self._sender.waits[attempt], lambda: self._send(first, attempt + 1))
 
 
 def simulate(
     costs: Costs,
     machines: Machines,
     arrivals: Iterable[float],
+    sender: Sender = PATIENT,
     *,
-    connections: int | None = None,
-    rules: Batching | None = None,
-    waits: Sequence[float] = (),
+    rules: Batching = AS_THE_RECORDER,
     seed: int = 1,
 ) -> Outcome:
-    """At most `connections` deliveries at once. What gets no 200 comes again after each of `waits`, in seconds."""
-    return Simulation(costs, machines, connections, rules or Batching(), waits, seed).run(arrivals)
+    """Delivers at these times, which ascend, until everything is answered."""
+    return Simulation(costs, machines, sender, rules, seed).run(arrivals)

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.latency import summarise
 from benchmarks.measure import Load, Measurement
 from benchmarks.peers.capture import Call
+from benchmarks.queueing.alternatives import Alternative
 from benchmarks.queueing.arrivals import poisson, sale, steady
 from benchmarks.queueing.costs import Costs, Line, Storage, fit
 from benchmarks.queueing.kept import read, to_json
@@ -18,7 +19,7 @@ from benchmarks.queueing.loads import Measured
 from benchmarks.queueing.machine import Clock, Cores, EventLoop
 from benchmarks.queueing.measured import merge
 from benchmarks.queueing.service import ANSWER_DEADLINE_SECONDS, Batching
-from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, simulate
+from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Sender, simulate
 from benchmarks.report import END, with_figures
 from benchmarks.simulate import BEGIN, DOCUMENT
 from supatoss.inbox.recorder import MAX_BATCH_EVENTS, MAX_HELD_SECONDS, MAX_IN_FLIGHT, MAX_WAITING
@@ -100,7 +101,7 @@ def test_every_delivery_is_answered_once(machines: Machines, rate: float) -> Non
 
 
 def test_what_is_refused_comes_again_when_toss_retries_until_it_is_stored() -> None:
-    found = simulate(TYPICAL, Machines(), steady(20_000.0, 4000), waits=TOSS_WAITS_SECONDS)
+    found = simulate(TYPICAL, Machines(), steady(20_000.0, 4000), Sender(waits=TOSS_WAITS_SECONDS))
 
     assert found.statuses[200] == len(found.stored_after) == 4000
     assert found.statuses[503] > 0
@@ -165,9 +166,19 @@ def test_answers_later_than_the_deadline_are_503() -> None:
 
 
 def test_a_connection_carries_one_delivery_at_a_time_and_latency_counts_from_when_it_was_due() -> None:
-    found = simulate(replace(NOTHING, wait=Line(1.0, 0.0)), Machines(), [0.0, 0.5], connections=1)
+    found = simulate(replace(NOTHING, wait=Line(1.0, 0.0)), Machines(), [0.0, 0.5], Sender(connections=1))
 
     assert found.latencies == [pytest.approx(1.0), pytest.approx(1.5)]
+
+
+def test_in_a_closed_loop_every_connection_sends_its_next_delivery_after_its_last_answer() -> None:
+    costs = replace(NOTHING, wait=Line(1.0, 0.0))
+
+    found = simulate(costs, Machines(), [0.0] * 40, Sender(connections=4, is_closed=True))
+
+    assert found.latencies == pytest.approx([1.0] * 40)
+    assert found.seconds == pytest.approx(10.0)
+    assert found.batches == [4] * 10
 
 
 def test_arrivals_follow_the_rate() -> None:
@@ -196,12 +207,13 @@ def test_figures_are_read_as_they_were_kept(tmp_path: Path) -> None:
     costs = replace(TYPICAL, residuals=list(TYPICAL.residuals))
     storage = Storage(wal_bytes=1.0, table_bytes=2.0, index_bytes=3.0, key_index_bytes=4.0, commits=0.1)
     load = Load(256, 30.0, 30_000, 1000.0)
+    other = Alternative("another way", 0.00005, 2000.0, 2500.0)
     measurement = Measurement(
         load, summarise([200] * 10, [0.01] * 10, 0.01, 0.1), {"service": 0.5}, {"service": 80.0}, []
     )
-    file.write_text(json.dumps(to_json(costs, storage, [Measured(load, measurement, 0.1)])))
+    file.write_text(json.dumps(to_json(costs, storage, [Measured(load, measurement, 0.1)], [other])))
 
-    assert read(file) == (costs, storage, [Measured(load, measurement, 0.1)])
+    assert read(file) == (costs, storage, [Measured(load, measurement, 0.1)], [other])
 
 
 def test_the_document_has_a_place_for_the_figures() -> None:
