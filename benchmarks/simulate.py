@@ -48,6 +48,9 @@ REFUSED = "answered 503 | stored after at most"
 TOSS_SECONDS = 0.1
 """In which Toss answers a look-up: an assumption. A process has eight under way at most."""
 
+RATES_OF_A_DAY = "average / peak hour / sale"
+DISK_OF_A_YEAR = "tables a year | without payloads | key index a year"
+
 SCALES = (1, 10, 100, 1000)
 MOST_SECONDS = 600.0
 ENOUGH_DELIVERIES = 20_000
@@ -151,17 +154,17 @@ def _cost_table(costs: Costs, storage: Storage) -> str:
     }
     lines += [f"| {name} | {' | '.join(f'{1e6 * used:,.0f}' for used in row)} |" for name, row in rows.items()]
     left = (
-        f"An event leaves {storage.wal_bytes / 1000:.1f} kB of write-ahead log, {storage.table_bytes / 1000:.1f} kB in"
-        f" tables, and {storage.index_bytes / 1000:.1f} kB in indexes ({storage.key_index_bytes:.0f} bytes in that of"
-        " the unique key)."
+        f"An event leaves {_bytes(storage.wal_bytes)} of write-ahead log, {_bytes(storage.table_bytes)} in tables"
+        f" ({_bytes(storage.payload_bytes)} of it the payload) and {_bytes(storage.index_bytes)} in indexes"
+        f" ({_bytes(storage.key_index_bytes)} of it the unique key's)."
     )
     return "\n".join([*lines, "", left])
 
 
 def _volume_table(storage: Storage) -> str:
     lines = [
-        "| | deliveries a day | a second: average / peak hour / sale | WAL a day | inbox a year | key index a year |",
-        "|---|---|---|---|---|---|",
+        f"| | deliveries a day | a second: {RATES_OF_A_DAY} | log a day | {DISK_OF_A_YEAR} |",
+        "|---|---|---|---|---|---|---|",
     ]
     for scale in SCALES:
         plan = Plan(scale, Machines())
@@ -169,6 +172,7 @@ def _volume_table(storage: Storage) -> str:
         lines.append(
             f"| {scale:,} × | {daily:,} | {_rate(plan.average)} / {_rate(plan.peak)} / {_rate(plan.peak * SALE_JUMP)}"
             f" | {_bytes(daily * storage.wal_bytes)} | {_bytes(365 * daily * disk)}"
+            f" | {_bytes(365 * daily * (disk - storage.payload_bytes))}"
             f" | {_bytes(365 * daily * storage.key_index_bytes)} |"
         )
     return "\n".join(lines)
@@ -239,6 +243,7 @@ def _rate(number: float) -> str:
 
 
 def _bytes(number: float) -> str:
+    """In units of a thousand."""
     for unit in ("kB", "MB", "GB"):
         number /= 1000
         if number < 1000:

@@ -36,10 +36,14 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """What an event leaves behind: bytes of write-ahead log, of tables and of their indexes, and commits."""
+    """What an event leaves behind: bytes of write-ahead log, of tables and of their indexes, and commits.
+
+    `payload_bytes` are part of those of tables, `key_index_bytes` (the unique key's) of those of indexes.
+    """
 
     wal_bytes: float
     table_bytes: float
+    payload_bytes: float
     index_bytes: float
     key_index_bytes: float
     commits: float

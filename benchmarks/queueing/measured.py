@@ -73,7 +73,7 @@ def measure_costs(stack: Stack, log: Callable[[str], None]) -> tuple[Costs, Stor
         ),
         driver=full.driver,
     )
-    return costs, Storage(wal_bytes, tables, indexes, keys, full.commits)
+    return costs, Storage(wal_bytes, tables, _payload_bytes(project.rows), indexes, keys, full.commits)
 
 
 def _time_calls(stack: Stack, project: Project) -> tuple[list[Timed], float]:
@@ -181,6 +181,11 @@ def _commits(rows: Rows) -> int:
     return int(
         rows.query("select xact_commit from pg_stat_database where datname = current_database()")[0]["xact_commit"]
     )
+
+
+def _payload_bytes(rows: Rows) -> float:
+    """Mean size of a payload on disk."""
+    return float(rows.query("select avg(pg_column_size(payload)) as bytes from public.webhook_events")[0]["bytes"])
 
 
 def _sizes(rows: Rows) -> tuple[int, int, int]:

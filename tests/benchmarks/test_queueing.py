@@ -205,7 +205,7 @@ def test_a_line_is_found_again_from_noisy_times() -> None:
 def test_figures_are_read_as_they_were_kept(tmp_path: Path) -> None:
     file = tmp_path / "simulate-20261126T000000Z.json"
     costs = replace(TYPICAL, residuals=list(TYPICAL.residuals))
-    storage = Storage(wal_bytes=1.0, table_bytes=2.0, index_bytes=3.0, key_index_bytes=4.0, commits=0.1)
+    storage = Storage(1.0, 2.0, 1.5, 3.0, 0.5, 0.1)
     load = Load(256, 30.0, 30_000, 1000.0)
     other = Alternative("another way", 0.00005, 2000.0, 2500.0)
     measurement = Measurement(
