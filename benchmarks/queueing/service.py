@@ -44,10 +44,9 @@ class Delivery:
     is_answered: bool = False
 
     def answer(self, status: int) -> None:
-        """The first answer counts: later ones find nobody."""
-        if not self.is_answered:
-            self.is_answered = True
-            self.answered(status)
+        """Its only answer."""
+        self.is_answered = True
+        self.answered(status)
 
 
 class Process:
@@ -77,6 +76,7 @@ class Process:
         self._loop.arrive(self._costs.receive, partial(self._verify, delivery))
 
     def _answer(self, delivery: Delivery, status: int) -> None:
+        """The first answer counts: the deadline's, or that of its event."""
         if not delivery.is_answered:
             self._requests -= 1
             delivery.answer(status)

@@ -165,6 +165,13 @@ def test_answers_later_than_the_deadline_are_503() -> None:
     assert found.statuses == {503: 3}
 
 
+def test_what_was_answered_503_while_it_waited_is_not_written() -> None:
+    found = simulate(replace(NOTHING, wait=Line(3.0, 0.0)), Machines(), [0.0] * 5, rules=ONE_BY_ONE)
+
+    assert found.statuses == {200: 2, 503: 3}
+    assert found.batches == [1, 1, 1]
+
+
 def test_a_connection_carries_one_delivery_at_a_time_and_latency_counts_from_when_it_was_due() -> None:
     found = simulate(replace(NOTHING, wait=Line(1.0, 0.0)), Machines(), [0.0, 0.5], Sender(connections=1))
 
