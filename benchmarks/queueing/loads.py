@@ -41,7 +41,8 @@ def measure_load(stack: Stack, load: Load, seed: int, log: Callable[[str], None]
         measurement = measure(watched, replace(load, skip=warm))
     before, after = busy
     others = (after - before) / measurement.report.seconds - sum(measurement.cores.values())
-    log(f"{load.rate:,.0f}/s: p99 {measurement.report.p99_ms:.1f} ms, {len(measurement.problems)} problems")
+    report = measurement.report
+    log(f"{report.rate:,.0f} answers/s: p99 {report.p99_ms:.1f} ms, {len(measurement.problems)} problems")
     return Measured(load, measurement, round(max(0.0, others), 2))
 
 

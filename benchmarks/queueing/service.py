@@ -8,6 +8,7 @@ from functools import partial
 
 from benchmarks.queueing.costs import Costs
 from benchmarks.queueing.machine import Action, Clock, Cores, EventLoop, Pool
+from supatoss.inbox.budget import QUEUE_PER_PLACE
 from supatoss.inbox.recorder import (
     MAX_BATCH_EVENTS,
     MAX_HELD_SECONDS,
@@ -58,7 +59,7 @@ class Process:
         """`toss`: seconds in which Toss answers a look-up; None for signed deliveries, which need none."""
         self._clock, self._costs, self._rules, self._call, self._toss = clock, costs, rules, call, toss
         self._loop = EventLoop(clock, cores)
-        self._lookups = Pool(TOSS.in_flight)
+        self._lookups, self._looked_up = Pool(TOSS.in_flight), 0
         self._waiting: deque[Delivery] = deque()
         self._in_flight: dict[int, int] = {}
         self._requests = 0
@@ -91,13 +92,15 @@ class Process:
         def look_up(release: Action) -> None:
             def answered() -> None:
                 release()
+                self._looked_up -= 1
                 self._record(delivery)
 
-            if delivery.is_answered:  # 503, while it waited
-                self._clock.after(0.0, release)
-            else:
-                self._loop.call_soon(self._costs.call, lambda: self._clock.after(seconds, answered))
+            self._loop.call_soon(self._costs.call, lambda: self._clock.after(seconds, answered))
 
+        if self._looked_up >= TOSS.in_flight * QUEUE_PER_PLACE:
+            self._answer(delivery, 503)
+            return
+        self._looked_up += 1
         self._lookups.submit(look_up)
 
     def _record(self, delivery: Delivery) -> None:

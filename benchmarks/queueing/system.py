@@ -53,11 +53,15 @@ AS_THE_RECORDER = Batching()
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened. Times in seconds; `stored_after` counts from a delivery's first attempt."""
+    """What happened. Times in seconds.
+
+    `stored_after` counts from a delivery's first attempt; what is `lost` had no retry left.
+    """
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
     stored_after: list[float] = field(default_factory=list)
+    lost: int = 0
     batches: list[int] = field(default_factory=list)
     busy: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
@@ -190,6 +194,8 @@ class Simulation:
             self._outcome.seconds = self._clock.now
         elif attempt < len(self._sender.waits):
             self._clock.after(self._sender.waits[attempt], lambda: self._send(first, attempt + 1))
+        else:
+            self._outcome.lost += 1
 
 
 def simulate(

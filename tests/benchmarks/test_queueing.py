@@ -22,6 +22,7 @@ from benchmarks.queueing.service import ANSWER_DEADLINE_SECONDS, Batching
 from benchmarks.queueing.system import TOSS_WAITS_SECONDS, Machines, Sender, simulate
 from benchmarks.report import END, with_figures
 from benchmarks.simulate import BEGIN, DOCUMENT
+from supatoss.inbox.budget import QUEUE_PER_PLACE
 from supatoss.inbox.recorder import MAX_BATCH_EVENTS, MAX_HELD_SECONDS, MAX_IN_FLIGHT, MAX_WAITING
 from supatoss.toss.ratelimit import TOSS
 
@@ -144,10 +145,14 @@ def test_unsigned_deliveries_wait_for_one_of_the_look_ups_that_a_process_may_hav
     assert found.latencies == pytest.approx([0.2] * TOSS.in_flight + [0.4] * TOSS.in_flight)
 
 
-def test_unsigned_deliveries_that_wait_until_the_deadline_are_refused_without_a_look_up() -> None:
-    found = simulate(NOTHING, Machines(toss_seconds=3.0), [0.0 for _ in range(5 * TOSS.in_flight)])
+def test_unsigned_deliveries_beyond_those_that_may_wait_for_a_look_up_are_refused_at_once() -> None:
+    places = TOSS.in_flight * QUEUE_PER_PLACE
 
-    assert found.statuses == {200: 2 * TOSS.in_flight, 503: 3 * TOSS.in_flight}
+    found = simulate(NOTHING, Machines(toss_seconds=0.2), [0.0] * (places + 5))
+
+    assert found.statuses == {200: places, 503: 5}
+    assert found.lost == 5
+    assert max(found.latencies) == pytest.approx(0.2 * QUEUE_PER_PLACE)
 
 
 def test_a_process_refuses_what_it_has_no_place_for() -> None:
