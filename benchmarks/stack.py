@@ -6,6 +6,7 @@ Every part starts on first use.
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,9 +76,10 @@ class Project:
 class Stack:
     """Starts parts on demand, and stops them all at the end."""
 
-    def __init__(self, warm_up_calls: int = WARM_UP_CALLS) -> None:
+    def __init__(self, warm_up_calls: int = WARM_UP_CALLS, settings: Mapping[str, str] = DURABLE) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="supatoss-bench-"))
         self._warm_up_calls = warm_up_calls
+        self._settings = settings
         self._running = ExitStack()
         self._postgres: LocalPostgres | None = None
         self._projects: dict[tuple[Backend, Schema], Project] = {}
@@ -98,7 +100,7 @@ class Stack:
     def postgres(self) -> LocalPostgres:
         """The server, with databases of its own for each schema and for stripe-sync-engine."""
         if self._postgres is None:
-            self._postgres = self._running.enter_context(LocalPostgres(settings=DURABLE))
+            self._postgres = self._running.enter_context(LocalPostgres(settings=self._settings))
         return self._postgres
 
     @property

@@ -45,6 +45,11 @@ class Server:
         """Host and port."""
         return LOOPBACK, self.port
 
+    @property
+    def url(self) -> str:
+        """Its address as a URL, without a slash at the end."""
+        return f"http://{LOOPBACK}:{self.port}"
+
 
 @contextmanager
 def servers(

@@ -45,7 +45,9 @@ class Literal:
         project = stack.project(self.backend, Schema.GUIDE)
         requests = stack.folder / "literal.requests"
         write_requests(requests, map(toss_request, sendings))
-        command = python("benchmarks.peers.literal_app") if self.runtime is Runtime.PYTHON else _deno_command()
+        command = (
+            python("benchmarks.peers.literal_app") if self.runtime is Runtime.PYTHON else deno_command("webhook.ts")
+        )
         environment: Mapping[str, str] = {
             "SUPABASE_URL": project.url,
             "SUPABASE_SECRET_KEY": SUPABASE_KEY,
@@ -82,11 +84,12 @@ def verify_counts(rows: Rows, sendings: Sequence[Sending], report: Report) -> li
     return problems
 
 
-def _deno_command() -> list[str | Path]:
+def deno_command(name: str) -> list[str | Path]:
+    """The command that runs one of the functions for Deno beside this file."""
     modules = install_peers()
     # Deno finds packages in the node_modules beside the program.
-    program = modules.parent / "webhook.ts"
-    shutil.copyfile(Path(__file__).with_name("webhook.ts"), program)
+    program = modules.parent / name
+    shutil.copyfile(Path(__file__).with_name(name), program)
     (deno,) = modules.glob("@deno/*/deno")
     options = ["--no-config", "--no-lock", "--no-remote", "--node-modules-dir=manual"]
     return [deno, "run", *options, "--allow-env", "--allow-net=127.0.0.1", program]
