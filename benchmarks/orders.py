@@ -1,4 +1,4 @@
-"""Orders that the application stores before they are paid, what Toss shows of them, and what must have become of them."""
+"""Orders that are stored before they are paid, what Toss shows of them, and what must have become of them."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

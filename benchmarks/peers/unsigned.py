@@ -1,9 +1,9 @@
-"""Receivers of deliveries as Toss sends them: unsigned, so that each payment is looked up at Toss. Orders come first."""
+"""Receivers of deliveries as Toss sends them: unsigned, so that the payment is looked up at Toss."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import httpx
