@@ -42,8 +42,9 @@ from supatoss.telemetry import (
     configure_logging,
     log_output,
 )
+from supatoss.tls import tls_context
 from supatoss.toss.client import TossClient
-from supatoss.toss.ratelimit import RECONCILE, WORKER
+from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT, RECONCILE, WORKER
 from supatoss.toss.signature import Keys
 from supatoss.urls import is_loopback
 from supatoss.webhook import SourceFilter, WebhookEndpoint
@@ -145,9 +146,12 @@ def open_store(settings: Settings) -> Store:
 
 def open_toss(settings: Settings) -> TossClient:
     """Toss's API with the keys of the settings. Nothing is sent."""
+    from supatoss.transport import AiohttpTransport  # noqa: PLC0415 - commands import this module, and must start quickly
+
     return TossClient(
         settings.toss_api_url,
         reveal(settings.toss_secret_key),
+        transport=AiohttpTransport(tls_context(settings.toss_api_url), MAX_CALLS_IN_FLIGHT),
         on_call=_note_call,
     )
 

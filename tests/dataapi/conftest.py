@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from supatoss.store import transport
+from supatoss import transport
 
 
 @pytest.fixture(scope="session")
@@ -16,5 +16,5 @@ def anyio_backend() -> str:
 def on_respx() -> Iterator[None]:
     """respx stands in for httpx's own transport; test_transport.py compares the service's with that."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "DataApiTransport", lambda *_: httpx.AsyncHTTPTransport())
+        patch.setattr(transport, "AiohttpTransport", lambda *_: httpx.AsyncHTTPTransport())
         yield

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from supatoss.causes import failure
-from supatoss.store.transport import DataApiTransport
+from supatoss.transport import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +44,7 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
 def transports(max_connections: int = 1) -> tuple[httpx.AsyncBaseTransport, ...]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    return httpx.AsyncHTTPTransport(verify=tls, limits=limits), DataApiTransport(tls, max_connections)
+    return httpx.AsyncHTTPTransport(verify=tls, limits=limits), AiohttpTransport(tls, max_connections)
 
 
 async def seen(transport: httpx.AsyncBaseTransport, url: str) -> str:

@@ -1,6 +1,7 @@
 """The client on real sockets of this machine: bytes, kept connections, ends in the middle."""
 
 import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,10 @@ from typing import Any, cast
 import pytest
 
 from supatoss.errors import TossUnavailable
+from supatoss.tls import tls_context
 from supatoss.toss.client import TossClient
+from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT
+from supatoss.transport import AiohttpTransport
 from tests.support import raw_body
 from tests.tossapi.fakes import LIVE_KEY, NEWER_BASIC, NEWER_KEY, URL, payment_body
 
@@ -22,6 +26,13 @@ Handler = Callable[["Connection", bytes], Awaitable[None]]
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(params=["the service's transport", "httpx's own, of commands"])
+def client(request: pytest.FixtureRequest) -> Callable[..., TossClient]:
+    if request.param == "httpx's own, of commands":
+        return TossClient
+    return functools.partial(TossClient, transport=AiohttpTransport(tls_context(), MAX_CALLS_IN_FLIGHT))
 
 
 class Connection:
@@ -87,8 +98,8 @@ async def answer_payment(connection: Connection, _request: bytes) -> None:
     await connection.answer(raw_body(payment_body("a/b=")))
 
 
-async def test_the_bytes_of_a_look_up_and_the_connection_that_is_kept() -> None:
-    async with serving(answer_payment) as server, TossClient(server.url, [NEWER_KEY]) as api:
+async def test_the_bytes_of_a_look_up_and_the_connection_that_is_kept(client: Callable[..., TossClient]) -> None:
+    async with serving(answer_payment) as server, client(server.url, [NEWER_KEY]) as api:
         await api.payment("a/b=")
         await api.payment("a/b=")
     lines = server.requests[0].decode().split("\r\n")
@@ -97,71 +108,73 @@ async def test_the_bytes_of_a_look_up_and_the_connection_that_is_kept() -> None:
     assert server.connections == 1
 
 
-async def test_the_environment_names_no_proxy_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_names_no_proxy_for_us(
+    client: Callable[..., TossClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("no_proxy", "")
-    async with serving(answer_payment) as server, TossClient(server.url, [NEWER_KEY]) as api:
+    async with serving(answer_payment) as server, client(server.url, [NEWER_KEY]) as api:
         await api.payment("a/b=")
     assert len(server.requests) == 1
 
 
-async def test_a_redirect_is_not_followed() -> None:
+async def test_a_redirect_is_not_followed(client: Callable[..., TossClient]) -> None:
     async def redirect(connection: Connection, _request: bytes) -> None:
         await connection.answer(b"", "302 Found", "location: /v1/payments/pay-1\r\n")
 
-    async with serving(redirect) as server, TossClient(server.url, [NEWER_KEY]) as api:
+    async with serving(redirect) as server, client(server.url, [NEWER_KEY]) as api:
         with pytest.raises(TossUnavailable, match="HTTP 302"):
             await api.payment("pay-1")
     assert len(server.requests) == 1
 
 
-async def test_a_kept_connection_that_toss_closed_costs_a_look_up_nothing() -> None:
+async def test_a_kept_connection_that_toss_closed_costs_a_look_up_nothing(client: Callable[..., TossClient]) -> None:
     async def answer_then_drop(connection: Connection, _request: bytes) -> None:
         if len(server.requests) == 2:
             connection.drop()
         else:
             await connection.answer(raw_body(payment_body()))
 
-    async with serving(answer_then_drop) as server, TossClient(server.url, [LIVE_KEY]) as api:
+    async with serving(answer_then_drop) as server, client(server.url, [LIVE_KEY]) as api:
         await api.payment("pay-1")
         await api.payment("pay-1")
         assert (len(server.requests), server.connections) == (3, 2)
 
 
-async def test_a_confirm_whose_connection_ends_is_sent_once() -> None:
+async def test_a_confirm_whose_connection_ends_is_sent_once(client: Callable[..., TossClient]) -> None:
     async def drop(connection: Connection, _request: bytes) -> None:
         connection.drop()
 
-    async with serving(drop) as server, TossClient(server.url, [NEWER_KEY, LIVE_KEY]) as api:
+    async with serving(drop) as server, client(server.url, [NEWER_KEY, LIVE_KEY]) as api:
         with pytest.raises(TossUnavailable, match="what TOSS_API_URL sent broke off"):
             await confirm(api)
     assert len(server.requests) == 1
 
 
-async def test_nobody_listens() -> None:
+async def test_nobody_listens(client: Callable[..., TossClient]) -> None:
     async with serving(answer_payment) as server:
         url = server.url
-    async with TossClient(url, [LIVE_KEY]) as api:
+    async with client(url, [LIVE_KEY]) as api:
         with pytest.raises(TossUnavailable, match="TOSS_API_URL"):
             await api.payment("pay-1")
 
 
-async def test_an_endless_answer_is_read_no_further_than_its_limit() -> None:
+async def test_an_endless_answer_is_read_no_further_than_its_limit(client: Callable[..., TossClient]) -> None:
     async def endless(connection: Connection, _request: bytes) -> None:
         await connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
         while True:
             await connection.send(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
 
-    async with serving(endless) as server, TossClient(server.url, [LIVE_KEY], max_in_flight=1) as api:
+    async with serving(endless) as server, client(server.url, [LIVE_KEY], max_in_flight=1) as api:
         for _ in range(2):
             with pytest.raises(TossUnavailable, match="too long"):
                 await api.payment("pay-1")
     assert server.connections == 2, "the rest of an answer is thrown away with its connection"
 
 
-async def test_a_look_up_that_is_given_up_frees_its_place() -> None:
+async def test_a_look_up_that_is_given_up_frees_its_place(client: Callable[..., TossClient]) -> None:
     asked = asyncio.Event()
 
     async def answer_only_the_second(connection: Connection, _request: bytes) -> None:
@@ -169,7 +182,7 @@ async def test_a_look_up_that_is_given_up_frees_its_place() -> None:
         if connection.number > 1:
             await connection.answer(raw_body(payment_body()))
 
-    async with serving(answer_only_the_second) as server, TossClient(server.url, [LIVE_KEY], max_in_flight=1) as api:
+    async with serving(answer_only_the_second) as server, client(server.url, [LIVE_KEY], max_in_flight=1) as api:
         caller = asyncio.create_task(api.payment("pay-1"))
         await asked.wait()
         caller.cancel()
@@ -178,14 +191,14 @@ async def test_a_look_up_that_is_given_up_frees_its_place() -> None:
         assert (await api.payment("pay-1")).payment.status == "DONE"
 
 
-async def test_requests_in_flight_end_when_the_client_closes() -> None:
+async def test_requests_in_flight_end_when_the_client_closes(client: Callable[..., TossClient]) -> None:
     asked = asyncio.Event()
 
     async def never_answer(_connection: Connection, _request: bytes) -> None:
         asked.set()
 
     async with serving(never_answer) as server:
-        api = TossClient(server.url, [LIVE_KEY])
+        api = client(server.url, [LIVE_KEY])
         caller = asyncio.create_task(api.payment("pay-1"))
         await asked.wait()
         await api.aclose()

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from supatoss.causes import failure
-from supatoss.store.transport import DataApiTransport
 from supatoss.tls import tls_context
+from supatoss.transport import AiohttpTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def failed(url: str, trusted: Path | None = None) -> str:
     if trusted:
         context.load_verify_locations(trusted)
     said = set()
-    for transport in (httpx.AsyncHTTPTransport(verify=context), DataApiTransport(context, 1)):
+    for transport in (httpx.AsyncHTTPTransport(verify=context), AiohttpTransport(context, 1)):
         async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=5.0) as http:
             with pytest.raises(httpx.HTTPError) as caught:
                 await http.get(url, headers={"authorization": "hidden"})

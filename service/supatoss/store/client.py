@@ -175,9 +175,9 @@ class Connection:
         if is_brief:
             transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=tls, limits=limits)
         else:
-            from supatoss.store.transport import DataApiTransport  # noqa: PLC0415 - see above
+            from supatoss.transport import AiohttpTransport  # noqa: PLC0415 - see above
 
-            transport = DataApiTransport(tls, MAX_CONNECTIONS)
+            transport = AiohttpTransport(tls, MAX_CONNECTIONS)
         http = httpx.AsyncClient(
             transport=transport,
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.

@@ -1,9 +1,12 @@
-"""Carries the calls of Supabase's client over aiohttp, which parses in compiled code and sends a request in one piece.
+"""Carries the service's calls over aiohttp, which parses in compiled code and sends a request in one piece.
 
-httpx's own transport costs the service half as much again a call. Commands keep it: it starts faster.
+httpx's own transport costs the service half as much again a call of the Data API, and three times as much a look-up at
+Toss. Commands keep it: it starts faster.
 """
 
 import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import aiohttp
 import httpx
@@ -25,8 +28,8 @@ _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 """The first that fits counts."""
 
 
-class DataApiTransport(httpx.AsyncBaseTransport):
-    """A pool of connections. Answers are read whole: those of the Data API are small."""
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """A pool of connections."""
 
     def __init__(self, tls: ssl.SSLContext, max_connections: int) -> None:
         self._tls = tls
@@ -38,19 +41,16 @@ class DataApiTransport(httpx.AsyncBaseTransport):
         if self._session is None:
             self._session = self._open()
         limits = request.extensions["timeout"]
-        try:
-            async with self._session.request(
+        with _httpx_errors():
+            response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
                 data=await request.aread() or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits["connect"], sock_read=limits["read"]),
-            ) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, OSError) as error:
-            raise _as_httpx(error) from error
-        return httpx.Response(response.status, headers=response.raw_headers, content=content, request=request)
+            )
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response), request=request)
 
     async def aclose(self) -> None:
         """Closes the connections."""
@@ -69,7 +69,27 @@ class DataApiTransport(httpx.AsyncBaseTransport):
         )
 
 
-def _as_httpx(error: Exception) -> httpx.TransportError:
-    """Without its text, which can hold a header."""
-    kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), httpx.ReadError)
-    return kind(type(error).__name__)
+class _Body(httpx.AsyncByteStream):
+    """An answer's bytes as they come, so that its reader decides how many are too many."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _httpx_errors():
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def aclose(self) -> None:
+        """Closes the connection, unless the answer was read to its end: then it is free already."""
+        self._response.close()
+
+
+@contextmanager
+def _httpx_errors() -> Iterator[None]:
+    """Tells errors as httpx does. Without their texts, which can hold a header."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as error:
+        kind = next((ours for theirs, ours in _ERRORS if isinstance(error, theirs)), httpx.ReadError)
+        raise kind(type(error).__name__) from error
