@@ -37,9 +37,10 @@ ALONE = Purpose("alone", in_flight=8)
 
 STRANGER = Purpose("stranger", in_flight=4, share=0.3, waits=False)
 KNOWN = Purpose("known", in_flight=8, share=0.7)
-TOSS = Purpose("toss", in_flight=8, share=0.8)
+TOSS = Purpose("toss", in_flight=48, share=0.8)
 """Deliveries by who sends them: anybody; about an order that the tables know; from Toss. Each leaves room for the next
-one, and all of them for the worker and reconciliation."""
+one, and all of them for the worker and reconciliation. Toss decides itself how many of its own come at once: if an
+answer takes 0.2 s, 48 places carry 240 a second, 8 only 40, and in a sale the rest would get 503."""
 
 WORKER = Purpose("worker", in_flight=8, share=0.8, kept=0.1)
 CONFIRM = Purpose("confirm", in_flight=4)
