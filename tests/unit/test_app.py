@@ -6,6 +6,9 @@ import pytest
 
 from supatoss import app
 from supatoss.app import running
+from supatoss.connections import OWN_FILES
+from supatoss.store.client import MAX_CONNECTIONS
+from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT
 
 
 class Noted:
@@ -54,3 +57,7 @@ def test_loops_have_one_grace_together(monkeypatch: pytest.MonkeyPatch) -> None:
         "two ends",
     ]
     assert sorted(notes[8:]) == ["one is given up", "three is given up"]
+
+
+def test_the_files_that_stay_free_are_enough_for_every_call_at_once() -> None:
+    assert MAX_CONNECTIONS + MAX_CALLS_IN_FLIGHT + 16 <= OWN_FILES, "16: logs, listening sockets, name look-ups"
