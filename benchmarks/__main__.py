@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory, simulate, startup, trace
+from benchmarks import growth, memory, simulate, sql, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = trace.run(options.connections, options.seconds, _log)
             case "simulate":
                 problems = simulate.run(options.costs, options.seconds, is_written=options.write, log=_log)
+            case "sql":
+                problems = sql.run(_log, options.rounds, options.compare)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -99,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--seconds", type=float, default=30.0, help="of a real load")
     command.add_argument("--write", action="store_true", help="put the tables into docs/scaling.md")
+    command = commands.add_parser("sql", help="what recording costs PostgreSQL, by function, about a minute")
+    command.add_argument("--rounds", type=int, default=sql.ROUNDS)
+    command.add_argument("--compare", type=Path, action="append", default=[], help="another folder of migrations")
     command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser
