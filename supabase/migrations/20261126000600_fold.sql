@@ -214,7 +214,9 @@ begin
              -- Once for all of them, and only where an event names no payment.
              (select supatoss.attempts_of_orders(p_order_ids)) ->> r.order_id,
              p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
-    from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
+    from supatoss.payment_events r
+    -- Said twice, so that no plan reads the whole table.
+    left join public.payments p on p.order_id = r.order_id and p.order_id = any (p_order_ids)
     where r.order_id = any (p_order_ids)
       and r.told_at > p_since and (r.occurred_at > p_since or p_since = '-infinity')
     union all
@@ -495,8 +497,9 @@ declare
 begin
   with summed as (
     select a.*, supatoss.is_moved(a.status) as is_moved, coalesce(a.stated_approved_at, a.done_at) as approved_at,
-           coalesce((a.balances ->> 'PARTIAL_CANCELED')::numeric,
-                    supatoss.balance_after(a.said ->> 'amount', a.cancels)) as left_balance
+           case when a.status = 'PARTIAL_CANCELED' then coalesce(
+             (a.balances ->> 'PARTIAL_CANCELED')::numeric, supatoss.balance_after(a.said ->> 'amount', a.cancels))
+           end as left_balance
     from unnest(p_attempts) a
     where a.status is not null
   ),
@@ -565,7 +568,8 @@ begin
   ),
   due as (
     select s.* from digested s
-    left join public.payments p on p.order_id = s.order_id
+    -- One look into an index for each order, whatever the planner knows of the table (offset 0).
+    left join lateral (select * from public.payments r where r.order_id = s.order_id offset 0) p on true
     where p.order_id is null
        or (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
            p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
@@ -686,10 +690,9 @@ begin
 end;
 $$;
 
--- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
--- events, and those that were read anew.
-create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
-returns void
+-- Steps 2 to 5 for these orders. False when the application has inserted one of the rows meanwhile.
+create function supatoss.fold_orders(p_order_ids text[], p_ids uuid[])
+returns boolean
 language plpgsql
 set search_path = ''
 as $$
@@ -698,31 +701,17 @@ declare
   v_folded supatoss.folded_orders[] := '{}';
   v_walk record;
   v_doubles jsonb;
-  v_has_rows boolean;
-  v_has_hook boolean :=
-    to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
 begin
-  -- The application writes these rows too: keep it out between reading and writing.
-  perform 1 from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update;
-  v_has_rows := found;
-  if v_has_hook then
-    perform supatoss.remember_payments(p_order_ids);
-  end if;
-  if v_has_rows then
-    perform supatoss.adopt_payments(p_order_ids);
-  end if;
   if exists (select from supatoss.folded_orders f where f.order_id = any (p_order_ids)) then
     perform supatoss.forget_folded(p_ids);
     v_folded := supatoss.find_folded(p_order_ids);
     v_whole := array(select o.order_id from unnest(p_order_ids) as o (order_id)
                      where o.order_id not in (select f.order_id from unnest(v_folded) f));
   end if;
-
   v_walk := supatoss.walk_events(v_whole, v_folded, 'infinity');
   v_doubles := supatoss.write_attempts(v_walk.attempts);
   if v_doubles is null then
-    perform supatoss.project_payments(p_order_ids, p_ids);
-    return;
+    return false;
   end if;
   if v_walk.needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
@@ -730,7 +719,38 @@ begin
   if v_walk.long_orders <> '{}' then
     perform supatoss.fold_oldest(v_walk.long_orders, v_folded, v_walk.rest);
   end if;
+  return true;
+end;
+$$;
+
+-- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
+-- events, and those that were read anew.
+create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_known text[];
+  v_order_ids text[] := p_order_ids;
+  v_has_hook boolean :=
+    to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
+begin
+  -- The application writes these rows too: keep it out between reading and writing.
+  v_known := array(
+    select p.order_id::text from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update);
   if v_has_hook then
+    perform supatoss.remember_payments(p_order_ids);
+  end if;
+  if v_known <> '{}' then
+    perform supatoss.adopt_payments(p_order_ids);
+  end if;
+  if cardinality(v_known) < cardinality(p_order_ids) then
+    v_order_ids := supatoss.write_first_events(p_order_ids, v_known, p_ids);
+  end if;
+  if v_order_ids <> '{}' and not supatoss.fold_orders(v_order_ids, p_ids) then
+    perform supatoss.project_payments(p_order_ids, p_ids);
+  elsif v_has_hook then
     perform supatoss.announce_payments(p_order_ids);
   end if;
 end;
