@@ -42,8 +42,8 @@ grant select on table supatoss.payment_events to service_role;
 
 -- One event of an attempt. id is null for the application's own row.
 create type supatoss.order_event as (
-  id uuid, order_id text, attempt text, occurred_at timestamptz, told_at timestamptz, status text, is_accepted boolean,
-  is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
+  id uuid, order_id text, attempt text, occurred_at timestamptz, told_at timestamptz, status text, rank integer,
+  is_accepted boolean, is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
 
 -- What an attempt at paying for an order has come to.
 create type supatoss.attempt as (
@@ -200,11 +200,8 @@ set search_path = ''
 as $$
 begin
   return query
-  select e.id, e.order_id, e.attempt, e.occurred_at, e.told_at, e.status, e.is_accepted, e.is_mismatch,
-         -- Two reports of one moment: the earlier approval and the lower balance count.
-         min(e.approved_at) filter (where not e.is_mismatch) over moment,
-         min((e.change ->> 'balance')::numeric) filter (where not e.is_mismatch) over moment,
-         e.change, e.application
+  select e.id, e.order_id, e.attempt, e.occurred_at, e.told_at, e.status, e.rank, e.is_accepted, e.is_mismatch,
+         e.approved_at, (e.change ->> 'balance')::numeric, e.change, e.application
   from (
     select r.id, r.order_id, r.change, r.status, r.occurred_at, r.told_at, r.approved_at, r.is_accepted,
            supatoss.status_rank(r.status) as rank, p.application_state as application,
@@ -228,7 +225,6 @@ begin
     from public.payments p cross join lateral (select p.application_state) as application (a)
     where p.order_id = any (p_order_ids) and a ->> 'status' is not null
   ) e
-  window moment as (partition by e.order_id, e.attempt, e.occurred_at, e.rank)
   order by e.order_id, e.attempt, e.occurred_at, e.rank, e.change;
 end;
 $$;
@@ -352,6 +348,7 @@ declare
   v_attempt supatoss.attempt;
   v_cancels jsonb[] := '{}';
   v_told jsonb;
+  v_last supatoss.order_event;
   v_events integer := 0;
   v_weight integer := 0;
 begin
@@ -374,6 +371,7 @@ begin
         v_weight := 0;
       end if;
       v_cancels := '{}';
+      v_last := null;
       v_attempt := null;
       if p_folded <> '{}' then
         select a.* into v_attempt from unnest(p_folded) f cross join lateral unnest(f.attempts) a
@@ -404,6 +402,13 @@ begin
       needs_judging := true;
     else
       needs_judging := needs_judging or not v_event.is_accepted;
+      if v_event.occurred_at is not distinct from v_last.occurred_at
+         and v_event.rank is not distinct from v_last.rank then
+        -- Two reports of one moment: the earlier approval and the lower balance count.
+        v_event.approved_at := least(v_event.approved_at, v_last.approved_at);
+        v_event.balance := least(v_event.balance, v_last.balance);
+      end if;
+      v_last := v_event;
       v_attempt := supatoss.fold_event(v_attempt, v_event);
       -- Toss tells all cancels of a payment with each event: most say the same as the one before.
       if v_told <> '[]' and v_told is distinct from v_cancels[cardinality(v_cancels)] then
@@ -444,9 +449,11 @@ language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  v_told jsonb;
+  v_told jsonb := p_told[1];
 begin
-  if cardinality(p_told) = 1 then
+  if cardinality(p_told) = 1 and jsonb_array_length(v_told) = 1 then
+    v_told := jsonb_build_object(coalesce(v_told -> 0 ->> 'transactionKey', md5((v_told -> 0)::text)), v_told -> 0);
+  elsif cardinality(p_told) = 1 then
     select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_told
     from jsonb_array_elements(p_told[1]) as c (item);
   else
@@ -552,19 +559,20 @@ begin
       case when jsonb_typeof(s.said -> 'virtual_account') = 'object' then s.said -> 'virtual_account' end
         as virtual_account,
       s.said ->> 'merchant_id' as merchant_id,
-      (select min(t.settled_at) from public.settlements t
-       where t.payment_key = s.payment_key or t.order_id = s.order_id) as settled_at,
+      least((select min(t.settled_at) from public.settlements t where t.payment_key = s.payment_key),
+            (select min(t.settled_at) from public.settlements t where t.order_id = s.order_id)) as settled_at,
       s.occurred_at, s.application as application_state
     from placed s
     where s.place = 1
   ),
-  digested as materialized (
+  digested as (
     select s.*,
            supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
                                  s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message)
              as projected_state,
            supatoss.price_text(s.amount, s.currency) as projected_price
     from shown s
+    offset 0  -- once a row
   ),
   due as (
     select s.* from digested s
@@ -625,7 +633,12 @@ returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  v_cancels jsonb := jsonb_path_query_array(p_cancels, '$.*');
 begin
+  if jsonb_array_length(v_cancels) = 1 then
+    return v_cancels;
+  end if;
   return (
     select jsonb_agg(c.value order by c.value ->> 'canceledAt' collate "C", c.key collate "C")
     from jsonb_each(p_cancels) c);

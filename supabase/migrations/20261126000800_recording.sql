@@ -10,34 +10,29 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_locks bigint[];
-  v_has_customers boolean;
+  v_event jsonb;
+  v_change jsonb;
+  v_subjects text[] := '{}';
   v_customers text[] := '{}';
+  v_locks bigint[];
   v_busy bigint;
   v_has_busy_rows boolean := false;
 begin
-  select array_agg(distinct hashtextextended(s.subject, 20261123) order by hashtextextended(s.subject, 20261123)),
-         bool_or(s.is_customers)
-  into v_locks, v_has_customers
-  from unnest(p_events) as e (event)
-  cross join lateral (select e.event -> 'change' as change offset 0) c
-  cross join lateral (values
-    ('event:' || (e.event ->> 'event_key'), false),
-    ('order:' || (e.event ->> 'order_id'), false),
-    ('payment:' || (e.event ->> 'payment_key'), false),
-    ('customer:' || (c.change ->> 'customer_key'), true),
-    ('billing:' || (c.change ->> 'billing_key'), true),
-    ('settlement:' || (c.change ->> 'settlement_key'), false)
-  ) as s (subject, is_customers)
-  where s.subject is not null;
-  if v_has_customers then
-    v_customers := supatoss.customers_of_events(p_events);
-    v_locks := array(
-      select l.lock from unnest(v_locks) as l (lock)
-      union
-      select hashtextextended('customer:' || c.customer_key, 20261123) from unnest(v_customers) as c (customer_key)
-      order by 1);
-  end if;
+  foreach v_event in array p_events loop
+    v_subjects := v_subjects || ('event:' || (v_event ->> 'event_key'));
+    v_subjects := v_subjects || ('order:' || (v_event ->> 'order_id'));
+    v_subjects := v_subjects || ('payment:' || (v_event ->> 'payment_key'));
+    v_change := v_event -> 'change';
+    if v_change ->> 'kind' <> 'payment' then
+      v_subjects := v_subjects || ('billing:' || (v_change ->> 'billing_key'));
+      v_subjects := v_subjects || ('settlement:' || (v_change ->> 'settlement_key'));
+      v_customers := v_customers || supatoss.customers_of_change(v_change);
+    end if;
+  end loop;
+  v_locks := array(
+    select distinct hashtextextended(s.subject, 20261123)
+    from (select unnest(v_subjects) union all select 'customer:' || unnest(v_customers)) as s (subject)
+    where s.subject is not null order by 1);
   loop
     begin
       if v_has_busy_rows then
@@ -46,10 +41,13 @@ begin
         perform pg_advisory_xact_lock(v_busy);
       end if;
       select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
-      v_has_busy_rows := v_busy is null and v_customers <> '{}' and (
-        select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
-        select count(*) from (
-          select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      -- An `if` of its own: whether or not it is needed, starting a query costs more than a lock.
+      if v_busy is null and v_customers <> '{}' then
+        v_has_busy_rows := (
+          select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
+          select count(*) from (
+            select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      end if;
       exit when v_busy is null and not v_has_busy_rows;
       raise exception 'busy' using errcode = 'BUSY0';
     exception when sqlstate 'BUSY0' then
@@ -59,22 +57,18 @@ begin
 end;
 $$;
 
--- Whose subscriptions these events are about.
-create function supatoss.customers_of_events(p_events jsonb[])
+-- Whose subscriptions a change is about. One of a deleted billing key does not say whose key it was.
+create function supatoss.customers_of_change(p_change jsonb)
 returns text[]
 language plpgsql stable
 set search_path = ''
 as $$
 begin
   return array(
-    select e.event -> 'change' ->> 'customer_key' from unnest(p_events) as e (event)
-    where e.event -> 'change' ->> 'customer_key' is not null
+    select p_change ->> 'customer_key' where p_change ->> 'customer_key' is not null
     union
-    -- An event of a deleted billing key does not say whose key it was.
-    select c.customer_key
-    from unnest(p_events) as e (event)
-    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
-    where e.event -> 'change' ->> 'billing_key' is not null);
+    select c.customer_key from supatoss.customers_of_key(p_change ->> 'billing_key') as c (customer_key)
+    where p_change ->> 'billing_key' is not null);
 end;
 $$;
 
@@ -87,14 +81,18 @@ set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_readings jsonb[] := p_events;
-  v_distinct bigint;
-  v_has_unsigned boolean;
+  v_event jsonb;
+  v_has_unsigned boolean := false;
 begin
-  select array_agg(e.event ->> 'event_key' order by e.place), count(distinct e.event ->> 'event_key'),
-         bool_or(e.event ->> 'proof' = 'toss_api')
-  into event_keys, v_distinct, v_has_unsigned from unnest(p_events) with ordinality as e (event, place);
-  if v_distinct < cardinality(p_events) then
-    v_readings := supatoss.merge_readings(p_events);
+  event_keys := '{}';
+  foreach v_event in array p_events loop
+    event_keys := event_keys || (v_event ->> 'event_key');
+    v_has_unsigned := v_has_unsigned or v_event ->> 'proof' = 'toss_api';
+  end loop;
+  if cardinality(event_keys) > 1 then
+    if (select count(distinct k.event_key) from unnest(event_keys) as k (event_key)) < cardinality(event_keys) then
+      v_readings := supatoss.merge_readings(p_events);
+    end if;
   end if;
   if v_has_unsigned then
     v_readings := supatoss.limit_unsigned(v_readings);
@@ -466,8 +464,7 @@ as $$
 declare
   -- A text, because the Data API hands it on as it came, while it reads and writes an array of JSON once more, which
   -- is most of what a call with many events costs it.
-  v_events jsonb[] := array(
-    select e.event from jsonb_array_elements(events::jsonb) with ordinality as e (event, place) order by e.place);
+  v_events jsonb[] := array(select jsonb_array_elements(events::jsonb));
   v_event jsonb;
   v_outcomes jsonb := '[]'::jsonb;
   v_outcome jsonb;
