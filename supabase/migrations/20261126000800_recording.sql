@@ -14,7 +14,6 @@ declare
   v_change jsonb;
   v_subjects text[] := '{}';
   v_customers text[] := '{}';
-  v_locks bigint[];
   v_busy bigint;
   v_has_busy_rows boolean := false;
 begin
@@ -29,10 +28,9 @@ begin
       v_customers := v_customers || supatoss.customers_of_change(v_change);
     end if;
   end loop;
-  v_locks := array(
-    select distinct hashtextextended(s.subject, 20261123)
-    from (select unnest(v_subjects) union all select 'customer:' || unnest(v_customers)) as s (subject)
-    where s.subject is not null order by 1);
+  if v_customers <> '{}' then
+    v_subjects := v_subjects || array(select 'customer:' || c.customer_key from unnest(v_customers) as c (customer_key));
+  end if;
   loop
     begin
       if v_has_busy_rows then
@@ -40,7 +38,12 @@ begin
       else
         perform pg_advisory_xact_lock(v_busy);
       end if;
-      select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
+      select l.lock into v_busy
+      from (
+        select distinct hashtextextended(s.subject, 20261123) as lock
+        from unnest(v_subjects) as s (subject) where s.subject is not null order by 1
+      ) l
+      where not pg_try_advisory_xact_lock(l.lock) limit 1;
       -- An `if` of its own: whether or not it is needed, starting a query costs more than a lock.
       if v_busy is null and v_customers <> '{}' then
         v_has_busy_rows := (
