@@ -24,7 +24,7 @@ begin
            -- Between an account and its deposit nothing has failed.
            w.change ->> 'status' not in ('DONE', 'WAITING_FOR_DEPOSIT') as may_have_failed
     from public.webhook_events w
-    where w.id = any (p_ids) and w.order_id = any (p_order_ids) and w.order_id <> all (p_known)
+    where w.id = any (p_ids) and w.order_id <> all (p_known)
       and w.change ->> 'kind' = 'payment' and w.status = 'processed' and w.reason is null
       and w.payment_key is not null
       and w.change ->> 'status' not in ('PARTIAL_CANCELED', 'CANCELED')
