@@ -145,8 +145,9 @@ def to_markdown(figures: dict[str, Figures]) -> str:
     for situation, found in figures.items():
         goal = next((f"{ms:.2f}" for start, ms in GOALS_MS.items() if situation.startswith(start)), "–")
         lines.append(
-            f"| {situation} | {statistics.median(found.cpu_ms):.3f} | {goal} | {statistics.median(found.wal_bytes):,.0f}"
-            f" | {statistics.median(found.buffers):.0f} | {found.statements} |"
+            f"| {situation} | {statistics.median(found.cpu_ms):.3f} | {goal}"
+            f" | {statistics.median(found.wal_bytes):,.0f} | {statistics.median(found.buffers):.0f}"
+            f" | {found.statements} |"
         )
     names = sorted(
         {name for found in figures.values() for name in found.functions},

@@ -18,18 +18,19 @@ declare
   v_has_busy_rows boolean := false;
 begin
   foreach v_event in array p_events loop
-    v_subjects := v_subjects || ('event:' || (v_event ->> 'event_key'));
-    v_subjects := v_subjects || ('order:' || (v_event ->> 'order_id'));
-    v_subjects := v_subjects || ('payment:' || (v_event ->> 'payment_key'));
+    v_subjects := v_subjects || array[
+      'event:' || (v_event ->> 'event_key'), 'order:' || (v_event ->> 'order_id'),
+      'payment:' || (v_event ->> 'payment_key')];
     v_change := v_event -> 'change';
-    if v_change ->> 'kind' <> 'payment' then
-      v_subjects := v_subjects || ('billing:' || (v_change ->> 'billing_key'));
-      v_subjects := v_subjects || ('settlement:' || (v_change ->> 'settlement_key'));
+    if v_change ->> 'kind' is distinct from 'payment' then
+      v_subjects := v_subjects || array[
+        'billing:' || (v_change ->> 'billing_key'), 'settlement:' || (v_change ->> 'settlement_key')];
       v_customers := v_customers || supatoss.customers_of_change(v_change);
     end if;
   end loop;
   if v_customers <> '{}' then
-    v_subjects := v_subjects || array(select 'customer:' || c.customer_key from unnest(v_customers) as c (customer_key));
+    v_subjects := v_subjects || array(
+      select 'customer:' || c.customer_key from unnest(v_customers) as c (customer_key));
   end if;
   loop
     begin
@@ -44,7 +45,8 @@ begin
         from unnest(v_subjects) as s (subject) where s.subject is not null order by 1
       ) l
       where not pg_try_advisory_xact_lock(l.lock) limit 1;
-      -- An `if` of its own: whether or not it is needed, starting a query costs more than a lock.
+      -- An `if` of its own: the query would be started, which costs more than the locks, whether or not it is needed.
+      v_has_busy_rows := false;
       if v_busy is null and v_customers <> '{}' then
         v_has_busy_rows := (
           select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
