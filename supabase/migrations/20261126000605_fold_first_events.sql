@@ -26,7 +26,7 @@ begin
     from public.webhook_events w
     where w.id = any (p_ids) and w.order_id <> all (p_known)
       and w.change ->> 'kind' = 'payment' and w.status = 'processed' and w.reason is null
-      and w.payment_key is not null
+      and w.payment_key is not null and w.occurred_at is not null
       and w.change ->> 'status' not in ('PARTIAL_CANCELED', 'CANCELED')
       and coalesce(w.change -> 'cancels', '[]') in ('[]', 'null')
       -- Counted in a subquery, so that no plan joins the whole table.
