@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory, real_path, simulate, startup, trace
+from benchmarks import growth, memory, real_path, simulate, sql, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 problems = simulate.run(options.costs, options.seconds, is_written=options.write, log=_log)
             case "real":
                 problems = real_path.run(real_path.Plan(seconds=options.seconds, rate=options.rate), _log)
+            case "sql":
+                problems = sql.run(_log, options.rounds, options.compare)
             case "report":
                 print(write_report(options.run))
                 return 0
@@ -104,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("real", help="unsigned deliveries, which Toss is asked about, about 6 minutes")
     command.add_argument("--seconds", type=float, default=real_path.SECONDS, help="of a measurement")
     command.add_argument("--rate", type=float, default=real_path.RATE, help="open loop, deliveries a second")
+    command = commands.add_parser("sql", help="what recording costs PostgreSQL, by function, about a minute")
+    command.add_argument("--rounds", type=int, default=sql.ROUNDS)
+    command.add_argument("--compare", type=Path, action="append", default=[], help="another folder of migrations")
     command = commands.add_parser("report", help="write the table and the chart of docs/")
     command.add_argument("--run", type=Path, help="figures of the run in .local/bench/ (the newest full one)")
     return parser

@@ -74,6 +74,36 @@ def four_events(seed: int) -> tuple[Sending, ...]:
     return tuple(Sending(_bytes(event), sent_at, 0) for event in (_event(payment, FIRST_APPROVAL), *cancels))
 
 
+def deposits(count: int, seed: int) -> tuple[tuple[Sending, ...], ...]:
+    """`count` orders paid by deposit: the events that issue the accounts, those that pay, and those that cancel."""
+    rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    stories = []
+    for order in range(count):
+        approved = FIRST_APPROVAL + dt.timedelta(seconds=order)
+        payment = {**_payment(order, 30_000, approved, seed, rng), "method": "가상계좌", "card": None}
+        payment["virtualAccount"] = {
+            "accountType": "일반",
+            "accountNumber": f"{rng.randrange(10**14):014d}",
+            "bankCode": "20",
+            "customerName": "김토스",
+            "dueDate": (approved + dt.timedelta(days=3)).isoformat(),
+            "expired": False,
+            "settlementStatus": "INCOMPLETED",
+            "refundStatus": "NONE",
+            "refundReceiveAccount": None,
+        }
+        issued = {**payment, "status": "WAITING_FOR_DEPOSIT", "approvedAt": None}
+        stories.append(
+            (
+                _event(issued, approved - dt.timedelta(minutes=20)),
+                _event(payment, approved),
+                _cancelled(payment, [30_000], approved, rng),
+            )
+        )
+    sent_at = FIRST_APPROVAL.isoformat(timespec="seconds")
+    return tuple(tuple(Sending(_bytes(event), sent_at, 0) for event in stage) for stage in zip(*stories, strict=True))
+
+
 def _bytes(event: dict[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 

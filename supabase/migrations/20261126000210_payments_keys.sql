@@ -11,9 +11,10 @@ begin
   if not supatoss.is_unique('public.payments', 'order_id') then
     create unique index payments_order_id_key on public.payments (order_id);
   end if;
-  -- For the users' own page: an application that has the table has its own.
+  -- For the users' own page: an application that has the table has its own. Orders of guests cost it nothing.
   if not supatoss.is_adopted('public.payments') then
-    create index payments_user_id_created_at_idx on public.payments (user_id, created_at desc);
+    create index payments_user_id_created_at_idx on public.payments (user_id, created_at desc)
+      where user_id is not null;
   end if;
 end;
 $$;

@@ -42,8 +42,8 @@ grant select on table supatoss.payment_events to service_role;
 
 -- One event of an attempt. id is null for the application's own row.
 create type supatoss.order_event as (
-  id uuid, order_id text, attempt text, occurred_at timestamptz, told_at timestamptz, status text, is_accepted boolean,
-  is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
+  id uuid, order_id text, attempt text, occurred_at timestamptz, told_at timestamptz, status text, rank integer,
+  is_accepted boolean, is_mismatch boolean, approved_at timestamptz, balance numeric, change jsonb, application jsonb);
 
 -- What an attempt at paying for an order has come to.
 create type supatoss.attempt as (
@@ -200,11 +200,8 @@ set search_path = ''
 as $$
 begin
   return query
-  select e.id, e.order_id, e.attempt, e.occurred_at, e.told_at, e.status, e.is_accepted, e.is_mismatch,
-         -- Two reports of one moment: the earlier approval and the lower balance count.
-         min(e.approved_at) filter (where not e.is_mismatch) over moment,
-         min((e.change ->> 'balance')::numeric) filter (where not e.is_mismatch) over moment,
-         e.change, e.application
+  select e.id, e.order_id, e.attempt, e.occurred_at, e.told_at, e.status, e.rank, e.is_accepted, e.is_mismatch,
+         e.approved_at, (e.change ->> 'balance')::numeric, e.change, e.application
   from (
     select r.id, r.order_id, r.change, r.status, r.occurred_at, r.told_at, r.approved_at, r.is_accepted,
            supatoss.status_rank(r.status) as rank, p.application_state as application,
@@ -214,7 +211,10 @@ begin
              -- Once for all of them, and only where an event names no payment.
              (select supatoss.attempts_of_orders(p_order_ids)) ->> r.order_id,
              p.application_state ->> 'payment_key', 'order:' || r.order_id) collate "C" as attempt
-    from supatoss.payment_events r left join public.payments p on p.order_id = r.order_id
+    from supatoss.payment_events r
+    -- One look into an index for each event, whatever the planner knows of the table (offset 0).
+    left join lateral (
+      select q.application_state from public.payments q where q.order_id = r.order_id offset 0) p on true
     where r.order_id = any (p_order_ids)
       and r.told_at > p_since and (r.occurred_at > p_since or p_since = '-infinity')
     union all
@@ -226,8 +226,7 @@ begin
     from public.payments p cross join lateral (select p.application_state) as application (a)
     where p.order_id = any (p_order_ids) and a ->> 'status' is not null
   ) e
-  window moment as (partition by e.order_id, e.attempt, e.occurred_at, e.rank)
-  order by e.order_id, e.attempt, e.occurred_at, e.rank, e.change;
+  order by e.order_id collate "C", e.attempt, e.occurred_at, e.rank, e.change;
 end;
 $$;
 
@@ -350,6 +349,7 @@ declare
   v_attempt supatoss.attempt;
   v_cancels jsonb[] := '{}';
   v_told jsonb;
+  v_last supatoss.order_event;
   v_events integer := 0;
   v_weight integer := 0;
 begin
@@ -372,6 +372,7 @@ begin
         v_weight := 0;
       end if;
       v_cancels := '{}';
+      v_last := null;
       v_attempt := null;
       if p_folded <> '{}' then
         select a.* into v_attempt from unnest(p_folded) f cross join lateral unnest(f.attempts) a
@@ -402,6 +403,13 @@ begin
       needs_judging := true;
     else
       needs_judging := needs_judging or not v_event.is_accepted;
+      if v_event.occurred_at is not distinct from v_last.occurred_at
+         and v_event.rank is not distinct from v_last.rank then
+        -- Two reports of one moment: the earlier approval and the lower balance count.
+        v_event.approved_at := least(v_event.approved_at, v_last.approved_at);
+        v_event.balance := least(v_event.balance, v_last.balance);
+      end if;
+      v_last := v_event;
       v_attempt := supatoss.fold_event(v_attempt, v_event);
       -- Toss tells all cancels of a payment with each event: most say the same as the one before.
       if v_told <> '[]' and v_told is distinct from v_cancels[cardinality(v_cancels)] then
@@ -442,9 +450,11 @@ language plpgsql immutable
 set search_path = ''
 as $$
 declare
-  v_told jsonb;
+  v_told jsonb := p_told[1];
 begin
-  if cardinality(p_told) = 1 then
+  if cardinality(p_told) = 1 and jsonb_array_length(v_told) = 1 then
+    v_told := jsonb_build_object(coalesce(v_told -> 0 ->> 'transactionKey', md5((v_told -> 0)::text)), v_told -> 0);
+  elsif cardinality(p_told) = 1 then
     select jsonb_object_agg(coalesce(c.item ->> 'transactionKey', md5(c.item::text)), c.item) into v_told
     from jsonb_array_elements(p_told[1]) as c (item);
   else
@@ -495,10 +505,12 @@ declare
 begin
   with summed as (
     select a.*, supatoss.is_moved(a.status) as is_moved, coalesce(a.stated_approved_at, a.done_at) as approved_at,
-           coalesce((a.balances ->> 'PARTIAL_CANCELED')::numeric,
-                    supatoss.balance_after(a.said ->> 'amount', a.cancels)) as left_balance
+           case when a.status = 'PARTIAL_CANCELED' then coalesce(
+             (a.balances ->> 'PARTIAL_CANCELED')::numeric, supatoss.balance_after(a.said ->> 'amount', a.cancels))
+           end as left_balance
     from unnest(p_attempts) a
     where a.status is not null
+    offset 0  -- once an attempt
   ),
   rated as (
     select s.*,
@@ -549,23 +561,25 @@ begin
       case when jsonb_typeof(s.said -> 'virtual_account') = 'object' then s.said -> 'virtual_account' end
         as virtual_account,
       s.said ->> 'merchant_id' as merchant_id,
-      (select min(t.settled_at) from public.settlements t
-       where t.payment_key = s.payment_key or t.order_id = s.order_id) as settled_at,
+      least((select min(t.settled_at) from public.settlements t where t.payment_key = s.payment_key),
+            (select min(t.settled_at) from public.settlements t where t.order_id = s.order_id)) as settled_at,
       s.occurred_at, s.application as application_state
     from placed s
     where s.place = 1
   ),
-  digested as materialized (
+  digested as (
     select s.*,
            supatoss.state_digest(s.payment_key, s.payment_status, s.approved_at, s.canceled_at, s.requested_at,
                                  s.payment_method, s.receipt_url, s.order_name, s.failure_code, s.failure_message)
              as projected_state,
            supatoss.price_text(s.amount, s.currency) as projected_price
     from shown s
+    offset 0  -- once a row
   ),
   due as (
     select s.* from digested s
-    left join public.payments p on p.order_id = s.order_id
+    -- One look into an index for each order, whatever the planner knows of the table (offset 0).
+    left join lateral (select * from public.payments r where r.order_id = s.order_id offset 0) p on true
     where p.order_id is null
        or (p.payment_key, p.order_name, p.amount, p.currency, p.payment_method, p.payment_status, p.requested_at,
            p.approved_at, p.canceled_at, p.failure_code, p.failure_message, p.receipt_url, p.balance_amount, p.cancels,
@@ -621,7 +635,12 @@ returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  v_cancels jsonb := jsonb_path_query_array(p_cancels, '$.*');
 begin
+  if jsonb_array_length(v_cancels) = 1 then
+    return v_cancels;
+  end if;
   return (
     select jsonb_agg(c.value order by c.value ->> 'canceledAt' collate "C", c.key collate "C")
     from jsonb_each(p_cancels) c);
@@ -686,10 +705,9 @@ begin
 end;
 $$;
 
--- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
--- events, and those that were read anew.
-create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
-returns void
+-- Steps 2 to 5 for these orders. False when the application has inserted one of the rows meanwhile.
+create function supatoss.fold_orders(p_order_ids text[], p_ids uuid[])
+returns boolean
 language plpgsql
 set search_path = ''
 as $$
@@ -698,31 +716,17 @@ declare
   v_folded supatoss.folded_orders[] := '{}';
   v_walk record;
   v_doubles jsonb;
-  v_has_rows boolean;
-  v_has_hook boolean :=
-    to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
 begin
-  -- The application writes these rows too: keep it out between reading and writing.
-  perform 1 from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update;
-  v_has_rows := found;
-  if v_has_hook then
-    perform supatoss.remember_payments(p_order_ids);
-  end if;
-  if v_has_rows then
-    perform supatoss.adopt_payments(p_order_ids);
-  end if;
   if exists (select from supatoss.folded_orders f where f.order_id = any (p_order_ids)) then
     perform supatoss.forget_folded(p_ids);
     v_folded := supatoss.find_folded(p_order_ids);
     v_whole := array(select o.order_id from unnest(p_order_ids) as o (order_id)
                      where o.order_id not in (select f.order_id from unnest(v_folded) f));
   end if;
-
   v_walk := supatoss.walk_events(v_whole, v_folded, 'infinity');
   v_doubles := supatoss.write_attempts(v_walk.attempts);
   if v_doubles is null then
-    perform supatoss.project_payments(p_order_ids, p_ids);
-    return;
+    return false;
   end if;
   if v_walk.needs_judging or v_doubles <> '[]' then
     perform supatoss.judge_events(p_order_ids, v_doubles);
@@ -730,7 +734,38 @@ begin
   if v_walk.long_orders <> '{}' then
     perform supatoss.fold_oldest(v_walk.long_orders, v_folded, v_walk.rest);
   end if;
+  return true;
+end;
+$$;
+
+-- Folds every event of these orders into their payments rows, and says of each event whether it could count. p_ids: new
+-- events, and those that were read anew.
+create function supatoss.project_payments(p_order_ids text[], p_ids uuid[])
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_known text[];
+  v_order_ids text[] := p_order_ids;
+  v_has_hook boolean :=
+    to_regprocedure('public.on_payment_changed(text, public.payments, public.payments)') is not null;
+begin
+  -- The application writes these rows too: keep it out between reading and writing.
+  v_known := array(
+    select p.order_id::text from public.payments p where p.order_id = any (p_order_ids) order by p.order_id for update);
   if v_has_hook then
+    perform supatoss.remember_payments(p_order_ids);
+  end if;
+  if v_known <> '{}' then
+    perform supatoss.adopt_payments(p_order_ids);
+  end if;
+  if cardinality(v_known) < cardinality(p_order_ids) then
+    v_order_ids := supatoss.write_first_events(p_order_ids, v_known, p_ids);
+  end if;
+  if v_order_ids <> '{}' and not supatoss.fold_orders(v_order_ids, p_ids) then
+    perform supatoss.project_payments(p_order_ids, p_ids);
+  elsif v_has_hook then
     perform supatoss.announce_payments(p_order_ids);
   end if;
 end;

@@ -10,32 +10,28 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-  v_customers text[] := array(
-    select e.event -> 'change' ->> 'customer_key' from unnest(p_events) as e (event)
-    where e.event -> 'change' ->> 'customer_key' is not null
-    union
-    -- An event of a deleted billing key does not say whose key it was.
-    select c.customer_key
-    from unnest(p_events) as e (event)
-    cross join lateral supatoss.customers_of_key(e.event -> 'change' ->> 'billing_key') as c (customer_key)
-    where e.event -> 'change' ->> 'billing_key' is not null);
-  v_locks bigint[] := array(
-    select hashtextextended(s.subject, 20261123)
-    from unnest(p_events) as e (event)
-    cross join lateral (values
-      ('event:' || (e.event ->> 'event_key')),
-      ('order:' || (e.event ->> 'order_id')),
-      ('payment:' || (e.event ->> 'payment_key')),
-      ('billing:' || (e.event -> 'change' ->> 'billing_key')),
-      ('settlement:' || (e.event -> 'change' ->> 'settlement_key'))
-    ) as s (subject)
-    where s.subject is not null
-    union
-    select hashtextextended('customer:' || c.customer_key, 20261123) from unnest(v_customers) as c (customer_key)
-    order by 1);
+  v_event jsonb;
+  v_change jsonb;
+  v_subjects text[] := '{}';
+  v_customers text[] := '{}';
   v_busy bigint;
   v_has_busy_rows boolean := false;
 begin
+  foreach v_event in array p_events loop
+    v_subjects := v_subjects || array[
+      'event:' || (v_event ->> 'event_key'), 'order:' || (v_event ->> 'order_id'),
+      'payment:' || (v_event ->> 'payment_key')];
+    v_change := v_event -> 'change';
+    if v_change ->> 'kind' is distinct from 'payment' then
+      v_subjects := v_subjects || array[
+        'billing:' || (v_change ->> 'billing_key'), 'settlement:' || (v_change ->> 'settlement_key')];
+      v_customers := v_customers || supatoss.customers_of_change(v_change);
+    end if;
+  end loop;
+  if v_customers <> '{}' then
+    v_subjects := v_subjects || array(
+      select 'customer:' || c.customer_key from unnest(v_customers) as c (customer_key));
+  end if;
   loop
     begin
       if v_has_busy_rows then
@@ -43,11 +39,20 @@ begin
       else
         perform pg_advisory_xact_lock(v_busy);
       end if;
-      select l.lock into v_busy from unnest(v_locks) as l (lock) where not pg_try_advisory_xact_lock(l.lock) limit 1;
-      v_has_busy_rows := v_busy is null and v_customers <> '{}' and (
-        select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
-        select count(*) from (
-          select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      select l.lock into v_busy
+      from (
+        select distinct hashtextextended(s.subject, 20261123) as lock
+        from unnest(v_subjects) as s (subject) where s.subject is not null order by 1
+      ) l
+      where not pg_try_advisory_xact_lock(l.lock) limit 1;
+      -- An `if` of its own: the query would be started, which costs more than the locks, whether or not it is needed.
+      v_has_busy_rows := false;
+      if v_busy is null and v_customers <> '{}' then
+        v_has_busy_rows := (
+          select count(*) from public.subscriptions s where s.customer_key = any (v_customers)) > (
+          select count(*) from (
+            select 1 from public.subscriptions s where s.customer_key = any (v_customers) for update skip locked) f);
+      end if;
       exit when v_busy is null and not v_has_busy_rows;
       raise exception 'busy' using errcode = 'BUSY0';
     exception when sqlstate 'BUSY0' then
@@ -57,23 +62,42 @@ begin
 end;
 $$;
 
--- Stores new events, reads known ones anew, and returns the ids whose change is to be applied. The caller holds the
--- locks of the events' keys, so nobody else stores the same ones meanwhile.
-create function supatoss.store_events(p_events jsonb[])
-returns table (id uuid, is_created boolean)
+-- Whose subscriptions a change is about. One of a deleted billing key does not say whose key it was.
+create function supatoss.customers_of_change(p_change jsonb)
+returns text[]
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return array(
+    select p_change ->> 'customer_key' where p_change ->> 'customer_key' is not null
+    union
+    select c.customer_key from supatoss.customers_of_key(p_change ->> 'billing_key') as c (customer_key)
+    where p_change ->> 'billing_key' is not null);
+end;
+$$;
+
+-- Stores new events and reads known ones anew. event_keys: of each event, in the order given. due: the ids whose change
+-- is to be applied, those created among them. The caller holds the locks of the events' keys, so nobody else stores the
+-- same ones meanwhile.
+create function supatoss.store_events(p_events jsonb[], out event_keys text[], out created uuid[], out due uuid[])
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
   v_readings jsonb[] := p_events;
-  v_created uuid[];
-  v_distinct bigint;
-  v_has_unsigned boolean;
+  v_event jsonb;
+  v_has_unsigned boolean := false;
 begin
-  select count(distinct e.event ->> 'event_key'), bool_or(e.event ->> 'proof' = 'toss_api')
-  into v_distinct, v_has_unsigned from unnest(p_events) as e (event);
-  if v_distinct < cardinality(p_events) then
-    v_readings := supatoss.merge_readings(p_events);
+  event_keys := '{}';
+  foreach v_event in array p_events loop
+    event_keys := event_keys || (v_event ->> 'event_key');
+    v_has_unsigned := v_has_unsigned or v_event ->> 'proof' = 'toss_api';
+  end loop;
+  if cardinality(event_keys) > 1 then
+    if (select count(distinct k.event_key) from unnest(event_keys) as k (event_key)) < cardinality(event_keys) then
+      v_readings := supatoss.merge_readings(p_events);
+    end if;
   end if;
   if v_has_unsigned then
     v_readings := supatoss.limit_unsigned(v_readings);
@@ -90,20 +114,19 @@ begin
            case when r.deliveries > 1
                 then supatoss.add_deliveries(null, jsonb_build_object('arrivals', r.arrivals - 0), 'count') end,
            case when r.status = 'pending' then now() end, r.traceparent
-    from unnest(v_readings) with ordinality as e (event, place)
+    from unnest(v_readings) as e (event)
     cross join lateral jsonb_to_record(e.event) as r (
       event_key text, event_type text, payload text, proof text, status text, reason text, last_error text,
       payment_key text, order_id text, occurred_at timestamptz, change jsonb, claim jsonb, transmission_id text,
       transmission_time timestamptz, transmission_retried_count integer, user_agent text, deliveries integer,
       arrivals jsonb, traceparent text)
-    order by e.place
     on conflict (event_key) where event_key is not null do nothing
     returning w.id
   )
-  select coalesce(array_agg(c.id), '{}') into v_created from created c;
-  return query select c.id, true from unnest(v_created) as c (id);
-  if cardinality(v_created) < cardinality(v_readings) then
-    return query select r.id, false from supatoss.read_anew(v_readings, v_created) as r (id);
+  select coalesce(array_agg(c.id), '{}') into created from created c;
+  due := created;
+  if cardinality(created) < cardinality(v_readings) then
+    due := created || array(select r.id from supatoss.read_anew(v_readings, created) as r (id));
   end if;
 end;
 $$;
@@ -316,14 +339,18 @@ as $$
 declare
   v_order_ids text[];
   v_has_orphans boolean;
+  v_is_awaited boolean;
   v_has_settlements boolean;
   v_has_billing boolean;
 begin
   select array_agg(distinct w.order_id) filter (where w.change ->> 'kind' = 'payment' and w.order_id is not null),
          bool_or(w.change ->> 'kind' = 'payment' and w.order_id is null),
+         bool_or(exists (
+           select from public.webhook_events o
+           where o.payment_key = w.payment_key and o.status = 'pending' and o.reason = 'unknown_order')),
          bool_or(w.change ->> 'kind' = 'settlement'),
          bool_or(w.change ->> 'kind' = 'billing')
-  into v_order_ids, v_has_orphans, v_has_settlements, v_has_billing
+  into v_order_ids, v_has_orphans, v_is_awaited, v_has_settlements, v_has_billing
   from public.webhook_events w
   where w.id = any (p_ids) and w.status = 'processed';
 
@@ -331,7 +358,9 @@ begin
     v_order_ids := supatoss.find_orders(p_ids);
   end if;
   if v_order_ids is not null then
-    perform supatoss.wake_orphans(p_ids);
+    if v_is_awaited or v_has_orphans then
+      perform supatoss.wake_orphans(p_ids);
+    end if;
     perform supatoss.project_payments(v_order_ids, p_ids);
   end if;
   if v_has_settlements then
@@ -343,23 +372,22 @@ begin
 end;
 $$;
 
--- What became of each delivery, in the order given.
-create function supatoss.read_outcomes(p_events jsonb[], p_created uuid[])
+-- What became of each delivery, in the order given. Each event is looked up by its key, whatever the planner knows of
+-- the table (offset 0 keeps it from joining them otherwise): plans are made while it may be empty.
+create function supatoss.read_outcomes(p_event_keys text[], p_created uuid[])
 returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
 begin
   return (select coalesce(jsonb_agg(jsonb_build_object(
-           'event_key', w.event_key, 'id', w.id,
-           'outcome', case when w.id = any (p_created) and e.position = 1 then 'created' else 'duplicate' end,
+           'event_key', e.event_key, 'id', w.id,
+           'outcome', case when w.id = any (p_created) and array_position(p_event_keys, e.event_key) = e.place
+                           then 'created' else 'duplicate' end,
            'status', w.status, 'reason', w.reason) order by e.place), '[]'::jsonb)
-  from (
-    select event ->> 'event_key' as event_key, place,
-           row_number() over (partition by event ->> 'event_key' order by place) as position
-    from unnest(p_events) with ordinality as u (event, place)
-  ) e
-  join public.webhook_events w on w.event_key = e.event_key);
+  from unnest(p_event_keys) with ordinality as e (event_key, place)
+  cross join lateral (
+    select i.id, i.status, i.reason from public.webhook_events i where i.event_key = e.event_key offset 0) w);
 end;
 $$;
 
@@ -369,18 +397,15 @@ language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
 declare
-  v_ids uuid[];
-  v_created uuid[];
+  v_stored record := supatoss.store_events(p_events);
   v_outcomes jsonb;
 begin
-  select array_agg(s.id), array_agg(s.id) filter (where s.is_created) into v_ids, v_created
-  from supatoss.store_events(p_events) s;
-  if v_ids is not null then
-    perform supatoss.apply_events(v_ids);
+  if v_stored.due <> '{}' then
+    perform supatoss.apply_events(v_stored.due);
   end if;
   -- What would be raised at the commit is raised here, where it is one event's.
   set constraints all immediate;
-  v_outcomes := supatoss.read_outcomes(p_events, coalesce(v_created, array[]::uuid[]));
+  v_outcomes := supatoss.read_outcomes(v_stored.event_keys, v_stored.created);
   if jsonb_array_length(v_outcomes) < cardinality(p_events) then
     raise exception 'a trigger on webhook_events keeps the event from being stored' using errcode = 'SUPA2';
   end if;
@@ -444,8 +469,7 @@ as $$
 declare
   -- A text, because the Data API hands it on as it came, while it reads and writes an array of JSON once more, which
   -- is most of what a call with many events costs it.
-  v_events jsonb[] := array(
-    select e.event from jsonb_array_elements(events::jsonb) with ordinality as e (event, place) order by e.place);
+  v_events jsonb[] := array(select jsonb_array_elements(events::jsonb));
   v_event jsonb;
   v_outcomes jsonb := '[]'::jsonb;
   v_outcome jsonb;

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.requests import Requests, toss_request, write_requests
-from benchmarks.workload import SECRET_KEY, OrderMix, orders_of, plan
+from benchmarks.workload import SECRET_KEY, OrderMix, deposits, orders_of, plan
 from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, Delivery
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature
 
@@ -78,3 +78,11 @@ def test_the_orders_of_a_seed_are_a_range_of_their_own() -> None:
 
     assert all(first <= json.loads(one.body)["data"]["orderId"] < end for one in plan(30, seed=7))
     assert not any(first <= json.loads(one.body)["data"]["orderId"] < end for one in plan(30, seed=8))
+
+
+def test_deposits_are_issued_paid_and_cancelled_in_turn() -> None:
+    stages = [[json.loads(one.body)["data"] for one in stage] for stage in deposits(3, seed=7)]
+
+    assert [{data["status"] for data in stage} for stage in stages] == [{"WAITING_FOR_DEPOSIT"}, {"DONE"}, {"CANCELED"}]
+    assert len({tuple(data["orderId"] for data in stage) for stage in stages}) == 1
+    assert len({data["orderId"] for data in stages[0]}) == 3

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.database.support import Database, Row, at, payment_event, record_of
+from tests.database.support import Database, Row, at, cancel, payment_event, record_of
 from tests.database.test_payment_fold import moment
 
 FIELDS: Row = {
@@ -119,3 +119,55 @@ def test_the_same_event_again_changes_nothing(database: Database, application: R
     (before,) = database.rows("select xmin::text, p.* from payments p")
     assert database.record(payment_event("DONE", 1))[0]["outcome"] == "duplicate"
     assert database.rows("select xmin::text, p.* from payments p") == [before]
+
+
+CHANGES: Row = {
+    "is_first": st.just(value=True),
+    "amount": st.sampled_from(["10000", "99.50", None]),
+    "balance": st.sampled_from(["10000", "1.50", None]),
+    "currency": st.sampled_from(["USD", None]),
+    "order_name": st.sampled_from(["이름" * 60, None]),
+    "method": st.sampled_from(["길" * 60, None]),
+    "approved_at": st.sampled_from([at(3, offset=True), None]),
+    "canceled_at": st.sampled_from([at(4, offset=True), None]),
+    "requested_at": st.sampled_from([at(0, offset=True), None]),
+    "failure_code": st.just("REJECT_CARD_PAYMENT"),
+    "failure_message": st.sampled_from(["한도초과", None]),
+    "receipt_url": st.just("https://dashboard.tosspayments.com/receipt/1"),
+    "metadata": st.sampled_from([{"쿠폰": None}, ["a list"], None]),
+    "virtual_account": st.sampled_from([{"bankCode": "20", "dueDate": None}, "text", None]),
+    "merchant_id": st.just("tacmeshop01"),
+    "cancels": st.sampled_from([[cancel("t1", 3000, 4)], [], "text", None]),
+    "was_approved": st.booleans(),
+}
+STATUSES = ("READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "DONE", "PARTIAL_CANCELED", "CANCELED", "ABORTED", "EXPIRED")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(
+    status=st.sampled_from(STATUSES),
+    change=st.fixed_dictionaries({}, optional=CHANGES),
+    time=st.sampled_from([at(2, offset=True), None]),
+    settled=st.sampled_from([(), ("payment_key",), ("order_id",), ("payment_key", "order_id")]),
+)
+def test_the_fold_would_write_the_same_row(
+    database: Database, status: str, change: Row, time: str | None, settled: tuple[str, ...]
+) -> None:
+    """Whatever a change says, in every combination: what is written at once is what the fold comes to."""
+    database.clear()
+    for second, column in enumerate(settled):
+        value = {"payment_key": "key-1", "order_id": "order-1"}[column]
+        database.connection.execute(
+            "insert into settlements (settlement_key, kind, status, occurred_at, event_key, settled_at, "
+            f"{column}) values (%s, 'settlement', 'COMPLETED', now(), %s, %s, %s)",
+            [column, column, at(50 - second, offset=True), value],
+        )
+    event = record_of(payment_event("DONE", 2))
+    event |= {"change": {"kind": "payment", "status": status, **change}, "occurred_at": time}
+    database.record_records([event])
+    written = database.projection()
+
+    database.connection.execute("delete from payments")
+    assert database.call("select supatoss.fold_orders('{order-1}', '{}')")
+
+    assert database.projection() == written

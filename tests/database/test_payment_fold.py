@@ -324,3 +324,26 @@ def test_the_amount_is_zero_until_somebody_says_it(database: Database) -> None:
     database.record(payment_event("DONE", 10))
     payment = database.payment()
     assert (payment["amount"], payment["payment_status"]) == (10000, "DONE")
+
+
+@pytest.mark.parametrize("balances", [(7000, 4000), (4000, 7000), (7000, None), (None, 4000)])
+@pytest.mark.parametrize("approved", [(3, 1), (1, 3), (None, 1), (1, None)])
+def test_of_two_reports_of_one_moment_the_earlier_approval_and_the_lower_balance_count(
+    database: Database, balances: tuple[int | None, ...], approved: tuple[int | None, ...]
+) -> None:
+    database.record(
+        *(
+            payment_event(
+                "PARTIAL_CANCELED",
+                9,
+                approvedAt=None if second is None else at(second, offset=True),
+                balanceAmount=balance,
+                orderName=f"보고 {number}",
+            )
+            for number, (second, balance) in enumerate(zip(approved, balances, strict=True))
+        )
+    )
+
+    row = database.payment()
+    assert row["approved_at"] == moment(1)
+    assert row["balance_amount"] == min(balance for balance in balances if balance is not None)
