@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import growth, memory, real_path, simulate, sql, startup, trace
+from benchmarks import at_size, growth, memory, real_path, simulate, sql, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match options.command:
             case "growth":
                 problems = growth.run(Size(options.events, options.payments), options.seconds, _log)
+            case "queries":
+                problems = at_size.run(Size(options.events, options.payments), options.dsn, options.only, _log)
             case "memory":
                 problems = memory.run(options.minutes, options.rate, _log)
             case "startup":
@@ -91,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)
     command.add_argument("--seconds", type=float, default=growth.CLOSED.seconds, help="of a measurement")
+    command = commands.add_parser("queries", help="every page and query on large tables, about 15 minutes")
+    command.add_argument("--events", type=int, default=10_000_000)
+    command.add_argument("--payments", type=int, default=3_000_000)
+    command.add_argument("--dsn", help="of a database that is kept, or a file with it; filled if it is empty")
+    command.add_argument("--only", help="queries whose name contains this")
     command = commands.add_parser("memory", help="resident memory at a fixed rate")
     command.add_argument("--minutes", type=float, default=30.0)
     command.add_argument("--rate", type=float, default=200.0, help="deliveries a second")

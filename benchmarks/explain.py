@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -23,12 +24,20 @@ _SETTINGS = (
 
 def explain(dsn: str, call: Call) -> list[str]:
     """The plan of every statement of one recording call, in order. The call is rolled back."""
+    with psycopg.connect(dsn) as connection:
+        query = query_of(connection, call)
+    return plans_of(dsn, query)
+
+
+def plans_of(dsn: str, statement: str, parameters: Sequence[Any] = (), role: str = "postgres") -> list[str]:
+    """The plans of a statement and of all statements inside its functions, in order. It is rolled back."""
     plans: list[str] = []
     with psycopg.connect(dsn) as connection:
         for setting in _SETTINGS:
             connection.execute(setting)
+        connection.execute(f"set role {role}")
         connection.add_notice_handler(lambda notice: plans.append(notice.message_primary or ""))
-        connection.execute(query_of(connection, call))
+        connection.execute(statement, parameters or None)
         connection.rollback()
     return plans
 

@@ -39,7 +39,7 @@ def run(size: Size, seconds: float, log: Callable[[str], None]) -> int:
         before = _measure(steady_run, steadies, log)
         empty(project)
         log(f"filling: {size.events:,} events, {size.payments:,} payments")
-        fill(stack, project.rows.dsn, size, log)
+        fill(project.rows.dsn, size, log)
         sizes = _sizes(project.rows)
         after = _measure(steady_run, steadies, log)
         (call,) = capture_calls(stack, plan(1, seed=9998))
