@@ -54,11 +54,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """first_ms: before its pages were cached by itself. scans: large tables that it reads from beginning to end."""
+    """first_ms: before its pages were cached by itself. cpu_ms: of the server, which a busy machine leaves as it is.
+
+    scans: large tables that it reads from beginning to end.
+    """
 
     name: str
     first_ms: float
     median_ms: float
+    cpu_ms: float
     rows: int
     scans: tuple[str, ...]
 
@@ -105,7 +109,7 @@ def run(size: Size, dsn: str | None, only: str | None, log: Callable[[str], None
         with psycopg.connect(found, autocommit=True) as connection:
             chosen = [query for query in queries(connection) if not only or only in query.name]
             timings = []
-            print("| query | first, ms | median, ms | rows | reads whole |\n|---|---|---|---|---|", flush=True)
+            print("| query | first, ms | median, ms | CPU, ms | rows | reads whole |\n|---|---|---|---|---|---|", flush=True)
             for query in chosen:
                 timings.append(measure(found, connection, query))
                 print(row(timings[-1]), flush=True)
@@ -124,25 +128,37 @@ def migrate(dsn: str) -> None:
 
 def measure(dsn: str, connection: psycopg.Connection, query: Query) -> Timing:
     """Its times, and what its plans read whole. Nothing that it changes is kept."""
-    milliseconds, rows = [], 0
-    for _ in range(ROUNDS + 1):
+    milliseconds, rows, cpu_before = [], 0, 0.0
+    for number in range(ROUNDS + 1):
+        if number == 1:
+            cpu_before = _cpu_ms(connection)
         with connection.transaction(force_rollback=True):
             connection.execute(f"set local role {query.role}")
             began = time.perf_counter()
             answer = connection.execute(query.statement, query.parameters or None).fetchall()
             milliseconds.append((time.perf_counter() - began) * 1000)
         rows = _count(answer)
+    cpu_ms = (_cpu_ms(connection) - cpu_before) / ROUNDS
     plans = plans_of(dsn, query.statement, query.parameters, query.role)
     scans = tuple(table for table in scanned_tables(plans) if table in LARGE)
-    return Timing(query.name, milliseconds[0], statistics.median(milliseconds[1:]), rows, scans)
+    return Timing(query.name, milliseconds[0], statistics.median(milliseconds[1:]), cpu_ms, rows, scans)
+
+
+def _cpu_ms(connection: psycopg.Connection) -> float:
+    """Time that the connection's server process has been running; 0 where it is on another machine."""
+    try:
+        running, *_ = Path(f"/proc/{connection.info.backend_pid}/schedstat").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return 0.0
+    return int(running) / 1e6
 
 
 def row(timing: Timing) -> str:
     """One line of the table in Markdown."""
     mark = " **" if timing.median_ms > LIMIT_MS else ""
     return (
-        f"| {timing.name}{mark} | {timing.first_ms:.1f} | {timing.median_ms:.1f} | {timing.rows:,}"
-        f" | {', '.join(timing.scans) or '-'} |"
+        f"| {timing.name}{mark} | {timing.first_ms:.1f} | {timing.median_ms:.1f} | {timing.cpu_ms:.1f}"
+        f" | {timing.rows:,} | {', '.join(timing.scans) or '-'} |"
     )
 
 

@@ -1,7 +1,26 @@
 -- What an operator types into the search box, as conditions of find_webhook_events_v1.
 
--- Ids that begin with these hex digits, or else end with them, the last ones first. Ids begin with their time, so their
--- ends tell them apart; no index has them, but the primary key alone is read (a million ids in 0.2 s).
+-- Ids that end with these eight hex digits or more, the last ones first. The index of them is lossy, so PostgreSQL
+-- takes it for expensive, and would read the whole primary key instead.
+create function supatoss.event_ids_of_end(p_digits text, p_max integer)
+returns uuid[]
+language plpgsql stable
+set search_path = ''
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_indexonlyscan = off
+as $$
+begin
+  return array(
+    select w.id from public.webhook_events w
+    where substr(uuid_send(w.id), 13) = decode(right(p_digits, 8), 'hex')
+      and right(encode(uuid_send(w.id), 'hex'), length(p_digits)) = p_digits
+    order by w.id desc limit p_max);
+end;
+$$;
+
+-- Ids that begin with these hex digits, or else end with them, the last ones first. Fewer than eight digits are looked
+-- for at the ends of the newest 20,000 ids: of more, they would name too many.
 create function supatoss.event_ids_of_part(p_digits text, p_max integer)
 returns uuid[]
 language plpgsql stable
@@ -13,13 +32,16 @@ declare
     where w.id between rpad(p_digits, 32, '0')::uuid and rpad(p_digits, 32, 'f')::uuid
     order by w.id desc limit p_max);
 begin
-  if v_ids = '{}' then
-    v_ids := array(
-      select w.id from public.webhook_events w
-      where right(encode(uuid_send(w.id), 'hex'), length(p_digits)) = p_digits
-      order by w.id desc limit p_max);
-  end if;
-  return v_ids;
+  return case
+    when v_ids <> '{}' then v_ids
+    when length(p_digits) >= 8 then supatoss.event_ids_of_end(p_digits, p_max)
+    else array(
+      select n.id
+      from (select w.id, w.created_at from public.webhook_events w
+            where w.created_at is not null order by w.created_at desc limit 20000) n
+      where right(encode(uuid_send(n.id), 'hex'), length(p_digits)) = p_digits
+      order by n.created_at desc limit p_max)
+    end;
 end;
 $$;
 
@@ -37,7 +59,7 @@ $$;
 -- Events that this names: an order or a part of its id, a payment key, a customer key, or the beginning or the end of
 -- an event's id. {condition} where an index answers it. {window} where so many orders are meant that the newest events
 -- are looked through instead. A part of an order id is looked for in the whole index of order ids, which takes about
--- 0.3 s a million events; with more than three million, in the newest events.
+-- 0.15 s a million events; with more than a million, in the newest events.
 create function supatoss.search_by_key(p_text text)
 returns jsonb
 language plpgsql stable
@@ -57,7 +79,7 @@ begin
   if v_digits ~ '^[0-9a-f]{4,32}$' then
     v_condition := v_condition || format(' or w.id = any (%L::uuid[])', supatoss.event_ids_of_part(v_digits, 500));
   end if;
-  if (select c.reltuples <= 3e6 from pg_catalog.pg_class c where c.oid = 'public.webhook_events'::regclass) then
+  if (select c.reltuples <= 1e6 from pg_catalog.pg_class c where c.oid = 'public.webhook_events'::regclass) then
     v_orders := array(
       select distinct w.order_id from public.webhook_events w
       where w.order_id is not null and w.order_id like v_pattern limit 501);

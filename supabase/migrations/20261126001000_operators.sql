@@ -51,9 +51,10 @@ declare
   v_is_ascending boolean := coalesce((v_query ->> 'is_ascending')::boolean, false);
   v_with_payload boolean := coalesce((v_query ->> 'with_payload')::boolean, false);
   v_where text := 'w.created_at is not null';
-  v_source text := 'public.webhook_events w';
+  v_order text := case when v_is_ascending then 'asc' else 'desc' end;
   v_search jsonb := v_query -> 'search';
-  v_last jsonb;
+  v_ids uuid[];
+  v_looked_back_to jsonb;
   v_column text;
   v_name text;
   v_page jsonb;
@@ -97,9 +98,19 @@ begin
                 else supatoss.search_by_content(v_search ->> 'text', v_search ->> 'amount') end;
     v_where := v_where || coalesce(' and (' || (v_search ->> 'condition') || ')', '');
     if v_search ->> 'window' is not null then
-      v_source := format('(select w.* from public.webhook_events w where %s
-                           order by w.created_at desc, w.id desc limit 20000) w', v_where);
-      v_where := v_search ->> 'window';
+      execute format($window$
+        with looked as materialized (
+          select w.created_at, w.id, %1$s as is_found from public.webhook_events w where %2$s
+          order by w.created_at desc, w.id desc limit 20000
+        )
+        select (array_agg(l.id order by l.created_at %3$s, l.id %3$s) filter (where l.is_found))[:%4$s],
+               case when count(*) = 20000 and count(*) filter (where l.is_found) < %4$s and not %5$L
+                    then (array_agg(jsonb_build_object('created_at', l.created_at, 'id', l.id)
+                                    order by l.created_at, l.id))[1] end
+        from looked l
+        $window$, v_search ->> 'window', v_where, v_order, v_limit + 1, v_is_ascending)
+      into v_ids, v_looked_back_to;
+      v_where := format('w.id = any (%L::uuid[])', v_ids);
     end if;
   end if;
 
@@ -131,19 +142,15 @@ begin
              order by f.place), '[]'::jsonb)
     from (
       select w.*, row_number() over (order by w.created_at %2$s, w.id %2$s) as place
-      from %5$s where %1$s
+      from public.webhook_events w where %1$s
       order by w.created_at %2$s, w.id %2$s limit %3$s
     ) f
     left join public.payments p on p.order_id = f.order_id
-    $query$, v_where, case when v_is_ascending then 'asc' else 'desc' end, v_limit + 1, v_with_payload, v_source)
+    $query$, v_where, v_order, v_limit + 1, v_with_payload)
   into v_page;
-  if v_search ->> 'window' is not null and not v_is_ascending and jsonb_array_length(v_page) <= v_limit then
-    execute format('select jsonb_build_object(''created_at'', w.created_at, ''id'', w.id) from %s offset 19999',
-                   v_source) into v_last;
-  end if;
   return jsonb_build_object(
     'now', clock_timestamp(),
-    'looked_back_to', v_last,
+    'looked_back_to', v_looked_back_to,
     'events', case when jsonb_array_length(v_page) > v_limit then v_page - v_limit else v_page end,
     'has_more', jsonb_array_length(v_page) > v_limit);
 end;
@@ -374,11 +381,11 @@ declare
 begin
   return (
     with recent as materialized (
-      select date_trunc('hour', w.created_at) as hour, w.status, w.event_type, count(*) as events,
+      select date_bin('1 hour', w.created_at, v_since) as hour, w.status, w.event_type, count(*) as events,
              sum(w.delivery_count) as deliveries
       from public.webhook_events w
       where w.created_at >= v_since
-      group by grouping sets ((1, w.status), (w.event_type, w.status))
+      group by 1, w.status, w.event_type
     ),
     failed as materialized (
       select w.reason, w.created_at from public.webhook_events w
@@ -407,15 +414,16 @@ begin
         from supatoss.reconciliation_findings f where f.outcome in ('found', 'needs_person')),
       'hours', (
         select coalesce(jsonb_agg(jsonb_build_object(
-                 'hour', r.hour, 'status', r.status, 'events', r.events, 'deliveries', r.deliveries)
-               order by r.hour, r.status), '[]'::jsonb)
-        from recent r where r.hour is not null),
+                 'hour', h.hour, 'status', h.status, 'events', h.events, 'deliveries', h.deliveries)
+               order by h.hour, h.status), '[]'::jsonb)
+        from (select r.hour, r.status, sum(r.events) as events, sum(r.deliveries) as deliveries
+              from recent r group by r.hour, r.status) h),
       'types', (
         select coalesce(jsonb_agg(jsonb_build_object('event_type', t.event_type, 'events', t.events, 'failed', t.failed)
                                   order by t.events desc, t.event_type), '[]'::jsonb)
         from (select r.event_type, sum(r.events) as events,
                      coalesce(sum(r.events) filter (where r.status = 'failed'), 0) as failed
-              from recent r where r.hour is null group by r.event_type order by 2 desc, 1 limit 20) t),
+              from recent r group by r.event_type order by 2 desc, 1 limit 20) t),
       'pending', (select jsonb_build_object('events', count(*), 'oldest', min(p.created_at)) from pending p),
       'failed', (select jsonb_build_object('events', count(*), 'oldest', min(f.created_at)) from failed f)
                 || jsonb_build_object('reasons', (

@@ -126,12 +126,15 @@ begin
 
   execute format($list$
     with looked as materialized (
-      select t as item, t.%1$I as at, t.id, %2$s as is_found from %3$s t
+      select t.%1$I as at, t.id, %2$s as is_found from %3$s t
       where %4$s order by t.%1$I desc, t.id desc limit %5$s
     ),
-    found as (
-      select l.*, row_number() over (order by l.at desc, l.id desc) as place
+    chosen as (
+      select l.at, l.id, row_number() over (order by l.at desc, l.id desc) as place
       from looked l where l.is_found order by l.at desc, l.id desc limit %6$s + 1
+    ),
+    found as (
+      select c.*, t as item from chosen c join %3$s t on t.id = c.id
     )
     select jsonb_build_object(
       'rows', (select coalesce(jsonb_agg(%7$s order by f.place), '[]'::jsonb) from found f where f.place <= %6$s),

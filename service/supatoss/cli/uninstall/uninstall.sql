@@ -96,7 +96,8 @@ begin
       ('subscriptions', 'application_billing_key_idx status_created_at_idx',
        'customer_key_idx billing_key_idx user_id_idx next_billing_date_idx created_at_idx'),
       ('webhook_events', 'event_key_key order_id_idx retention_idx customer_key_idx billing_key_idx unfinished_idx'
-                         ' orphans_idx waiting_idx unfinished_created_at_idx failed_money_idx failed_other_idx',
+                         ' orphans_idx waiting_idx unfinished_created_at_idx failed_money_idx failed_other_idx'
+                         ' other_types_idx reason_idx ignored_idx short_id_idx',
        'payment_key_idx created_at_idx')
     ) as o (name, indexes, general_indexes)
     join jsonb_each_text(v_names) n on n.key = o.name
