@@ -19,8 +19,9 @@ begin
 end;
 $$;
 -- The worker looks for overdue deposits, and for the payment of a cancel. A GIN index has an entry for NULL too, so
--- without its condition nearly every payment would pay for an index of cancels.
+-- without its condition nearly every payment would pay for an index of cancels. Its entries are written at once: a list
+-- of pending ones is worked off by whichever recording finds it full, while all others wait for it.
 create index if not exists payments_waiting_idx
   on public.payments (occurred_at) where payment_status = 'WAITING_FOR_DEPOSIT';
 create index if not exists payments_cancels_idx
-  on public.payments using gin (cancels jsonb_path_ops) where cancels is not null;
+  on public.payments using gin (cancels jsonb_path_ops) with (fastupdate = off) where cancels is not null;
