@@ -7,5 +7,3 @@ select supatoss.lock_adopted('public.payments', 'share');
 -- their days.
 create index if not exists payments_money_at_idx on public.payments using brin ((coalesce(approved_at, created_at)));
 create index if not exists payments_canceled_at_idx on public.payments (canceled_at) where canceled_at is not null;
-create index if not exists payments_partial_cancels_idx
-  on public.payments (payment_key) where payment_status = 'PARTIAL_CANCELED';

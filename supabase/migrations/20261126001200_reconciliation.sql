@@ -460,7 +460,9 @@ as $$
               between $2::timestamptz and $3::timestamptz - interval '1 microsecond')
     union
     select p.payment_key from public.payments p
-    where p.payment_status = 'PARTIAL_CANCELED' and exists (
+    -- Whatever recorded a cancel of the day has written the row since then.
+    where p.payment_status = 'PARTIAL_CANCELED' and p.cancels is not null
+      and p.updated_at >= $2::timestamptz - interval '1 day' and exists (
       select 1 from jsonb_array_elements(case when jsonb_typeof(p.cancels) = 'array' then p.cancels
                                          else '[]'::jsonb end) as c (item)
       where supatoss.parse_time(c.item ->> 'canceledAt') >= $2::timestamptz
