@@ -57,11 +57,12 @@ _EVENTS: Mapping[str, str] = {
     "status": _STATUS,
     "processed": _IS_DONE,
     "processed_at": f"case when {_IS_DONE} then at end",
-    "reason": """case when n % 9973 = 5000 then (array['amount_mismatch', 'double_charge', 'refused_by_database'])[1 + n % 3]
+    "reason": """case
+      when n % 9973 = 5000 then (array['amount_mismatch', 'double_charge', 'refused_by_database'])[1 + n % 3]
       when n > {rows} * 0.9999 then 'unavailable' when n % 99991 = 50000 then 'operator'
       when draw between 1200 and 1299 then 'no_change' end""",
     "next_attempt_at": f"case when not ({_IS_DONE}) then at end",
-    "last_error": "case when n % 9973 = 5000 then 'Toss reports 30000, the application stored 29000 for this order' end",
+    "last_error": "case when n % 9973 = 5000 then 'Toss reports 30000, the application stored 29000' end",
     "order_id": "case when draw >= 30 then 'bench-' || mark end",
     "payment_key": f"case when draw >= 30 then replace(t.payment_key, '{TEMPLATE_MARK}', mark) end",
     "change": f"""case

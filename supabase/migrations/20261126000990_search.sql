@@ -6,6 +6,7 @@ create function supatoss.event_ids_of_end(p_digits text, p_max integer)
 returns uuid[]
 language plpgsql stable
 set search_path = ''
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_indexscan = off
 set enable_indexonlyscan = off

@@ -104,3 +104,28 @@ def test_the_beginning_is_found_by_the_primary_key(database: Database) -> None:
         " order by w.id desc limit 6"
     )
     assert "webhook_events_pkey" in " ".join(str(row) for row in plan)
+
+
+def test_eight_digits_of_an_end_name_any_event_and_fewer_one_of_the_newest_20000(store: DatabaseStore) -> None:
+    store.database.connection.execute(
+        "insert into webhook_events (id, event_type, payload, created_at)"
+        " select ('b0000000-0000-4000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, 'X', '{}', now() + interval '1 minute'"
+        " from generate_series(1048576, 1068575) n"
+    )
+    assert asyncio.run(store.find_event_ids("0000000f")) == [SECOND]
+    assert asyncio.run(store.find_event_ids("000000000f")) == [SECOND]
+    assert asyncio.run(store.find_event_ids("000000f")) == []
+
+
+def test_the_end_is_found_by_its_index(store: DatabaseStore) -> None:
+    (row,) = store.database.rows(
+        "select prosrc, proconfig from pg_proc where oid = 'supatoss.event_ids_of_end(text, integer)'::regprocedure"
+    )
+    query = row["prosrc"].partition("return array(")[2].rpartition(");")[0]
+    query = query.replace("p_digits", "'0000000f'").replace("p_max", "6")
+    with store.database.connection.transaction(force_rollback=True):
+        for setting in row["proconfig"]:
+            name, _, value = setting.partition("=")
+            store.database.connection.execute("select set_config(%s, %s, true)", (name, value))
+        plan = " ".join(str(line) for line in store.database.rows(f"explain {query}"))
+    assert "webhook_events_short_id_idx" in plan

@@ -96,6 +96,7 @@ def test_every_function_has_its_search_path(database: Database) -> None:
 def test_plans_without_sequential_scans_are_for_functions_that_keep_theirs(database: Database) -> None:
     rows = database.rows("select proname, proconfig from pg_proc where 'enable_seqscan=off' = any (proconfig)")
     assert {row["proname"] for row in rows} == {
+        "event_ids_of_end",
         "finish_webhook_event_v1",
         "fold_inserted_payment",
         "fold_inserted_subscription",

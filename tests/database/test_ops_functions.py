@@ -305,6 +305,18 @@ def test_only_the_service_may_read_so(database: Database, role: str) -> None:
             "webhook_events_unfinished_created_at_idx",
         ),
         ("select * from webhook_events w where w.order_id = 'order-1'", "webhook_events_order_id_idx"),
+        (
+            "select * from webhook_events w where w.event_type = 'seller.changed' order by w.created_at desc limit 9",
+            "webhook_events_other_types_idx",
+        ),
+        (
+            "select * from webhook_events w where w.reason in ('double_charge') order by w.created_at desc limit 51",
+            "webhook_events_reason_idx",
+        ),
+        (
+            "select * from webhook_events w where w.status in ('ignored') order by w.created_at desc limit 51",
+            "webhook_events_ignored_idx",
+        ),
         ("select * from settlements s where s.order_id = 'order-1'", "settlements_order_id_idx"),
         ("select * from settlements s where s.payment_key = 'key-1'", "settlements_payment_key_idx"),
     ],
