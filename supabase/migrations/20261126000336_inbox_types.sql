@@ -3,10 +3,6 @@
 -- squawk-ignore-file require-concurrent-index-creation
 select supatoss.lock_adopted('public.webhook_events', 'share');
 
--- Lists of events by what few of them have: a rare type, a reason, the status ignored. Nearly every event is a
--- processed PAYMENT_STATUS_CHANGED without a reason, and pays for none of these.
+-- Lists of events of a rare type. Nearly every event is a PAYMENT_STATUS_CHANGED, and pays nothing for this.
 create index if not exists webhook_events_other_types_idx on public.webhook_events (event_type, created_at)
   where event_type <> 'PAYMENT_STATUS_CHANGED';
-create index if not exists webhook_events_reason_idx on public.webhook_events (reason, created_at)
-  where reason is not null;
-create index if not exists webhook_events_ignored_idx on public.webhook_events (created_at) where status = 'ignored';
