@@ -27,28 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)  # like Ctrl-C: stop the servers and delete their data, up to 20 GB
     try:
-        match options.command:
-            case "growth":
-                problems = growth.run(Size(options.events, options.payments), options.seconds, _log)
-            case "queries":
-                problems = at_size.run(Size(options.events, options.payments), options.dsn, options.only, _log)
-            case "memory":
-                problems = memory.run(options.minutes, options.rate, _log)
-            case "startup":
-                problems = startup.run(_log, options.runs)
-            case "trace":
-                problems = trace.run(options.connections, options.seconds, _log)
-            case "simulate":
-                problems = simulate.run(options.costs, options.seconds, is_written=options.write, log=_log)
-            case "real":
-                problems = real_path.run(real_path.Plan(seconds=options.seconds, rate=options.rate), _log)
-            case "sql":
-                problems = sql.run(_log, options.rounds, options.compare)
-            case "report":
-                print(write_report(options.run))
-                return 0
-            case _:
-                problems = _compare(options)
+        if options.command == "report":
+            print(write_report(options.run))
+            return 0
+        problems = _measure(options)
     except (StackError, FileNotFoundError) as error:
         print(f"the benchmark could not run: {error}", file=sys.stderr)
         return 1
@@ -57,6 +39,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"{problems} problems" if problems else "nothing lost, duplicated or wrong")
     return 1 if problems else 0
+
+
+def _measure(options: argparse.Namespace) -> int:
+    """How many problems a measurement found."""
+    match options.command:
+        case "growth":
+            return growth.run(Size(options.events, options.payments), options.seconds, _log)
+        case "queries":
+            return at_size.run(Size(options.events, options.payments), options.dsn, options.only, _log)
+        case "memory":
+            return memory.run(options.minutes, options.rate, _log)
+        case "startup":
+            return startup.run(_log, options.runs)
+        case "trace":
+            return trace.run(options.connections, options.seconds, _log)
+        case "simulate":
+            return simulate.run(options.costs, options.seconds, is_written=options.write, log=_log)
+        case "real":
+            return real_path.run(real_path.Plan(seconds=options.seconds, rate=options.rate), _log)
+        case "sql":
+            return sql.run(_log, options.rounds, options.compare)
+        case _:
+            return _compare(options)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -491,6 +491,7 @@ SMALL = {
         "webhook_events_unfinished_created_at_idx",
         "webhook_events_failed_money_idx",
         "webhook_events_failed_other_idx",
+        "webhook_events_reason_idx",
         "webhook_events_created_at_idx",
         "payments_unapproved_idx",
         "payments_cancelled_idx",
