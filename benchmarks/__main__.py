@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from benchmarks import at_size, growth, memory, real_path, simulate, sql, startup, trace
+from benchmarks import at_size, endpoint, growth, memory, real_path, simulate, sql, startup, trace
 from benchmarks.bulk import Size
 from benchmarks.comparison import PLANS, reference, run
 from benchmarks.report import keep, write_report
@@ -50,6 +50,8 @@ def _measure(options: argparse.Namespace) -> int:
             return at_size.run(Size(options.events, options.payments), options.dsn, options.only, _log)
         case "memory":
             return memory.run(options.minutes, options.rate, _log)
+        case "endpoint":
+            return endpoint.run(_log, options.rounds)
         case "startup":
             return startup.run(_log, options.runs)
         case "trace":
@@ -94,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=float, help="of a measurement, override the plan's")
     command = commands.add_parser("startup", help="how long every command takes, about a minute")
     command.add_argument("--runs", type=int, default=startup.RUNS)
+    command = commands.add_parser("endpoint", help="what the endpoint costs in its process, by stage")
+    command.add_argument("--rounds", type=int, default=endpoint.ROUNDS)
     command = commands.add_parser("growth", help="empty tables against large ones, about 20 minutes")
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)
