@@ -10,20 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
 import uvloop
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmarks.requests import WEBHOOK_PATH
 from benchmarks.workload import SECRET_KEY, OrderMix, Sending, plan
-from supatoss import webhook
+from supatoss import telemetry, webhook
 from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.event import NewEvent, Proof
 from supatoss.inbox.interpret import interpret
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.verify import Verifier, _for_the_log
+from supatoss.receiving import Head, SourceFilter, read_bytes
 from supatoss.store import Store
 from supatoss.store.recording import RecordedEvent, _encode
 from supatoss.telemetry import configure_logging, log_output
@@ -31,7 +30,7 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
 from supatoss.toss.events import parse_event
 from supatoss.toss.signature import Keys, check_signature, is_fresh, sign_hex
-from supatoss.webhook import SourceFilter, WebhookEndpoint
+from supatoss.webhook import WebhookEndpoint
 
 ROUNDS = 40
 CONCURRENT = 64
@@ -198,7 +197,7 @@ class Stages:
     def __init__(self, sendings: Sequence[Sending], endpoint: WebhookEndpoint) -> None:
         self._endpoint = endpoint
         self._requests = [(_headers(sending), sending.body) for sending in sendings]
-        self._deliveries = [webhook._delivery(Request(_scope(headers)), body) for headers, body in self._requests]
+        self._deliveries = [Head(_scope(headers)).delivery(body) for headers, body in self._requests]
         self._bodies = [read_body(sending.body) for sending in sendings]
         self._events = [parse_event(body.fields) for body in self._bodies]
         self._meanings = [interpret(event) for event in self._events]
@@ -228,9 +227,9 @@ class Stages:
             async def receive(body: bytes = body) -> Message:
                 return {"type": "http.request", "body": body, "more_body": False}
 
-            request = Request(_scope(headers), receive)
-            webhook._delivery(request, await self._endpoint._read(request))
-            self._endpoint.source.address(request)
+            head = Head(_scope(headers))
+            head.delivery(await read_bytes(receive, head, 262_144, 8.0))
+            self._endpoint.source.address(head)
 
     async def _check(self) -> None:
         keys, now = Keys((SECRET_KEY,)), dt.datetime.now(dt.UTC)
@@ -261,9 +260,9 @@ class Stages:
 
     async def _log(self) -> None:
         for new in self._new:
-            structlog.contextvars.bind_contextvars(signature_check="hex")
-            structlog.contextvars.bind_contextvars(event_type=new.event.event_type)
-            structlog.contextvars.bind_contextvars(**_for_the_log(new))
+            telemetry.bind(signature_check="hex")
+            telemetry.bind(event_type=new.event.event_type)
+            telemetry.bind(**_for_the_log(new))
             response = webhook._stored(self._recorded)
             webhook._log_answer(0.0, response, "created", recorded=self._recorded)
 
@@ -271,5 +270,5 @@ class Stages:
         async def send(_message: Message) -> None:
             pass
 
-        for headers, _body in self._requests:
-            await webhook._stored(self._recorded)(_scope(headers), None, send)
+        for _ in self._requests:
+            await webhook._stored(self._recorded).send(send)

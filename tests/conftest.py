@@ -10,6 +10,7 @@ import structlog
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from supatoss import telemetry
 from supatoss.cli import dotenv
 
 # A stack that somebody runs in this checkout is no setting of a test.
@@ -64,4 +65,5 @@ def _logging_as_before() -> Iterator[None]:
         logger.setLevel(level)
         logger.propagate = propagate
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    telemetry._json_level = None
+    telemetry.unbind()

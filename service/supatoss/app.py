@@ -29,6 +29,7 @@ from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.verify import Verifier
 from supatoss.inbox.worker import Worker
 from supatoss.ops import operators_page
+from supatoss.receiving import SourceFilter
 from supatoss.reconcile.records import TossRecords
 from supatoss.reconcile.run import Reconciliation
 from supatoss.reconcile.schedule import Retention, Schedule
@@ -47,7 +48,7 @@ from supatoss.toss.client import TossClient
 from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT, RECONCILE, WORKER
 from supatoss.toss.signature import Keys
 from supatoss.urls import is_loopback
-from supatoss.webhook import SourceFilter, WebhookEndpoint
+from supatoss.webhook import WebhookEndpoint
 
 LOOP_GRACE_SECONDS = 5.0
 """Time for the loops beside the answers to finish what they have in hand when the process is told to stop."""

@@ -1,10 +1,12 @@
 """Every metric, and structured logs without secrets."""
 
+import datetime as dt
 import json
 import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -133,17 +135,56 @@ SECRET_FIELDS = frozenset(
 )
 
 
+_bound: ContextVar[dict[str, Any] | None] = ContextVar("bound", default=None)
+"""One variable for all fields: structlog's own, one for each field, cost a tenth of a delivery."""
+
+_json_level: int | None = None
+"""Lowest level that is logged, if logs are JSON."""
+
+_log = structlog.get_logger("supatoss.webhook")
+
+
+def bind(**fields: Any) -> None:
+    """Adds fields to every later line about the delivery in hand."""
+    bound = _bound.get()
+    if bound is None:
+        _bound.set(fields)
+    else:
+        bound.update(fields)
+
+
+def unbind() -> dict[str, Any]:
+    """The fields that were bound, which are in no later line."""
+    bound = _bound.get()
+    _bound.set(None)
+    return bound or {}
+
+
+def log_delivery(level: int, **fields: Any) -> None:
+    """The line of a delivery. JSON is written without structlog, which takes ten times as long."""
+    if _json_level is None:
+        _log.log(level, "delivery", **fields)
+    elif level >= _json_level:
+        name = logging.getLevelName(level).lower()
+        now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+        event = redact(None, name, _add_trace(None, name, {**fields, "event": "delivery"}))
+        log_output.write(_to_json({**event, "level": name, "timestamp": now}, repr) + "\n")
+        log_output.flush()
+
+
 def configure_logging(level: str, log_format: str) -> None:
     """Sends all logs, ours and the libraries', to standard output: as JSON, or as lines for people."""
+    global _json_level  # noqa: PLW0603 - as structlog's own configuration: one for the process
     log_output.stream = sys.stdout
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _add_bound,
         _add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,
     ]
     is_for_people = log_format == "console" or (log_format == "auto" and log_lines.is_for_people())
+    _json_level = None if is_for_people else logging.getLevelNamesMapping()[level]
     rendered: list[Any] = [
         structlog.processors.format_exc_info,
         log_lines.Lines(in_colour=log_lines.may_colour())
@@ -182,6 +223,10 @@ def _to_json(event: MutableMapping[str, Any], default: Any) -> str:
         return msgspec.json.encode(event, enc_hook=default).decode()
     except UnicodeEncodeError:  # Half of a surrogate pair, which only the standard library writes.
         return json.dumps(event, default=default)
+
+
+def _add_bound(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {**(_bound.get() or {}), **event}
 
 
 def _add_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -19,12 +19,13 @@ from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.recorder import Recorder
 from supatoss.inbox.refused import RefusedLog
 from supatoss.inbox.verify import Verifier
+from supatoss.receiving import SourceFilter
 from supatoss.store import Store
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import read_body
 from supatoss.toss.models import Payment, PaymentAnswer
 from supatoss.toss.signature import Keys
-from supatoss.webhook import SourceFilter, WebhookEndpoint
+from supatoss.webhook import WebhookEndpoint
 from tests.integration.conftest import SUPABASE_KEY, Stack
 from tests.support import ANY_AGE_HOURS, OLDER_SECURITY_KEY, SECRET_KEY, SECURITY_KEY, example, examples, raw_body
 

@@ -19,9 +19,9 @@ from supatoss.cli.doctor.access import ARGUMENTS, TABLES, check_access
 from supatoss.cli.doctor.checks import check_alerts, check_endpoint, check_settings, judge
 from supatoss.cli.doctor.token import check_token, judge_token
 from supatoss.key_shapes import role_of
+from supatoss.receiving import PROBE_HEADER
 from supatoss.settings import Settings
 from supatoss.store.client import Function
-from supatoss.webhook import PROBE_HEADER
 
 MIGRATIONS = sorted((Path(__file__).parents[2] / "supabase/migrations").glob("*.sql"))
 NOW = dt.datetime(2026, 3, 14, 1, 0, tzinfo=dt.UTC)

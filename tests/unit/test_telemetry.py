@@ -5,7 +5,7 @@ import httpx
 import pytest
 import structlog
 
-from supatoss.telemetry import SECRET_FIELDS, configure_logging, redact
+from supatoss.telemetry import SECRET_FIELDS, bind, configure_logging, redact, unbind
 from tests.unit.fakes import LogLines
 
 
@@ -54,9 +54,10 @@ class TestLines:
         assert line["exception"].endswith("ZeroDivisionError: division by zero")
 
     def test_what_is_bound_to_a_delivery_is_in_its_lines(self, lines: LogLines) -> None:
-        with structlog.contextvars.bound_contextvars(event_key="k"):
-            structlog.get_logger().info("delivery")
-            logging.getLogger("uvicorn.error").info("also")
+        bind(event_key="k")
+        structlog.get_logger().info("delivery")
+        logging.getLogger("uvicorn.error").info("also")
+        assert unbind() == {"event_key": "k"}
         structlog.get_logger().info("later")
         assert [line.get("event_key") for line in lines()] == ["k", "k", None]
 
@@ -103,8 +104,9 @@ class TestRedaction:
         assert line["order_id"] == "shown"
 
     def test_what_is_bound_is_redacted_too(self, lines: LogLines) -> None:
-        with structlog.contextvars.bound_contextvars(billing_key="hidden"):
-            structlog.get_logger().bind(payload="hidden").info("delivery")
+        bind(billing_key="hidden")
+        structlog.get_logger().bind(payload="hidden").info("delivery")
+        unbind()
         (line,) = lines()
         assert line["billing_key"] == line["payload"] == "[redacted]"
 

@@ -8,10 +8,10 @@ from starlette.types import Message
 
 from supatoss.app import WEBHOOK_PATHS
 from supatoss.errors import StoreRefused, StoreUnavailable
+from supatoss.receiving import PROBE_HEADER
 from supatoss.toss.delivery import ID_HEADER, RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
 from supatoss.toss.fields import SEOUL
 from supatoss.toss.signature import sign_hex
-from supatoss.webhook import PROBE_HEADER
 from tests.support import (
     GUIDE_BILLING_KEY,
     GUIDE_DEPOSIT,

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import structlog
-
+from supatoss import telemetry
 from supatoss.errors import CannotVerify, NotGenuine, Reason, TossError, TossThrottled
 from supatoss.inbox.budget import LookupBudget
 from supatoss.inbox.claims import Claim, claim_of
@@ -71,7 +70,7 @@ class Verifier:
         """
         size = len(delivery.body)
         check = await self._signed_work.run(size, check_signature, delivery, self._keys)
-        structlog.contextvars.bind_contextvars(signature_check=check.value)
+        telemetry.bind(signature_check=check.value)
         if check is SignatureCheck.INVALID:
             raise NotGenuine(Reason.INVALID_SIGNATURE)
         if check is SignatureCheck.MISSING and not self._accepts_unsigned:
@@ -81,13 +80,13 @@ class Verifier:
         work = self._signed_work if check.is_valid else self._unsigned_work
         body = await work.run(size, read_body, delivery.body)
         event = events.parse_event(body.fields)
-        structlog.contextvars.bind_contextvars(event_type=event.event_type)
+        telemetry.bind(event_type=event.event_type)
         if check.is_valid:
             found: Sequence[NewEvent] = [await self._signed(event, body, delivery, received_at)]
         else:
             found = await self._unsigned(event, body, delivery, received_at, source_address)
         if found:
-            structlog.contextvars.bind_contextvars(**_for_the_log(found[-1]))
+            telemetry.bind(**_for_the_log(found[-1]))
         return found
 
     async def _signed(self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime) -> NewEvent:
@@ -231,4 +230,4 @@ def _for_the_log(found: NewEvent) -> dict[str, Any]:
 
 
 def _log_toss_error(error: TossError) -> None:
-    structlog.contextvars.bind_contextvars(toss_error=str(error))
+    telemetry.bind(toss_error=str(error))

@@ -39,14 +39,13 @@ _STRING_OR_LARGE_NUMBER = re.compile(
 )
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
-_LONG_DIGITS = b"0" * (MAX_DIGITS // 2)
-_LONG_NUMBER = re.compile(rb"[\s:,\[]-?[0-9.]{%d}" % (MAX_DIGITS // 2))
+_LARGE_INTEGER = b"0" * (MAX_DIGITS + 1)
 _NOT_STORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _ESCAPE_OF_NOT_STORABLE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def _plain_decimal(text: str) -> Decimal:
-    if "e" in text or "E" in text:
+    if len(text) > MAX_DIGITS or "e" in text or "E" in text:
         raise ValueError("whether it is kept is seen elsewhere")
     return Decimal(text)
 
@@ -95,7 +94,7 @@ def read_body(raw: bytes) -> Body:
     taken: list[str] = []
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         text = _without_depth(text, taken)
-    fields, text = _read_json(text, taken, has_long_numbers=_may_have_long_numbers(raw))
+    fields, text = _read_json(text, taken, may_have_large_integers=_LARGE_INTEGER in raw.translate(_AS_ZEROS))
     if not isinstance(fields, dict):
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
     canonical = _canonical(fields) + "".join(sorted(taken)).encode()
@@ -105,18 +104,13 @@ def read_body(raw: bytes) -> Body:
     return Body(fields, text, hashlib.sha256(canonical).hexdigest())
 
 
-def _may_have_long_numbers(raw: bytes) -> bool:
-    """Keys and order ids may have as many digits: in a string, a quote or a letter stands before them."""
-    return _LONG_DIGITS in raw.translate(_AS_ZEROS) and _LONG_NUMBER.search(raw) is not None
-
-
-def _read_json(text: str, taken: list[str], *, has_long_numbers: bool) -> tuple[Any, str]:
+def _read_json(text: str, taken: list[str], *, may_have_large_integers: bool) -> tuple[Any, str]:
     """The value of a JSON text, and the text to store."""
-    if not has_long_numbers:
+    if not may_have_large_integers:
         try:
             return _decode(text), text
         except (ValueError, ArithmeticError, RecursionError):
-            pass  # Not JSON, an exponent, or JSON that only the standard library reads, such as an unpaired surrogate.
+            pass  # Not JSON, a number that may be too large, or what only the standard library reads: half a surrogate.
     text = _without_large_numbers(text, taken)
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant), text

@@ -13,7 +13,7 @@ import pytest
 
 from scripts.local_stack import LOOPBACK, LocalSupabase
 from supatoss.protocol import MAX_HEAD_BYTES, MAX_HEADER_LINES, MAX_LINE_BYTES, MAX_PIPELINED
-from supatoss.webhook import MAX_UNSIGNED_BODY_BYTES
+from supatoss.receiving import MAX_UNSIGNED_BODY_BYTES
 from tests.attack.conftest import SUPABASE_KEY
 from tests.attack.server.floods import HEAD, MIB
 from tests.attack.server.target import Target, running_target

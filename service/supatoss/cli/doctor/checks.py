@@ -14,13 +14,13 @@ from supatoss.causes import failure
 from supatoss.cli.doctor import Verdict, failed, ok, skipped, warning
 from supatoss.cli.sending import WEBHOOK_PATH
 from supatoss.errors import SchemaMismatch, StoreError
+from supatoss.receiving import PROBE_HEADER
 from supatoss.settings import Settings
 from supatoss.store import Store
 from supatoss.store.keys import is_legacy_key
 from supatoss.store.schema import SCHEMA_VERSION, mismatch
 from supatoss.toss.delivery import SIGNATURE_HEADER, TIME_HEADER
 from supatoss.urls import is_loopback
-from supatoss.webhook import PROBE_HEADER
 
 SETTINGS = "settings"
 
