@@ -28,7 +28,7 @@ from supatoss.store.recording import RecordedEvent, _encode
 from supatoss.telemetry import configure_logging, log_output
 from supatoss.toss.client import TossClient
 from supatoss.toss.delivery import RETRIED_COUNT_HEADER, SIGNATURE_HEADER, TIME_HEADER, read_body
-from supatoss.toss.events import parse_event
+from supatoss.toss.events import read_event
 from supatoss.toss.signature import Keys, check_signature, is_fresh, sign_hex
 from supatoss.webhook import WebhookEndpoint
 
@@ -199,7 +199,7 @@ class Stages:
         self._requests = [(_headers(sending), sending.body) for sending in sendings]
         self._deliveries = [Head(_scope(headers)).delivery(body) for headers, body in self._requests]
         self._bodies = [read_body(sending.body) for sending in sendings]
-        self._events = [parse_event(body.fields) for body in self._bodies]
+        self._events = [read_event(body.fields) for body in self._bodies]
         self._meanings = [interpret(event) for event in self._events]
         now = dt.datetime.now(dt.UTC)
         self._new = [
@@ -243,7 +243,7 @@ class Stages:
 
     async def _parse(self) -> None:
         for body in self._bodies:
-            parse_event(body.fields)
+            read_event(body.fields)
 
     async def _interpret(self) -> None:
         for event in self._events:

@@ -10,6 +10,7 @@ from supatoss.inbox.claims import Claim
 from supatoss.toss.delivery import Body, Delivery
 from supatoss.toss.events import Event
 from supatoss.toss.fields import parse_time
+from supatoss.toss.usual import UsualEvent
 
 
 class Proof(StrEnum):
@@ -64,7 +65,7 @@ class Meaning:
 class NewEvent:
     """A verified event, ready to be recorded."""
 
-    event: Event = field(repr=False)
+    event: Event | UsualEvent = field(repr=False)
     body: Body
     meaning: Meaning
     proof: Proof

@@ -22,16 +22,20 @@ from supatoss.toss import events
 from supatoss.toss.delivery import plain_number
 from supatoss.toss.fields import PaymentStatus, PayoutStatus, parse_time
 from supatoss.toss.models import Cancel, Deposit, Failure, Money, Payment
+from supatoss.toss.usual import UsualEvent, UsualPayment
+
+_STATUSES = dict(PaymentStatus.__members__)
+_NO_FAILURE = Failure()
 
 
-def interpret(event: events.Event) -> Meaning:  # noqa: C901, PLR0912 - one branch per type of event
+def interpret(event: events.Event | UsualEvent) -> Meaning:  # noqa: C901, PLR0912 - one branch per type of event
     """What an event means. `occurred_at` is the body's own time; `createdAt`, if present, takes precedence over it."""
     match event:
         case events.MalformedEvent():
             return Meaning(EventStatus.FAILED, reason=EventReason.MALFORMED, error=event.problem)
         case events.UnknownEvent():
             return Meaning(EventStatus.IGNORED, reason=EventReason.UNKNOWN_TYPE)
-        case events.PaymentStatusChanged():
+        case UsualEvent() | events.PaymentStatusChanged():
             return interpret_payment(event.data)
         case events.OrderPaymentStatusChanged():
             return interpret_payment(event.data.payment)
@@ -68,10 +72,11 @@ def _issued_account(event: events.VirtualAccountIssued) -> Meaning:
     return replace(meaning, change={**meaning.change, "is_first": True}, occurred_at=payment.requested_at)
 
 
-def interpret_payment(payment: Payment) -> Meaning:
+def interpret_payment(payment: Payment | UsualPayment) -> Meaning:
     """What a Payment object means for its row, whether it came in an event or from Toss's API."""
     named = payment.status
-    if named is None or named not in PaymentStatus.__members__:
+    status = _STATUSES.get(named or "")
+    if status is None:
         # Nobody knows what a new status means for the money, so a person has to look.
         return Meaning(
             EventStatus.FAILED,
@@ -80,14 +85,14 @@ def interpret_payment(payment: Payment) -> Meaning:
             payment_key=payment.payment_key,
             order_id=payment.order_id,
         )
-    status = PaymentStatus(named)
+    approved_at = payment.approved_at
     canceled_at = payment.canceled_at or max(
-        (moment for item in payment.cancels if (moment := parse_time(item.get("canceledAt")))), default=None
+        (moment for item in payment.cancels or () if (moment := parse_time(item.get("canceledAt")))), default=None
     )
-    failure = payment.failure or Failure()
+    failure = payment.failure or _NO_FAILURE
     change = _present(
         kind="payment",
-        status=status.value,
+        status=named,
         amount=payment.total_amount,
         balance=payment.balance_amount,
         currency=payment.currency,
@@ -98,7 +103,7 @@ def interpret_payment(payment: Payment) -> Meaning:
         virtual_account=payment.virtual_account,
         metadata=payment.metadata,
         requested_at=payment.requested_at,
-        approved_at=payment.approved_at,
+        approved_at=approved_at,
         was_approved=False if status is PaymentStatus.CANCELED and _holds_no_deposit(payment) else None,
         canceled_at=canceled_at if status.is_canceled else None,
         failure_code=failure.code or payment.failure_code,
@@ -110,14 +115,13 @@ def interpret_payment(payment: Payment) -> Meaning:
         change,
         payment_key=payment.payment_key,
         order_id=payment.order_id,
-        occurred_at=_own_time(status, payment.approved_at, canceled_at),
+        occurred_at=_own_time(status, approved_at, canceled_at),
     )
 
 
-def _holds_no_deposit(payment: Payment) -> bool:
+def _holds_no_deposit(payment: Payment | UsualPayment) -> bool:
     """Whether Toss says that an account has no deposit: none came, or it was taken back."""
-    is_said = "approved_at" in payment.model_fields_set and payment.approved_at is None
-    return is_said and payment.virtual_account is not None
+    return payment.is_said_unapproved and payment.virtual_account is not None
 
 
 def _own_time(
@@ -235,8 +239,10 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 def _json(value: Any) -> Any:
     """Top-level amounts become decimal text; numbers inside Toss's own objects stay numbers."""
-    if isinstance(value, str | int):
+    if isinstance(value, str | bool):
         return value
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     if isinstance(value, dt.date):

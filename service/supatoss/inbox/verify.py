@@ -26,6 +26,7 @@ from supatoss.toss.delivery import Body, Delivery, read_body
 from supatoss.toss.fields import PaymentStatus
 from supatoss.toss.models import PaymentAnswer
 from supatoss.toss.signature import Keys, SignatureCheck, check_signature, is_fresh
+from supatoss.toss.usual import UsualEvent
 
 _SIGNED_BY_TOSS = frozenset({events.PayoutChanged.TYPE, events.SellerChanged.TYPE})
 _CANNOT_BE_LOOKED_UP = frozenset({events.SettlementCompleted.TYPE, events.BillingKeyIssued.TYPE})
@@ -79,7 +80,7 @@ class Verifier:
             raise NotGenuine(Reason.STALE)
         work = self._signed_work if check.is_valid else self._unsigned_work
         body = await work.run(size, read_body, delivery.body)
-        event = events.parse_event(body.fields)
+        event = events.read_event(body.fields)
         telemetry.bind(event_type=event.event_type)
         if check.is_valid:
             found: Sequence[NewEvent] = [await self._signed(event, body, delivery, received_at)]
@@ -89,13 +90,15 @@ class Verifier:
             telemetry.bind(**_for_the_log(found[-1]))
         return found
 
-    async def _signed(self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime) -> NewEvent:
+    async def _signed(
+        self, event: events.Event | UsualEvent, body: Body, delivery: Delivery, received_at: dt.datetime
+    ) -> NewEvent:
         meaning = interpret(event)
         if meaning.status is EventStatus.PENDING:
             meaning = await self._complete(event, meaning, body)
         return NewEvent(event, body, meaning, Proof.SIGNATURE, received_at, delivery)
 
-    async def _complete(self, event: events.Event, meaning: Meaning, body: Body) -> Meaning:
+    async def _complete(self, event: events.Event | UsualEvent, meaning: Meaning, body: Body) -> Meaning:
         """Finishes an event that needs Toss now if Toss answers in time and shows as much; else the worker does."""
         claim, known = await self._what_is_known(claim_of(event.event_type, body.fields) or Claim(), event)
         meaning = replace(meaning, payment_key=meaning.payment_key or claim.payment_key, claim=claim)
@@ -109,7 +112,12 @@ class Verifier:
         return meaning if claim.exceeds(answer.payment) or not is_final(answer) else observed(answer)
 
     async def _unsigned(
-        self, event: events.Event, body: Body, delivery: Delivery, received_at: dt.datetime, source_address: str
+        self,
+        event: events.Event | UsualEvent,
+        body: Body,
+        delivery: Delivery,
+        received_at: dt.datetime,
+        source_address: str,
     ) -> Sequence[NewEvent]:
         if event.event_type in _SIGNED_BY_TOSS:
             raise NotGenuine(Reason.MISSING_SIGNATURE)
@@ -130,7 +138,7 @@ class Verifier:
         return [seen, disagreement(seen, claim)] if claim.exceeds(answer.payment) else [seen]
 
     async def _truth_about(
-        self, claim: Claim, event: events.Event, source_address: str
+        self, claim: Claim, event: events.Event | UsualEvent, source_address: str
     ) -> tuple[Claim, KnownKeys, PaymentAnswer]:
         """The claim about one payment, what we hold about its order, and what Toss answers.
 
@@ -149,7 +157,7 @@ class Verifier:
         return await self._budget.spend(claim, source_address, look_up)
 
     async def _truth_about_cancel(
-        self, claim: Claim, event: events.Event, source_address: str
+        self, claim: Claim, event: events.Event | UsualEvent, source_address: str
     ) -> tuple[Claim, KnownKeys, PaymentAnswer]:
         claim, known = await self._what_is_known(claim, event)
         if claim.payment_key is None or not isinstance(event, events.CancelStatusChanged):
@@ -193,7 +201,7 @@ class Verifier:
             known = await self._store.read_known_keys(order_id=payment.order_id)
         return replace(claim, status=PaymentStatus.DONE.value) if payment.payment_key in known.paid_keys else claim
 
-    async def _check_billing_key(self, event: events.Event) -> str:
+    async def _check_billing_key(self, event: events.Event | UsualEvent) -> str:
         match event:
             case events.BillingDeleted():
                 billing_key = event.billing_key
@@ -205,7 +213,7 @@ class Verifier:
             raise NotGenuine(Reason.UNKNOWN_BILLING_KEY)
         return billing_key
 
-    async def _what_is_known(self, claim: Claim, event: events.Event) -> tuple[Claim, KnownKeys]:
+    async def _what_is_known(self, claim: Claim, event: events.Event | UsualEvent) -> tuple[Claim, KnownKeys]:
         """What we hold about a claim that names no payment. A Cancel object doesn't: the one that has it is meant."""
         if claim.payment_key is not None:
             return claim, NOTHING_KNOWN
@@ -223,10 +231,15 @@ class Verifier:
 def _for_the_log(found: NewEvent) -> dict[str, Any]:
     """What a delivery's log line tells about its event."""
     change = found.meaning.change or {}
-    names = (("amount", "amount"), ("currency", "currency"), ("payment_status", "status"))
-    about = {"order_id": found.meaning.order_id, **{name: change.get(key) for name, key in names}}
-    known = {name: value for name, value in about.items() if value is not None}
-    return {"event_key": found.body.key, "proof": found.proof.value, **known}
+    about = {
+        "event_key": found.body.key,
+        "proof": found.proof.value,
+        "order_id": found.meaning.order_id,
+        "amount": change.get("amount"),
+        "currency": change.get("currency"),
+        "payment_status": change.get("status"),
+    }
+    return {name: value for name, value in about.items() if value is not None}
 
 
 def _log_toss_error(error: TossError) -> None:

@@ -73,6 +73,11 @@ class Payment(TossModel):
             raise ValueError("paymentKey or orderId is needed")
         return self
 
+    @property
+    def is_said_unapproved(self) -> bool:
+        """Whether its approval is said to have no time, and not just left out."""
+        return "approved_at" in self.model_fields_set and self.approved_at is None
+
 
 _ACCOUNT_FIELDS = ("accountNumber", "accountType", "bankCode", "bank", "customerName", "depositorName", "dueDate")
 
