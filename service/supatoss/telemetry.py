@@ -165,10 +165,12 @@ def log_delivery(level: int, **fields: Any) -> None:
     if _json_level is None:
         _log.log(level, "delivery", **fields)
     elif level >= _json_level:
-        name = logging.getLevelName(level).lower()
-        now = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
-        event = redact(None, name, _add_trace(None, name, {**fields, "event": "delivery"}))
-        log_output.write(_to_json({**event, "level": name, "timestamp": now}, repr) + "\n")
+        redact(None, "", fields)
+        _add_trace(None, "", fields)
+        fields["event"] = "delivery"
+        fields["level"] = logging.getLevelName(level).lower()
+        fields["timestamp"] = dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+        log_output.write(_to_json(fields, repr) + "\n")
         log_output.flush()
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from supatoss.inbox.claims import Claim
 from supatoss.toss.delivery import Body, Delivery
 from supatoss.toss.events import Event
-from supatoss.toss.fields import parse_time
 from supatoss.toss.usual import UsualEvent
 
 
@@ -74,7 +73,8 @@ class NewEvent:
 
     def to_record(self) -> dict[str, Any]:
         """One element of record_webhook_events_v1's argument."""
-        sent_at = _sent_at(self.delivery)
+        delivery = self.delivery
+        sent_at = delivery.sent_at if delivery else None
         meaning = self.meaning
         occurred_at = meaning.observed_at or self.event.created_at or meaning.occurred_at or sent_at or self.received_at
         return {
@@ -91,14 +91,8 @@ class NewEvent:
             "is_observation": meaning.observed_at is not None,
             "change": meaning.change,
             "claim": meaning.claim.to_json() if meaning.claim else None,
-            "transmission_id": self.delivery.transmission_id if self.delivery else None,
+            "transmission_id": delivery.transmission_id if delivery else None,
             "transmission_time": sent_at.isoformat() if sent_at else None,
-            "transmission_retried_count": self.delivery.retried_count if self.delivery else None,
-            "user_agent": self.delivery.user_agent if self.delivery else None,
+            "transmission_retried_count": delivery.retried_count if delivery else None,
+            "user_agent": delivery.user_agent if delivery else None,
         }
-
-
-def _sent_at(delivery: Delivery | None) -> dt.datetime | None:
-    if delivery is None or delivery.transmission_time is None:
-        return None
-    return parse_time(delivery.transmission_time.decode("latin-1"))

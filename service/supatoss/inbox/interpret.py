@@ -31,11 +31,13 @@ _NO_FAILURE = Failure()
 def interpret(event: events.Event | UsualEvent) -> Meaning:  # noqa: C901, PLR0912 - one branch per type of event
     """What an event means. `occurred_at` is the body's own time; `createdAt`, if present, takes precedence over it."""
     match event:
+        case UsualEvent():
+            return interpret_payment(event.data)
         case events.MalformedEvent():
             return Meaning(EventStatus.FAILED, reason=EventReason.MALFORMED, error=event.problem)
         case events.UnknownEvent():
             return Meaning(EventStatus.IGNORED, reason=EventReason.UNKNOWN_TYPE)
-        case UsualEvent() | events.PaymentStatusChanged():
+        case events.PaymentStatusChanged():
             return interpret_payment(event.data)
         case events.OrderPaymentStatusChanged():
             return interpret_payment(event.data.payment)
@@ -234,19 +236,19 @@ def _settlement(event: events.SettlementCompleted) -> Meaning:
 
 def _present(**fields: Any) -> dict[str, Any]:
     """The fields that have a value, as JSON."""
-    return {name: _json(value) for name, value in fields.items() if value is not None}
+    return {name: v if type(v) is str else _json(v) for name, v in fields.items() if v is not None}
 
 
 def _json(value: Any) -> Any:
     """Top-level amounts become decimal text; numbers inside Toss's own objects stay numbers."""
-    if isinstance(value, str | bool):
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, str) or value is True or value is False:
         return value
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
-    if isinstance(value, dt.date):
-        return value.isoformat()
     if isinstance(value, dict | list):
         return _plain(value)
     raise TypeError(type(value).__name__)

@@ -7,7 +7,7 @@ Slow events, which somebody may send on purpose, go in calls of their own, so th
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,16 +62,12 @@ MAX_SLOW_WAITING_CHARACTERS = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class _Waiting:
-    """An event's record, the future of its outcome, and the span of its call."""
+    """An event's record, the characters of its payload, the future of its outcome, and the span of its call."""
 
     record: dict[str, Any] = field(repr=False)
+    length: int
     outcome: asyncio.Future[RecordedEvent]
     batch: str | None = None
-
-    @property
-    def length(self) -> int:
-        """Characters of its payload."""
-        return len(self.record["payload"])
 
 
 @dataclass(slots=True)
@@ -110,15 +106,15 @@ class _OrderCounts:
     """How many events of which order came lately. Bounded: the older half is forgotten at once."""
 
     def __init__(self) -> None:
-        self._newer: Counter[str] = Counter()
-        self._older: Counter[str] = Counter()
+        self._newer: dict[str, int] = {}
+        self._older: dict[str, int] = {}
 
     def count(self, order_id: str) -> int:
         """Counts one more event of an order, and says how many those are."""
         if len(self._newer) >= REMEMBERED_ORDERS:
-            self._newer, self._older = Counter(), self._newer
-        self._newer[order_id] += 1
-        return self._newer[order_id] + self._older[order_id]
+            self._newer, self._older = {}, self._newer
+        newer = self._newer[order_id] = self._newer.get(order_id, 0) + 1
+        return newer + self._older.get(order_id, 0)
 
 
 class Recorder:
@@ -139,7 +135,7 @@ class Recorder:
         record = event.to_record()
         if (traceparent := tracing.traceparent()) is not None:
             record["traceparent"] = traceparent
-        waiting = _Waiting(record, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(record, len(record["payload"]), asyncio.get_running_loop().create_future())
         if self._is_slow(waiting):
             self._slow_lane.put(waiting)
             self._write_slow()
@@ -195,8 +191,9 @@ class Recorder:
         BATCH_EVENTS.observe(len(batch))
         try:
             with tracing.batch("record", [waiting.record.get("traceparent") for waiting in batch]):
+                span = tracing.traceparent()
                 for waiting in batch:
-                    waiting.batch = tracing.traceparent()
+                    waiting.batch = span
                 outcomes = await self._store.record_webhook_events([waiting.record for waiting in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, every event in the batch fails with it
             _fail(batch, error)

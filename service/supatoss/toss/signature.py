@@ -17,9 +17,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from supatoss.toss.delivery import Delivery
-from supatoss.toss.fields import parse_time
 
 MAX_AHEAD = dt.timedelta(minutes=10)
 """How far a sender's clock may be ahead of ours."""
@@ -68,7 +68,7 @@ def is_fresh(delivery: Delivery, now: dt.datetime, max_age: dt.timedelta) -> boo
 
     Toss stamps and signs each attempt anew (community payloads; `createdAt` keeps the first time).
     """
-    sent_at = parse_time((delivery.transmission_time or b"").decode("latin-1"))
+    sent_at = delivery.sent_at
     return sent_at is not None and now - max_age <= sent_at <= now + MAX_AHEAD
 
 
@@ -115,4 +115,12 @@ def _decode_v1(item: bytes) -> bytes | None:
 
 
 def _mac(key: bytes, message: bytes) -> bytes:
-    return hmac.digest(key, message, hashlib.sha256)
+    mac = _keyed(key).copy()
+    mac.update(message)
+    return mac.digest()
+
+
+@lru_cache(maxsize=16)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Keyed once: that takes longer than the hash of a delivery."""
+    return hmac.new(key, digestmod=hashlib.sha256)
