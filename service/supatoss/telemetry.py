@@ -160,8 +160,8 @@ def unbind() -> dict[str, Any]:
     return bound or {}
 
 
-def log_delivery(level: int, **fields: Any) -> None:
-    """The line of a delivery. JSON is written without structlog, which takes ten times as long."""
+def log_delivery(level: int, fields: dict[str, Any]) -> None:
+    """The line of a delivery. It takes `fields` over; JSON without structlog takes a tenth of the time."""
     if _json_level is None:
         _log.log(level, "delivery", **fields)
     elif level >= _json_level:

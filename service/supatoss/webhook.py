@@ -169,13 +169,6 @@ class WebhookEndpoint:
         return recorded
 
 
-def _level(answer: Answer, recorded: RecordedEvent | None) -> int:
-    """An event that needs manual review is an error, although its sender did nothing wrong."""
-    if recorded and recorded.status == EventStatus.FAILED:
-        return logging.ERROR
-    return logging.INFO if answer.status < 400 else logging.WARNING
-
-
 def _log_answer(
     started: float,
     answer: Answer,
@@ -188,15 +181,19 @@ def _log_answer(
 ) -> None:
     """One count per delivery, and one log line."""
     seconds = time.perf_counter() - started
-    _count(outcome, reason.value if reason else "").inc()
+    reason_text = reason.value if reason else None
+    _count(outcome, reason_text or "").inc()
     DELIVERY_SECONDS.observe(seconds)
+    level = (logging.INFO if answer.status < 400 else logging.WARNING) if is_logged else logging.DEBUG
+    fields = {**telemetry.unbind(), "outcome": outcome, "reason": reason_text, **details}
     if recorded:
-        details |= {"event_id": recorded.id, "event_status": recorded.status, "event_reason": recorded.reason}
-        if recorded.status == EventStatus.FAILED and recorded.outcome == "created":
-            EVENTS_FAILED.labels(recorded.reason or "").inc()
-    fields = {"outcome": outcome, "reason": reason.value if reason else None, **telemetry.unbind(), **details}
-    level = _level(answer, recorded) if is_logged else logging.DEBUG
-    telemetry.log_delivery(level, http_status=answer.status, milliseconds=round(seconds * 1000, 1), **fields)
+        fields["event_id"] = recorded.id
+        fields["event_status"] = recorded.status
+        fields["event_reason"] = recorded.reason
+        if recorded.status == EventStatus.FAILED:
+            level = logging.ERROR  # It needs manual review, although its sender did nothing wrong.
+            if recorded.outcome == "created":
+                EVENTS_FAILED.labels(recorded.reason or "").inc()
     if tracing.is_on():
-        fields["http.response.status_code"] = answer.status
-        tracing.note(fields, is_error=answer.status >= 500)
+        tracing.note({**fields, "http.response.status_code": answer.status}, is_error=answer.status >= 500)
+    telemetry.log_delivery(level, {"http_status": answer.status, "milliseconds": round(seconds * 1000, 1), **fields})

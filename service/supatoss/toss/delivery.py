@@ -106,9 +106,11 @@ def read_body(raw: bytes) -> Body:
             Reason.NOT_UTF8, f"The body is not UTF-8: byte {error.start} does not belong there."
         ) from None
     taken: list[str] = []
+    source = raw
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
         text = _without_depth(text, taken)
-    fields, text = _read_json(text, taken, may_have_large_integers=_LARGE_INTEGER in raw.translate(_AS_ZEROS))
+        source = text.encode()
+    fields, text = _read_json(source, text, taken)
     if not isinstance(fields, dict):
         raise NotReadable(Reason.NOT_AN_OBJECT, f"The body is a JSON {_name(fields)}; an object was expected.")
     canonical = _canonical(fields) + "".join(sorted(taken)).encode()
@@ -118,11 +120,11 @@ def read_body(raw: bytes) -> Body:
     return Body(fields, text, hashlib.sha256(canonical).hexdigest())
 
 
-def _read_json(text: str, taken: list[str], *, may_have_large_integers: bool) -> tuple[Any, str]:
-    """The value of a JSON text, and the text to store."""
-    if not may_have_large_integers:
+def _read_json(source: bytes, text: str, taken: list[str]) -> tuple[Any, str]:
+    """The value of a JSON text, of which `source` is the UTF-8, and the text to store."""
+    if _LARGE_INTEGER not in source.translate(_AS_ZEROS):
         try:
-            return _decode(text), text
+            return _decode(source), text
         except (ValueError, ArithmeticError, RecursionError):
             pass  # Not JSON, a number that may be too large, or what only the standard library reads: half a surrogate.
     text = _without_large_numbers(text, taken)
