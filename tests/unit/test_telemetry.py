@@ -5,7 +5,7 @@ import httpx
 import pytest
 import structlog
 
-from supatoss.telemetry import SECRET_FIELDS, bind, configure_logging, redact, unbind
+from supatoss.telemetry import SECRET_FIELDS, bind, configure_logging, log_delivery, redact, unbind
 from tests.unit.fakes import LogLines
 
 
@@ -77,6 +77,30 @@ class TestLines:
         assert "started  secret=[redacted]" in printed
         assert "200 processed" in printed
         assert "hidden" not in printed
+
+    def test_the_line_of_a_delivery_is_as_any_other(self, lines: LogLines) -> None:
+        fields = {"http_status": 200, "outcome": "created", "name": "가상 상품\nsecond line", "secret": "hidden"}
+        structlog.get_logger().warning("delivery", **fields)
+        log_delivery(logging.WARNING, {**fields})
+        usual, quick = lines()
+        assert usual.pop("timestamp")[:10] == quick.pop("timestamp")[:10]
+        assert quick == usual
+        assert quick["secret"] == "[redacted]"
+
+    def test_half_a_surrogate_pair_does_not_lose_the_line_of_a_delivery(self, lines: LogLines) -> None:
+        log_delivery(logging.INFO, {"order_id": "\ud800"})
+        (line,) = lines()
+        assert line["order_id"] == "\ud800"
+
+    def test_the_line_of_a_delivery_has_a_level_and_a_form_too(self, capsys: pytest.CaptureFixture[str]) -> None:
+        configure_logging("WARNING", "json")
+        log_delivery(logging.INFO, {"outcome": "created"})
+        assert capsys.readouterr().out == ""
+        configure_logging("INFO", "console")
+        log_delivery(logging.INFO, {"outcome": "created", "http_status": 200, "event_status": "processed"})
+        log_delivery(logging.DEBUG, {"outcome": "created"})
+        (line,) = capsys.readouterr().out.splitlines()
+        assert "200 processed" in line
 
     def test_configuring_twice_does_not_print_twice(self, capsys: pytest.CaptureFixture[str]) -> None:
         configure_logging("INFO", "json")

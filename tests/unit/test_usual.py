@@ -63,13 +63,17 @@ def assert_both_mean_the_same(body: dict[str, Any]) -> None:
 @st.composite
 def altered_payments(draw: st.DrawFn) -> dict[str, Any]:
     """A body of Toss or of the guide with some values and names of another place or kind."""
-    body = deepcopy(draw(st.sampled_from([*(item.body for item in PAYMENTS), GUIDE_PAYMENT, payment_body()])))
+    body: dict[str, Any] = deepcopy(
+        draw(st.sampled_from([*(item.body for item in PAYMENTS), GUIDE_PAYMENT, payment_body()]))
+    )
     for _ in range(draw(st.integers(1, 4))):
         objects = [body, *([body["data"]] * 4 if isinstance(body.get("data"), dict) else [])]
         place = draw(st.sampled_from(objects))
         name = draw(st.sampled_from(NAMES) | st.sampled_from(sorted(place) or ["x"]))
         if draw(st.booleans()):
-            place[name] = draw(st.sampled_from(VALUES) | st.datetimes().map(dt.datetime.isoformat) | st.text())
+            place[name] = draw(
+                st.sampled_from(VALUES).map(deepcopy) | st.datetimes().map(dt.datetime.isoformat) | st.text()
+            )
         else:
             place.pop(name, None)
     return body
