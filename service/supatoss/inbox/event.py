@@ -9,6 +9,7 @@ from typing import Any
 from supatoss.inbox.claims import Claim
 from supatoss.toss.delivery import Body, Delivery
 from supatoss.toss.events import Event
+from supatoss.toss.signature import read_sent_at
 from supatoss.toss.usual import UsualEvent
 
 
@@ -74,7 +75,7 @@ class NewEvent:
     def to_record(self) -> dict[str, Any]:
         """One element of record_webhook_events_v1's argument."""
         delivery = self.delivery
-        sent_at = delivery.sent_at if delivery else None
+        sent_at = read_sent_at(delivery.transmission_time) if delivery and delivery.transmission_time else None
         meaning = self.meaning
         occurred_at = meaning.observed_at or self.event.created_at or meaning.occurred_at or sent_at or self.received_at
         return {

@@ -22,10 +22,10 @@ from supatoss.toss import events
 from supatoss.toss.delivery import plain_number
 from supatoss.toss.fields import PaymentStatus, PayoutStatus, parse_time
 from supatoss.toss.models import Cancel, Deposit, Failure, Money, Payment
-from supatoss.toss.usual import UsualEvent, UsualPayment
+from supatoss.toss.usual import UsualEvent, UsualFailure, UsualPayment
 
 _STATUSES = dict(PaymentStatus.__members__)
-_NO_FAILURE = Failure()
+_NO_FAILURE = UsualFailure()
 
 
 def interpret(event: events.Event | UsualEvent) -> Meaning:  # noqa: C901, PLR0912 - one branch per type of event

@@ -1,7 +1,6 @@
 """A delivery: one HTTP request from Toss, as received, and how its body is read."""
 
 import codecs
-import datetime as dt
 import hashlib
 import json
 import math
@@ -9,13 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
 
 from supatoss.errors import NotReadable, Reason
-from supatoss.toss.fields import parse_time
 
 SIGNATURE_HEADER = "tosspayments-webhook-signature"
 TIME_HEADER = "tosspayments-webhook-transmission-time"
@@ -68,17 +65,6 @@ class Delivery:
     transmission_id: str | None = None
     retried_count: int | None = None
     user_agent: str | None = None
-
-    @property
-    def sent_at(self) -> dt.datetime | None:
-        """The transmission time in UTC, None if it can't be read."""
-        return None if self.transmission_time is None else _moment(self.transmission_time)
-
-
-@lru_cache(maxsize=64)
-def _moment(transmission_time: bytes) -> dt.datetime | None:
-    """Cached: it is needed twice, and those of a burst are the same."""
-    return parse_time(transmission_time.decode("latin-1"))
 
 
 @dataclass(frozen=True, slots=True)

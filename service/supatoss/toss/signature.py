@@ -20,6 +20,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from supatoss.toss.delivery import Delivery
+from supatoss.toss.fields import parse_time
 
 MAX_AHEAD = dt.timedelta(minutes=10)
 """How far a sender's clock may be ahead of ours."""
@@ -68,8 +69,14 @@ def is_fresh(delivery: Delivery, now: dt.datetime, max_age: dt.timedelta) -> boo
 
     Toss stamps and signs each attempt anew (community payloads; `createdAt` keeps the first time).
     """
-    sent_at = delivery.sent_at
+    sent_at = read_sent_at(delivery.transmission_time or b"")
     return sent_at is not None and now - max_age <= sent_at <= now + MAX_AHEAD
+
+
+@lru_cache(maxsize=64)
+def read_sent_at(transmission_time: bytes) -> dt.datetime | None:
+    """A transmission time in UTC, None if it can't be read. Cached: needed twice, and the same for all of a second."""
+    return parse_time(transmission_time.decode("latin-1"))
 
 
 def sign_hex(body: bytes, transmission_time: str, secret_key: str) -> str:
