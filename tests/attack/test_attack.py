@@ -34,8 +34,8 @@ def test_harm_is_seen_where_none_hold_and_where_what_is_acknowledged_is_not_stor
     """A trigger drops what the service believes to have stored: the attack tool reads the inbox itself."""
     stage.world.execute(
         "create function drop_honest() returns trigger language plpgsql as $$ begin"
-        " delete from webhook_events where order_id like 'honest-%%7'; return null; end $$;"
-        "create trigger drop_honest after update on webhook_events execute function drop_honest()"
+        " delete from webhook_events where order_id ~ '^honest.*[13579]$' and created_at < now(); return null; end $$;"
+        "create trigger drop_honest after insert on webhook_events execute function drop_honest()"
     )
     try:
         result = stage.attack(STALLED, SECONDS, UNLIMITED)
