@@ -52,7 +52,7 @@ fuzz: $(VENV)/.built .local/fuzz/.built  ## looks for inputs that break a promis
 attack: $(VENV)/.built  ## every attack beside genuine deliveries, on loopback (about ten minutes); writes the table of docs/security.md
 	$(PY) -m tests.attack --write docs/security.md
 
-bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, growth, memory, startup, report
+bench: $(VENV)/.built  ## measures against what could stand in its place: BENCH=quick, full, real, endpoint, sql, trace, growth, queries, simulate, memory, startup, report
 	$(PY) -m benchmarks $(BENCH)
 
 audit: $(VENV)/.built .local/audit/.built  ## known vulnerabilities of every locked package; says so, and fails, where nobody can be asked
