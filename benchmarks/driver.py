@@ -192,8 +192,8 @@ class Driver:
         status = connection.receive()
         if status is None:
             return False
-        if status == NO_ANSWER:
-            was_in_flight = connection.index >= 0
+        was_in_flight = connection.index >= 0
+        if status == NO_ANSWER or not was_in_flight:  # a server may say why it closes an idle connection
             self._replace(connection)
             return was_in_flight
         self._latencies.append(self._clock() - connection.due)

@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -110,6 +111,20 @@ def test_a_broken_connection_loses_one_answer_and_is_opened_again(requests: Requ
 
     assert report.statuses == {"0": 1, "200": 39}
     assert report.unacknowledged == [5]
+
+
+def test_an_idle_connection_that_is_closed_with_an_answer_is_no_answer_to_a_request(requests: Requests) -> None:
+    def answer(handler: BaseHTTPRequestHandler, _body: bytes) -> None:
+        _say(handler, 200)
+        time.sleep(0.02)
+        _say(handler, 408)
+        handler.close_connection = True
+
+    with _server(answer) as target:
+        report = Driver(Load([target], connections=1, count=5, seconds=30, rate=10.0), requests).run()
+
+    assert (report.sent, report.statuses) == (5, {"200": 5})
+    assert report.max_ms < 30_000
 
 
 def test_connections_are_shared_among_the_targets(requests: Requests) -> None:
