@@ -12,6 +12,7 @@ from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import Target
 from supatoss.alerts.watch import Watch
 from supatoss.cli import main
+from supatoss.inbox import interpret
 from supatoss.store import Store
 from supatoss.toss.client import TossClient
 from supatoss.toss.fields import PaymentStatus
@@ -39,5 +40,6 @@ if __name__ == "__main__":
     if unknown := os.environ.get("DRILL_UNKNOWN_STATUS"):
         PaymentStatus._member_map_.pop(unknown)
         PaymentStatus._member_names_.remove(unknown)
+        interpret._STATUSES.pop(unknown)
     supatoss.app.Watch = HastyWatch  # type: ignore[assignment, attr-defined]
     raise SystemExit(main(sys.argv[1:]))
