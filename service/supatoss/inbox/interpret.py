@@ -137,7 +137,7 @@ def _own_time(
 
 def _deposit_callback(event: events.DepositCallback) -> Meaning:
     """It names an order, no payment, and has no amounts: Toss's answer says which attempt is meant, and the rest."""
-    if event.status not in PaymentStatus.__members__:
+    if event.status not in _STATUSES:
         return interpret_payment(Payment(order_id=event.order_id, status=event.status))
     change = _present(kind="payment", status=event.status)
     return Meaning(EventStatus.PENDING, change, EventReason.CHECK_DEPOSIT, order_id=event.order_id)
@@ -243,7 +243,7 @@ def _json(value: Any) -> Any:
     """Top-level amounts become decimal text; numbers inside Toss's own objects stay numbers."""
     if isinstance(value, dt.date):
         return value.isoformat()
-    if isinstance(value, str) or value is True or value is False:
+    if isinstance(value, str | bool):
         return value
     if isinstance(value, int):
         return str(value)
