@@ -12,7 +12,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def on_respx() -> Iterator[None]:
     """respx stands in for httpx's own transport; test_transport.py compares the service's with that."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,5 +1,6 @@
 """The `supatoss` command itself: what holds for every command, in processes of their own."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from supatoss import __version__
 from supatoss.cli import Commands, app
 from supatoss.cli.output import ExitStatus, OutputMode, exit_status, plain, print_json, print_table
+from supatoss.cli.session import run_async
 from supatoss.errors import ConfigurationError, StoreRefused, StoreUnavailable, SupatossError
 
 
@@ -83,6 +85,16 @@ def test_an_error_ends_a_command_with_its_line_and_its_status(error: BaseExcepti
         assert str(error) in result.stderr
         assert exit_status(error) == status
     assert not result.stdout
+
+
+def test_ctrl_c_is_told_where_asyncio_forgets_it() -> None:
+    """asyncio.run sets its count of interrupts to 0 after it has begun to listen for them."""
+
+    async def be_cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(KeyboardInterrupt):
+        run_async(be_cancelled())
 
 
 def test_tables_hold_data_and_no_codes_for_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import typer
 
 from supatoss.cli.options import Form, Since, takes_filter
 from supatoss.cli.output import ExitStatus, JsonOption, print_note
+from supatoss.cli.session import run_async
 from supatoss.errors import ConfigurationError, NotAllowed, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def listen(
         if inbox
         else receive(port, url, keys, signed, is_json=json)
     )
-    raise typer.Exit(asyncio.run(work))
+    raise typer.Exit(run_async(work))
 
 
 @dataclass(frozen=True, slots=True)

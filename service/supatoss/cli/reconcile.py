@@ -1,6 +1,5 @@
 """`supatoss reconcile`: compares Toss's records with ours over a range of days, and repairs differences on request."""
 
-import asyncio
 import datetime as dt
 import sys
 import time
@@ -13,6 +12,7 @@ import typer
 from supatoss.cli.comparison import print_report, print_uncompared
 from supatoss.cli.differences import ignore
 from supatoss.cli.output import ExitStatus, JsonOption, OutputMode, print_problem
+from supatoss.cli.session import run_async
 
 if TYPE_CHECKING:
     from supatoss.reconcile.records import Days
@@ -69,7 +69,7 @@ def compare(
     days = None if since_last else _days(day, first, last, now)
     mode = OutputMode.of(json=json)
     try:
-        status = asyncio.run(_reconcile(days, now, mode, settlements=settlements, applies=apply))
+        status = run_async(_reconcile(days, now, mode, settlements=settlements, applies=apply))
     except KeyboardInterrupt:
         print_problem("stopped; run the same command to resume")
         status = ExitStatus.INTERRUPTED

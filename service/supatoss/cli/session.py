@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from supatoss.errors import StoreError, SupatossError, TossError
 
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="Connection")
 T = TypeVar("T")
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """As asyncio.run: Ctrl-C cancels the work, `finally` blocks run, and KeyboardInterrupt is raised.
+
+    asyncio.run forgets a Ctrl-C that comes in its first microseconds, and then raises CancelledError.
+    """
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
@@ -38,7 +49,7 @@ def ask(calls: type[C], work: Callable[[C], Awaitable[T]]) -> T:
             with naming("SUPABASE_URL", data_api.supabase_url):
                 return await work(store)
 
-    return asyncio.run(inside())
+    return run_async(inside())
 
 
 _SENDERS: Mapping[str, type[SupatossError]] = MappingProxyType({"SUPABASE_URL": StoreError, "TOSS_API_URL": TossError})
@@ -81,7 +92,7 @@ def run_session(work: Callable[["Settings", "Store"], Awaitable[T]]) -> T:
         async with open_session() as (settings, store):
             return await work(settings, store)
 
-    return asyncio.run(inside())
+    return run_async(inside())
 
 
 def open_store(data_api: "DataApi") -> "Store":

@@ -1,6 +1,5 @@
 """`supatoss trigger`: sends made-up events to the webhook, as Toss would."""
 
-import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ import typer
 from supatoss.cli.assignments import Assignment
 from supatoss.cli.options import Form
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, print_table
+from supatoss.cli.session import run_async
 
 if TYPE_CHECKING:
     from supatoss.cli.emulated import Facts
@@ -101,7 +101,7 @@ def trigger(
     if is_dry:
         _show(queue, keys, json=json)
         return
-    raise typer.Exit(asyncio.run(_deliver(target(to), queue, keys, json=json)))
+    raise typer.Exit(run_async(_deliver(target(to), queue, keys, json=json)))
 
 
 async def _deliver(url: str, queue: Sequence[Shipment], keys: "SigningKeys", *, json: bool) -> ExitStatus:

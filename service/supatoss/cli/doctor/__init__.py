@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from supatoss.cli.output import ExitStatus, JsonOption, plain, print_json, styled
+from supatoss.cli.session import run_async
 from supatoss.errors import NotAllowed
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def doctor(
     elif prints or schema or table:
         raise NotAllowed("--schema, --table and --print belong to --adopt")
     else:
-        verdicts = asyncio.run(_examine(sends_alert=sends_alert, for_release=for_release))
+        verdicts = run_async(_examine(sends_alert=sends_alert, for_release=for_release))
     _report(verdicts, json=json)
 
 

@@ -11,6 +11,7 @@ from supatoss.cli.init.address import PUBLIC_URL
 from supatoss.cli.init.setup import ANSWER_SECONDS, Setup
 from supatoss.cli.init.step import Step, Stopped
 from supatoss.cli.output import ExitStatus, plain
+from supatoss.cli.session import run_async
 from supatoss.errors import StoreError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class DeliveryStep(Step):
     def run(self, setup: Setup) -> str:
         """Waits, or sends a test. Ctrl-C and the time-out change nothing."""
         if setup.options.sends_test:
-            return asyncio.run(_send_test(setup))
+            return run_async(_send_test(setup))
         seconds = setup.options.wait_seconds
         if not seconds:
             raise Stopped("not waiting (--timeout 0)", f"make a test payment; {LATER}")
@@ -68,7 +69,7 @@ class DeliveryStep(Step):
             typer.echo(
                 f"  waiting up to {seconds:g} seconds for a delivery: make a test payment. Ctrl-C stops waiting."
             )
-            event = asyncio.run(_wait(setup, seconds))
+            event = run_async(_wait(setup, seconds))
         except KeyboardInterrupt:
             raise Stopped("stopped waiting; everything before this is done", LATER, ExitStatus.INTERRUPTED) from None
         except StoreError as error:

@@ -1,6 +1,5 @@
 """The deployed service: whether Toss can reach it, and whether it is ready and refuses forgeries."""
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from supatoss.cli.init.address import PUBLIC_URL
 from supatoss.cli.init.setup import Setup
 from supatoss.cli.init.step import Step, Stopped
 from supatoss.cli.output import ExitStatus, plain
+from supatoss.cli.session import run_async
 
 if TYPE_CHECKING:
     from supatoss.cli.doctor import Verdict
@@ -29,7 +29,7 @@ class ServiceStep(Step):
 
         deadline = time.monotonic() + (PATIENCE_SECONDS if setup.has_new_secrets else 0)
         while True:
-            verdicts = asyncio.run(_look(setup))
+            verdicts = run_async(_look(setup))
             wrong = [verdict for verdict in verdicts if verdict.level == "failed"]
             if not wrong or time.monotonic() > deadline:
                 break

@@ -1,6 +1,5 @@
 """What the steps of `supatoss init` share: options, answers, and findings of earlier steps."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from supatoss.cli.init.asking import Asking
 from supatoss.cli.init.env_file import EnvFile
 from supatoss.cli.init.step import Stopped
 from supatoss.cli.output import ExitStatus
+from supatoss.cli.session import run_async
 from supatoss.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Setup:
             async with Store.open(url, key, ANSWER_SECONDS, publishable) as store:
                 return await ask(store)
 
-        return asyncio.run(inside())
+        return run_async(inside())
 
 
 ANSWER_SECONDS = 8.0

@@ -1,6 +1,5 @@
 """Toss's keys: the secret keys, each tried at Toss, and the security key of payouts."""
 
-import asyncio
 import os
 from collections.abc import Callable
 
@@ -8,6 +7,7 @@ from supatoss.cli.init.project import show
 from supatoss.cli.init.setup import Setup
 from supatoss.cli.init.step import Step, Stopped
 from supatoss.cli.output import ExitStatus
+from supatoss.cli.session import run_async
 from supatoss.errors import ConfigurationError
 
 KEY, SECURITY_KEY, API_URL = "TOSS_SECRET_KEY", "TOSS_SECURITY_KEY", "TOSS_API_URL"
@@ -61,7 +61,7 @@ def _try(setup: Setup, value: str) -> str:
     from supatoss.cli.doctor.toss import check_toss
 
     _check_shape(KEY, value)
-    verdicts = asyncio.run(check_toss(setup.settings(public_url="", toss_security_key=())))
+    verdicts = run_async(check_toss(setup.settings(public_url="", toss_security_key=())))
     wrong = [verdict for verdict in verdicts if verdict.level == "failed"]
     if wrong:
         status = ExitStatus.UNREACHABLE if "can't" in wrong[0].message else ExitStatus.FOUND
