@@ -10,7 +10,7 @@ from supatoss.alerts.local import LONG_WINDOW_SECONDS, WINDOW_SECONDS, DeliveryC
 from supatoss.alerts.rules import Limits
 from supatoss.alerts.targets import AlertNotSent, JsonTarget, Post
 from supatoss.alerts.watch import Watch
-from supatoss.errors import StoreUnavailable
+from supatoss.errors import Reason, StoreUnavailable
 from supatoss.store.alerts import AlertFacts, Look, Noted, UnsentAlert
 from supatoss.telemetry import DELIVERIES
 from tests.unit.fakes import LogLines, MemoryStore
@@ -146,6 +146,14 @@ async def test_a_single_failed_call_of_the_database_is_no_reason_to_tell_directl
     with pytest.raises(StoreUnavailable):
         await watch.check()
     assert [(alert.rule, alert.phase) for alert in target.told] == [("not_stored", "start")]
+
+
+def test_a_deployment_is_no_failure() -> None:
+    """What comes while the process stops gets a 503, and Toss sends it again to the next one."""
+    window = DeliveryWindow()
+    DELIVERIES.labels("failed", Reason.STOPPING.value).inc(5)
+    DELIVERIES.labels("failed", Reason.DEADLINE.value).inc(2)
+    assert window.read() == DeliveryCounts(failed=2)
 
 
 def test_the_window_forgets_what_is_older() -> None:

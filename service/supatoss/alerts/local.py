@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supatoss.alerts.rules import Rule, Violation
-from supatoss.errors import TossError, TossMisconfigured, TossUnavailable
+from supatoss.errors import Reason, TossError, TossMisconfigured, TossUnavailable
 from supatoss.telemetry import DELIVERIES
 from supatoss.toss.client import TossClient
 from supatoss.toss.keys import ApiKey
@@ -49,7 +49,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class DeliveryCounts:
-    """Deliveries that this process answered in one window of time. failed: 503."""
+    """Deliveries that this process answered in one window of time. failed: 503, but not because it stops."""
 
     accepted: int = 0
     rejected: int = 0
@@ -260,7 +260,7 @@ def _counted() -> DeliveryCounts:
             outcome = sample.labels["outcome"]
             if outcome == "rejected":
                 rejected += sample.value
-            elif outcome == "failed":
+            elif outcome == "failed" and sample.labels["reason"] != Reason.STOPPING.value:
                 failed += sample.value
             elif outcome in ("created", "duplicate"):
                 accepted += sample.value
