@@ -45,7 +45,7 @@ def _measure(options: argparse.Namespace) -> int:
     """How many problems a measurement found."""
     match options.command:
         case "growth":
-            return growth.run(Size(options.events, options.payments), options.seconds, _log)
+            return growth.run(Size(options.events, options.payments), options.seconds, options.rounds, _log)
         case "queries":
             return at_size.run(Size(options.events, options.payments), options.dsn, options.only, _log)
         case "memory":
@@ -98,10 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--runs", type=int, default=startup.RUNS)
     command = commands.add_parser("endpoint", help="what the endpoint costs in its process, by stage")
     command.add_argument("--rounds", type=int, default=endpoint.ROUNDS)
-    command = commands.add_parser("growth", help="empty tables against large ones, about 20 minutes")
+    command = commands.add_parser("growth", help="small tables against large ones, about 30 minutes")
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)
     command.add_argument("--seconds", type=float, default=growth.CLOSED.seconds, help="of a measurement")
+    command.add_argument("--rounds", type=int, default=growth.ROUNDS)
     command = commands.add_parser("queries", help="every page and query on large tables, about 15 minutes")
     command.add_argument("--events", type=int, default=10_000_000)
     command.add_argument("--payments", type=int, default=3_000_000)
