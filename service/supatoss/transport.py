@@ -4,12 +4,15 @@ httpx's own transport costs the service half as much again a call of the Data AP
 Toss. Commands keep it: it starts faster.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 KEEP_ALIVE_SECONDS = 5.0
@@ -60,13 +63,30 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         """Not before the first request: it belongs to the event loop that runs then."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                ssl=self._tls, limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_SECONDS
-            ),
+            connector=_Connector(ssl=self._tls, limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # httpx does
             trust_env=False,
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """The pool, which takes its connections from a factory."""
+
+    def __init__(self, *, ssl: ssl.SSLContext, limit: int, keepalive_timeout: float) -> None:
+        super().__init__(ssl=ssl, limit=limit, keepalive_timeout=keepalive_timeout)
+        self._factory = partial(_Protocol, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+
+
+class _Protocol(ResponseHandler):
+    """A connection that is not used again once something came while it was idle.
+
+    aiohttp would take that, such as the 408 of a gateway that is about to close, for the answer to the next request.
+    """
+
+    def is_connected(self) -> bool:
+        """Whether it can carry a request."""
+        return super().is_connected() and not self.should_close
 
 
 class _Body(httpx.AsyncByteStream):

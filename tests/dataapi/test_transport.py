@@ -145,6 +145,22 @@ async def test_a_connection_is_used_again_and_a_closed_one_is_not() -> None:
     assert len(opened) == 2
 
 
+async def test_what_comes_on_an_idle_connection_answers_no_request() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(EMPTY)
+        await asyncio.sleep(0.02)
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await reader.read()
+
+    async with serving(serve) as url:
+        for transport in transports():
+            async with httpx.AsyncClient(transport=transport, timeout=LIMITS) as http:
+                for _ in range(3):
+                    assert (await http.post(url, content=b"{}")).status_code == 200
+                    await asyncio.sleep(0.1)
+
+
 async def test_a_call_that_is_given_up_leaves_its_place_in_the_pool() -> None:
     asked: list[int] = []
 
