@@ -5,6 +5,7 @@ Toss. Commands keep it: it starts faster.
 """
 
 import asyncio
+import select
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -79,14 +80,22 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Protocol(ResponseHandler):
-    """A connection that is not used again once something came while it was idle.
+    """A connection that is not used again once something came while it was idle, the connection's end included.
 
     aiohttp would take that, such as the 408 of a gateway that is about to close, for the answer to the next request.
     """
 
     def is_connected(self) -> bool:
         """Whether it can carry a request."""
-        return super().is_connected() and not self.should_close
+        return super().is_connected() and not self.should_close and not self._has_unread()
+
+    def _has_unread(self) -> bool:
+        """Whether something came that the event loop, while it was busy, has not read yet."""
+        if self.transport is None:
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(poll.poll(0))
 
 
 class _Body(httpx.AsyncByteStream):

@@ -5,8 +5,10 @@ import gzip
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 
 import anyio
 import httpx
@@ -159,6 +161,42 @@ async def test_what_comes_on_an_idle_connection_answers_no_request() -> None:
                 for _ in range(3):
                     assert (await http.post(url, content=b"{}")).status_code == 200
                     await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("last", [b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", b""])
+async def test_what_the_event_loop_was_too_busy_to_read_answers_no_request_either(last: bytes) -> None:
+    """`last`: what comes on the idle connection; empty: its end."""
+    with socket.create_server((LOOPBACK, 0)) as server, ThreadPoolExecutor(1) as thread:
+        server.settimeout(5.0)
+
+        def serve() -> None:
+            with ExitStack() as connections:
+                for is_last in (False, True):
+                    connection = connections.enter_context(server.accept()[0])
+                    lines = connections.enter_context(connection.makefile("rb"))
+                    while lines.readline().strip():
+                        pass
+                    lines.read(2)
+                    connection.sendall(EMPTY)
+                    answered.wait(5.0)
+                    if not is_last:
+                        connection.sendall(last) if last else connection.shutdown(socket.SHUT_WR)
+                        sent.set()
+                over.wait(5.0)
+
+        for transport in transports():
+            answered, sent, over = threading.Event(), threading.Event(), threading.Event()
+            serving = thread.submit(serve)
+            async with httpx.AsyncClient(transport=transport, timeout=LIMITS) as http:
+                url = f"http://{LOOPBACK}:{server.getsockname()[1]}/"
+                assert (await http.post(url, content=b"{}")).status_code == 200
+                answered.set()
+                sent.wait(5.0)  # The event loop reads nothing meanwhile.
+                try:
+                    assert (await http.post(url, content=b"{}")).status_code == 200
+                finally:
+                    over.set()
+            serving.result(5.0)
 
 
 async def test_a_call_that_is_given_up_leaves_its_place_in_the_pool() -> None:
