@@ -63,12 +63,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         """Not before the first request: it belongs to the event loop that runs then."""
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=_Connector(ssl=self._tls, limit=self._max_connections, keepalive_timeout=KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # httpx does
             trust_env=False,
         )
+        session._retry_connection = False  # noqa: SLF001 - it would send each GET twice, and callers count their tries
+        return session
 
 
 class _Connector(aiohttp.TCPConnector):

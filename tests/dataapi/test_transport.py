@@ -147,6 +147,20 @@ async def test_a_connection_is_used_again_and_a_closed_one_is_not() -> None:
     assert len(opened) == 2
 
 
+async def test_a_request_is_sent_once() -> None:
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async with serving(serve) as url:
+        for number, transport in enumerate(transports(), 1):
+            async with httpx.AsyncClient(transport=transport, timeout=LIMITS) as http:
+                with pytest.raises(httpx.RemoteProtocolError):
+                    await http.get(url)
+            assert len(asked) == number
+
+
 async def test_what_comes_on_an_idle_connection_answers_no_request() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await head(reader)
