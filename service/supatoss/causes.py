@@ -63,12 +63,16 @@ def _cause(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """What an error was raised from, the first cause first; httpx and its transports wrap several times."""
-    if error is None:
+def _chain(error: BaseException | None, known: frozenset[int] = frozenset()) -> Iterator[BaseException]:
+    """What an error was raised from, the first cause first; httpx and its transports wrap several times.
+
+    `known`: those whose causes are being read. An error that is raised again from another can be its own cause.
+    """
+    if error is None or id(error) in known:
         return
-    yield from _chain(error.__cause__ or error.__context__)
+    known |= {id(error)}
+    yield from _chain(error.__cause__ or error.__context__, known)
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from _chain(inner)
+            yield from _chain(inner, known)
     yield error

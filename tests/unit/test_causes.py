@@ -133,3 +133,9 @@ async def test_a_host_without_an_address(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_a_cause_that_is_not_known(error: Callable[[str], Exception], said: str) -> None:
     assert failure(error("a header of the request"), "SUPABASE_URL") == said
+
+
+def test_an_error_that_is_its_own_cause() -> None:
+    error, other = httpx.ConnectError("hidden"), ConnectionRefusedError("hidden")
+    error.__cause__, other.__cause__ = other, error
+    assert failure(error, "SUPABASE_URL") == "nothing listens at SUPABASE_URL: connection refused"
