@@ -1,6 +1,8 @@
-"""TLS to services that are called with a secret key: Toss's API and the Data API."""
+"""Of calls with a secret key, to Toss's API and to the Data API: TLS, and no cookies."""
 
 import ssl
+from http.cookiejar import CookieJar
+from typing import Any
 
 import httpx
 
@@ -14,3 +16,10 @@ def tls_context(url: str = "https:") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else httpx.create_ssl_context(trust_env=False)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+class NoCookies(CookieJar):
+    """Keeps none: one that isn't ASCII, set by a gateway, would make each further request fail."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Reads none."""

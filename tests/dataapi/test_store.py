@@ -106,6 +106,17 @@ class TestAnswers:
         assert request.headers["apikey"] == KEY
         assert request.extensions["timeout"] == {"connect": 2.0, "read": 3.0, "write": 3.0, "pool": 3.0}
 
+    async def test_leave_no_cookie(self, store: Store, api: respx.MockRouter) -> None:
+        """One that isn't ASCII would make each further call fail."""
+        route = api.post(VERSION).mock(
+            side_effect=lambda _: httpx.Response(
+                200, json=7, headers=[(b"set-cookie", "쿠키=값".encode()), (b"set-cookie", b"a=b")]
+            )
+        )
+        for _ in range(2):
+            assert await store.schema_version() == 7
+        assert "cookie" not in route.calls.last.request.headers
+
     async def test_that_lead_elsewhere_are_not_followed_with_the_key(self, store: Store, api: respx.MockRouter) -> None:
         elsewhere = api.route(host="elsewhere.example").mock(return_value=answer(200, ROWS))
         api.post(RECORD).mock(return_value=httpx.Response(307, headers={"location": "https://elsewhere.example/"}))

@@ -120,6 +120,18 @@ async def test_the_environment_names_no_proxy_for_us(
     assert len(server.requests) == 1
 
 
+async def test_no_cookie_is_kept(client: Callable[..., TossClient]) -> None:
+    """One that isn't ASCII would make each further request fail."""
+
+    async def set_cookies(connection: Connection, _request: bytes) -> None:
+        await connection.answer(raw_body(payment_body("pay-1")), headers="set-cookie: 쿠키=값\r\nset-cookie: a=b\r\n")
+
+    async with serving(set_cookies) as server, client(server.url, [NEWER_KEY]) as api:
+        await api.payment("pay-1")
+        await api.payment("pay-1")
+    assert b"cookie" not in server.requests[1].lower()
+
+
 async def test_a_redirect_is_not_followed(client: Callable[..., TossClient]) -> None:
     async def redirect(connection: Connection, _request: bytes) -> None:
         await connection.answer(b"", "302 Found", "location: /v1/payments/pay-1\r\n")

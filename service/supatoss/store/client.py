@@ -23,7 +23,7 @@ from supatoss.errors import SchemaMismatch, StoreError
 from supatoss.store import schema
 from supatoss.store.keys import key_headers
 from supatoss.store.problems import no_answer, not_readable, refusal
-from supatoss.tls import tls_context
+from supatoss.tls import NoCookies, tls_context
 
 if TYPE_CHECKING:
     from supabase import AsyncClient
@@ -183,6 +183,7 @@ class Connection:
             # The client of Supabase uses HTTP/2 and 120 s by default; Toss waits 10 s for us.
             timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_TIMEOUT_SECONDS, timeout_seconds)),
             trust_env=False,
+            cookies=NoCookies(),
             event_hooks={
                 "request": [_use_key(key_headers(secret_key, publishable_key))],
                 "response": [_remember_answer],

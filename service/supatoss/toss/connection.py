@@ -12,7 +12,7 @@ import httpx
 
 from supatoss.causes import failure
 from supatoss.errors import ConfigurationError, TossError, TossUnavailable
-from supatoss.tls import tls_context
+from supatoss.tls import NoCookies, tls_context
 from supatoss.toss.keys import ApiKey
 from supatoss.toss.ratelimit import MAX_CALLS_IN_FLIGHT, Purpose, RateLimiter, TokenBucket, loop_time
 from supatoss.toss.requests import TossRequest
@@ -73,6 +73,7 @@ class TossConnection:
             limits=httpx.Limits(max_connections=MAX_CALLS_IN_FLIGHT, max_keepalive_connections=MAX_CALLS_IN_FLIGHT),
             follow_redirects=False,
             trust_env=False,
+            cookies=NoCookies(),
             # Not compressed, so that the limit on a response's length counts its bytes on the wire too.
             headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "supatoss"},
         )
