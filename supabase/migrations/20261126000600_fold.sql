@@ -664,12 +664,17 @@ begin
 end;
 $$;
 
--- Step 5: says of each event whether it counts. p_doubles: see write_attempts.
+-- Step 5: says of each event whether it counts. p_doubles: see write_attempts. Rows are looked up by their indexes,
+-- whatever the planner knows of the tables (= any, offset 0).
 create function supatoss.judge_events(p_order_ids text[], p_doubles jsonb)
 returns void
 language plpgsql
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
+declare
+  v_events supatoss.order_event[] := array(
+    select e from supatoss.read_events(p_order_ids, '-infinity') e where e.id is not null);
+  v_ids uuid[] := array(select e.id from unnest(v_events) e);
 begin
   update public.webhook_events w
   set status = case when v.reason is null then 'processed' else 'failed' end,
@@ -686,19 +691,19 @@ begin
                 when d.order_id is not null then format(
                   'order %s is paid twice: this is payment %s, the first was %s', e.order_id, e.attempt, p.payment_key)
            end as error
-    from supatoss.read_events(p_order_ids, '-infinity') e
+    from unnest(v_events) e
     left join jsonb_to_recordset(p_doubles) as d (order_id text, payment_key text)
       on d.order_id = e.order_id and d.payment_key = e.attempt and supatoss.is_moved(e.status)
-    left join public.payments p on p.order_id = d.order_id
-    where e.id is not null
+    left join lateral (
+      select q.payment_key from public.payments q where q.order_id = d.order_id offset 0) p on true
   ) v
-  where w.id = v.id
+  where w.id = any (v_ids) and w.id = v.id
     and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason)
     and (v.reason is not null or w.reason is distinct from 'hook_failed');
   -- Money that must not count would look as if it did.
   if exists (
-    select 1 from supatoss.read_events(p_order_ids, '-infinity') e join public.webhook_events w on w.id = e.id
-    where e.is_mismatch and w.status = 'processed'
+    select 1 from public.webhook_events w
+    where w.id = any (array(select e.id from unnest(v_events) e where e.is_mismatch)) and w.status = 'processed'
   ) then
     raise exception 'a trigger on webhook_events keeps the event from being marked as failed' using errcode = 'SUPA2';
   end if;
