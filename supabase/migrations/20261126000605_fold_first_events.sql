@@ -38,10 +38,11 @@ begin
   written as (
     insert into public.payments as p (
       order_id, payment_key, order_name, amount, currency, payment_method, payment_status, requested_at, approved_at,
-      failure_code, failure_message, receipt_url, metadata, balance_amount, virtual_account, merchant_id, settled_at,
-      occurred_at, projected_state, projected_price)
+      canceled_at, cancels, failure_code, failure_message, receipt_url, metadata, balance_amount, virtual_account,
+      merchant_id, settled_at, occurred_at, projected_state, projected_price)
     select
       f.order_id, f.payment_key, f.order_name, f.amount, f.currency, f.method, f.status, f.requested_at, f.approved_at,
+      null, null,  -- A project's column may have a default.
       case when f.may_have_failed then f.said ->> 'failure_code' end,
       case when f.may_have_failed then f.said ->> 'failure_message' end,
       f.said ->> 'receipt_url',

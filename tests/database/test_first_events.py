@@ -171,3 +171,16 @@ def test_the_fold_would_write_the_same_row(
     assert database.call("select supatoss.fold_orders('{order-1}', '{}')")
 
     assert database.projection() == written
+
+
+def test_what_no_event_says_is_null_whatever_the_default_of_a_project(database: Database) -> None:
+    """An adopted table may have the column already: the first event would leave the default, the next one not."""
+    database.connection.execute(
+        "alter table payments alter cancels set default '[]', alter canceled_at set default '2026-01-01'"
+    )
+    database.record(payment_event("WAITING_FOR_DEPOSIT", 1))
+    first = database.payment()
+    assert (first["cancels"], first["canceled_at"]) == (None, None)
+    database.record(payment_event("DONE", 2))
+    second = database.payment()
+    assert (second["cancels"], second["canceled_at"], second["application_state"]) == (None, None, None)
