@@ -100,6 +100,7 @@ def test_plans_without_sequential_scans_are_for_functions_that_keep_theirs(datab
         "finish_webhook_event_v1",
         "fold_inserted_payment",
         "fold_inserted_subscription",
+        "read_known_keys_v1",
         "record_webhook_events_v1",
         "replay_webhook_events_v1",
         "take_over_payment",
