@@ -24,6 +24,20 @@
 -- for all of it takes longer than walking the few events of an order. Where an order has hundreds, what the oldest of
 -- them come to is kept (…_fold_long_orders.sql), and the walk begins there. (One subject, so one long file.)
 
+-- Whether an ignored event had failed with the project's own function (hook_failed): an operator sets the failure
+-- aside, and what the event says stands. One of its tables is made later, so it is read when it is called.
+create function supatoss.is_ignored_hook(p_event uuid)
+returns boolean
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  return coalesce((
+    select o.event_reason_before = 'hook_failed' from supatoss.operator_actions o
+    where o.event_id = p_event and o.action = 'ignore' order by o.created_at desc limit 1), false);
+end;
+$$;
+
 -- The events that the fold reads, those that must not count among them: what the application writes may change that.
 create view supatoss.payment_events with (security_invoker = true) as
 select
@@ -32,11 +46,12 @@ select
   case when w.change ->> 'is_first' = 'true' then '-infinity' else w.occurred_at end as occurred_at,
   w.occurred_at as told_at,
   (w.change ->> 'approved_at')::timestamptz as approved_at,
-  (w.status = 'processed' and w.reason is null) or w.reason = 'hook_failed' as is_accepted
+  (w.status = 'processed' and w.reason is null) or w.reason in ('hook_failed', 'operator') as is_accepted
 from public.webhook_events w
 where w.change ->> 'kind' = 'payment'
   and (w.status = 'processed'
-       or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge', 'hook_failed')));
+       or (w.status = 'failed' and w.reason in ('amount_mismatch', 'double_charge', 'hook_failed'))
+       or (w.status = 'ignored' and w.reason = 'operator' and supatoss.is_ignored_hook(w.id)));
 revoke all on table supatoss.payment_events from public, anon, authenticated;
 grant select on table supatoss.payment_events to service_role;
 
@@ -699,7 +714,7 @@ begin
   ) v
   where w.id = any (v_ids) and w.id = v.id
     and (w.status, w.reason) is distinct from (case when v.reason is null then 'processed' else 'failed' end, v.reason)
-    and (v.reason is not null or w.reason is distinct from 'hook_failed');
+    and (v.reason is not null or coalesce(w.reason, '') not in ('hook_failed', 'operator'));
   -- Money that must not count would look as if it did.
   if exists (
     select 1 from public.webhook_events w

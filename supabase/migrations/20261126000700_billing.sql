@@ -13,7 +13,8 @@ select w.id, w.change ->> 'billing_key' as billing_key, w.change ->> 'customer_k
        w.change ->> 'action' as action, w.occurred_at
 from public.webhook_events w
 where w.change ->> 'kind' = 'billing'
-  and (w.status = 'processed' or (w.status = 'failed' and w.reason in ('ambiguous_subscription', 'hook_failed')));
+  and (w.status = 'processed' or (w.status = 'failed' and w.reason in ('ambiguous_subscription', 'hook_failed'))
+       or (w.status = 'ignored' and w.reason = 'operator' and supatoss.is_ignored_hook(w.id)));
 revoke all on table supatoss.billing_events from public, anon, authenticated;
 grant select on table supatoss.billing_events to service_role;
 

@@ -277,6 +277,24 @@ def accept(database: Database) -> None:
     database.connection.execute("delete from refused")
 
 
+def ignore_failed(database: Database) -> list[Row]:
+    ids = [str(row["id"]) for row in database.rows("select id from webhook_events where status = 'failed'")]
+    return list(database.call("select ignore_webhook_events_v1(%s, 'done by hand', 'anna', false)", json.dumps(ids)))
+
+
+def test_a_failure_of_the_function_is_ignored_and_the_money_stays(hooked: Database) -> None:
+    refuse(hooked, "paid")
+    hooked.record(DONE)
+    assert [answer["outcome"] for answer in ignore_failed(hooked)] == ["ignored"]
+    accept(hooked)
+    hooked.record(payment_event("ABORTED", 5, key="key-0"))
+    assert (hooked.payment()["payment_status"], hooked.payment()["payment_key"]) == ("DONE", "key-1")
+    assert hooked.rows("select status, reason from webhook_events order by occurred_at desc") == [
+        {"status": "ignored", "reason": "operator"},
+        {"status": "processed", "reason": None},
+    ]
+
+
 def test_a_function_that_raises_fails_one_event(hooked: Database) -> None:
     hooked.record(payment_event("IN_PROGRESS", 1))
     refuse(hooked, "refunded")

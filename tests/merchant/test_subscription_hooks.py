@@ -3,7 +3,7 @@
 import pytest
 
 from tests.database.support import Database, Row, at
-from tests.merchant.test_hooks import DONE, TABLES, accept, arrivals, refuse
+from tests.merchant.test_hooks import DONE, TABLES, accept, arrivals, ignore_failed, refuse
 from tests.merchant.test_triggers import EVENTS, replay
 
 SUBSCRIPTION_HOOK = """
@@ -59,6 +59,15 @@ def test_the_life_of_a_subscription(subscribed: Database) -> None:
         ("canceled", "bk-2 ACTIVE", "bk-2 CANCELED"),
         ("activated", None, "bk-3 ACTIVE"),
     ]
+
+
+def test_a_failure_of_the_function_is_ignored_and_the_end_stays(subscribed: Database) -> None:
+    subscribed.record(issued("bk-1", 0))
+    refuse(subscribed, "canceled")
+    subscribed.record(deleted("bk-1", 20))
+    assert [answer["outcome"] for answer in ignore_failed(subscribed)] == ["ignored"]
+    subscribed.record(issued("bk-1", 1))
+    assert subscribed.rows("select status from subscriptions") == [{"status": "CANCELED"}]
 
 
 @pytest.mark.parametrize("seed", range(10))

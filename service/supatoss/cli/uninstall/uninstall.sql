@@ -56,16 +56,16 @@ begin
     where c.relkind = 'v' and c.oid in (select n.value::regclass from jsonb_each_text(v_names) n)
     having count(*) > 0
     union all
+    select 'drop view ' || string_agg(c.oid::regclass::text, ', ') from pg_class c
+    where v_names is not null and c.relkind = 'v' and c.relnamespace = to_regnamespace('supatoss')
+    having count(*) > 0
+    union all
     select 'drop function ' || string_agg(p.oid::regprocedure::text, ', ') from pg_proc p
     where v_names is not null
       and ((p.pronamespace = to_regnamespace('supatoss') and p.proname not in ('take_views', 'return_views'))
            or (p.pronamespace = 'public'::regnamespace
                and (p.proname like '%\_webhook\_event%\_v_' or p.proname like 'read\_known\_keys\_v_'
                     or p.proname like 'supatoss\_%')))
-    having count(*) > 0
-    union all
-    select 'drop view ' || string_agg(c.oid::regclass::text, ', ') from pg_class c
-    where v_names is not null and c.relkind = 'v' and c.relnamespace = to_regnamespace('supatoss')
     having count(*) > 0
   ) loop
     execute v_statement;
