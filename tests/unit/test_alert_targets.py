@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import respx
 
-from supatoss.alerts.korean import RULES
+from supatoss.alerts.korean import KINDS, RULES
 from supatoss.alerts.messages import Language, describe_alert, explain
 from supatoss.alerts.rules import Rule
 from supatoss.alerts.targets import AlertNotSent, DiscordTarget, JsonTarget, SlackTarget, Target, open_target
 from supatoss.store.alerts import UnsentAlert
+from supatoss.store.findings import FindingKind
 
 OPS = "https://app.fly.dev/ops"
 STEERING = "<!channel> @everyone <@U1> [a](https://evil.example) `x`\n*b* _c_ & \x1b[31m\u202e {subject} discord.gg/x"
@@ -78,6 +79,11 @@ def test_each_rule_has_a_message_in_each_language(rule: Rule, phase: str, langua
             {"events": 1, "reason": "new_reason"},
             "담당자 확인이 필요한 이벤트가 1건 있습니다(order-1): new_reason",
         ),
+        (
+            Rule.RECONCILIATION_DIFFERENCE,
+            {"findings": 5, "kinds": "missing 2, new_kind 1, status 2"},
+            "order-1 결제 5건이 토스페이먼츠 거래 내역과 다릅니다: 우리 기록에 없음 2건, new_kind 1, 상태 다름 2건",
+        ),
     ],
 )
 def test_korean_names_the_reason_and_says_the_stored_error(rule: Rule, details: dict[str, Any], korean: str) -> None:
@@ -85,7 +91,11 @@ def test_korean_names_the_reason_and_says_the_stored_error(rule: Rule, details: 
     assert describe_alert(alert, "ko", "", str).lines == [korean]
     english, also = describe_alert(alert, "both", "", str).lines
     assert also == korean == explain(rule, "order-1", details, "ko")
-    assert str(details.get("error", details.get("reason"))) in english
+    assert str(details.get("error") or details.get("reason") or details["kinds"]) in english
+
+
+def test_every_kind_of_difference_has_a_name_in_korean() -> None:
+    assert set(KINDS) == {kind.value for kind in FindingKind}
 
 
 def test_links_lead_to_the_order_and_nowhere_without_a_page() -> None:

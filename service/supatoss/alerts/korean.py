@@ -62,18 +62,33 @@ REASONS: Mapping[str, str] = MappingProxyType(
 """Names of webhook_events.reason; none: an event without one."""
 
 
+KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "missing": "우리 기록에 없음",
+        "extra": "토스페이먼츠에 없음",
+        "amount": "금액 다름",
+        "status": "상태 다름",
+        "time": "시각 다름",
+        "double_charge": "이중 결제",
+    }
+)
+"""Names of kinds of differences."""
+
+
 def named(code: str, names: Mapping[str, str]) -> str:
     """A name with its code, as it stands in the log and the documents; the code alone if it has no name."""
     return f"{names[code]}({code})" if code in names else code
 
 
 def in_korean(details: Mapping[str, Any]) -> dict[str, Any]:
-    """The details of an alert with its reason and its stored error in Korean, as far as they are known."""
+    """The details of an alert in Korean: reason, stored error and kinds of differences, as far as they are known."""
     translated = dict(details)
     if reason := details.get("reason"):
         translated["reason"] = named(str(reason), REASONS)
     if error := details.get("error"):
         translated["error"] = _error(str(error))
+    if kinds := details.get("kinds"):
+        translated["kinds"] = ", ".join(map(_kind, str(kinds).split(", ")))
     return translated
 
 
@@ -83,3 +98,9 @@ def _error(text: str) -> str:
     if found := TWICE.search(text):
         return f"이 결제 {found[1]} · 첫 결제 {found[2]}"
     return text
+
+
+def _kind(counted: str) -> str:
+    """`missing 3`, as rules.py writes it."""
+    kind, _, count = counted.partition(" ")
+    return f"{KINDS[kind]} {count}건" if kind in KINDS else counted

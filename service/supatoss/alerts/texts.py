@@ -20,7 +20,7 @@ class Text:
 TEXTS: Mapping[str, Text] = MappingProxyType(
     {
         Rule.EVENT_FAILED: Text(
-            "{events} event(s) of {subject} need review: {reason}",
+            "{subject} needs review; failed events: {events} ({reason})",
             "담당자 확인이 필요한 이벤트가 {events}건 있습니다({subject}): {reason}",
             "supatoss events list --status failed",
             "events?status=failed",
@@ -110,7 +110,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "refused",
         ),
         Rule.RECONCILIATION_DIFFERENCE: Text(
-            "{findings} payment(s) of {subject} differ from Toss's records: {kinds}",
+            "payments of {subject} that differ from Toss's records: {findings} ({kinds})",
             "{subject} 결제 {findings}건이 토스페이먼츠 거래 내역과 다릅니다: {kinds}",
             "supatoss reconcile --day {subject} --apply",
             "reconciliations?day={subject}",

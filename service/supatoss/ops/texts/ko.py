@@ -1,6 +1,6 @@
 """한국어. 영어 파일과 나란히 볼 수 있도록 한 줄에 문구 하나씩 둡니다."""
 
-from supatoss.alerts.korean import REASONS, RULES
+from supatoss.alerts.korean import KINDS, REASONS, RULES
 
 TEXTS = {
     "frame.skip": "본문으로 건너뛰기",
@@ -149,6 +149,7 @@ TEXTS = {
     "alerts.subject": "대상",
     "alerts.since": "시작 시각(KST)",
     **{f"rule.{code}": name for code, name in RULES.items()},
+    **{f"finding_kind.{code}": name for code, name in KINDS.items()},
     "reconciliation.title": "최근 대사",
     "reconciliation.none": "아직 대사한 적이 없습니다. 실행할 명령: supatoss reconcile",
     "reconciliation.days": "대상 일자",
@@ -203,12 +204,6 @@ TEXTS = {
     "set_aside.at": "무시한 시각",
     "set_aside.by": "담당자",
     "set_aside.why": "이유",
-    "finding_kind.missing": "우리 기록에 없음",
-    "finding_kind.extra": "토스페이먼츠에 없음",
-    "finding_kind.amount": "금액 다름",
-    "finding_kind.status": "상태 다름",
-    "finding_kind.time": "시각 다름",
-    "finding_kind.double_charge": "이중 결제",
     "finding_field.status": "상태",
     "finding_field.amount": "금액",
     "finding_field.pay_out_amount": "지급액",
