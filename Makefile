@@ -28,7 +28,7 @@ help:  ## this list
 run: $(VENV)/.built  ## the service, Supabase Lite, a Toss emulator and a shop on this machine; PORT, SUPABASE_PORT … choose ports
 	@$(PY) -m scripts.dev
 
-test: lint  ## everything: lint, types, arrows between modules, all tests (four minutes on two cores)
+test: lint  ## everything: lint, types, arrows between modules, all tests (ten minutes on two cores)
 	$(PY) -m pytest -n auto
 
 check: lint  ## the quick part: lint, types, unit tests (under a minute)
