@@ -54,12 +54,15 @@ class Supervisor:
         self._lite.stop()
 
     def _watch(self) -> None:
+        is_ready = True
         while not self._is_over.wait(WATCH_SECONDS):
             with contextlib.suppress(StackError):
-                if self._lite.server.exit_code() is not None:
+                if not is_ready or self._lite.server.exit_code() is not None:
                     self.restarts += 1
+                    is_ready = False  # One that began while the database was away may never answer.
                     self._lite.kill()
                     self._start()
+                    is_ready = True
 
     def _start(self) -> None:
         self._lite.start()
