@@ -6,6 +6,8 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from supatoss.cli.session import run_async
+
 if TYPE_CHECKING:
     from supatoss.settings import Settings
 
@@ -79,7 +81,7 @@ def worker() -> None:
     configure_logging(settings.log_level, settings.log_format)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.host)
-    asyncio.run(_work(settings))
+    run_async(_work(settings))
 
 
 async def _work(settings: "Settings") -> None:
